@@ -1,0 +1,55 @@
+# Compiler flags for every room; dependencies are included as SYSTEM and never warned about.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# The build tree has the shape of the installed tree, so that a program finds its parts in the same way in both.
+set(BB_BIN_DIR "${CMAKE_BINARY_DIR}/bin")
+set(BB_LIBEXEC_DIR "${CMAKE_BINARY_DIR}/libexec/bot-bottle")
+set(BB_PLUGIN_DIR "${CMAKE_BINARY_DIR}/lib/bot-bottle/plugins")
+set(BB_SHARE_DIR "${CMAKE_BINARY_DIR}/share/bot-bottle")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  foreach(language IN ITEMS C CXX)
+    set(CMAKE_${language}_COMPILER_LAUNCHER
+        ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+        CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE_PROGRAM})
+  endforeach()
+  add_compile_options($<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-fpch-preprocess>)
+endif()
+
+add_library(bb_flags INTERFACE)
+target_compile_options(bb_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
+  $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual>
+  -fstack-protector-strong
+  $<$<BOOL:${BB_WARNINGS_AS_ERRORS}>:-Werror>)
+target_compile_definitions(bb_flags INTERFACE
+  _GLIBCXX_ASSERTIONS
+  $<$<BOOL:${BB_TEST_HOOKS}>:BB_TEST_HOOKS=1>)
+target_include_directories(bb_flags INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/plugin-api/include")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|i.86")
+  target_compile_options(bb_flags INTERFACE -fcf-protection)
+endif()
+if(NOT APPLE)
+  add_link_options(-Wl,-z,relro -Wl,-z,now)
+endif()
+if(CMAKE_BUILD_TYPE MATCHES "Rel" AND NOT BB_SANITIZE)
+  target_compile_definitions(bb_flags INTERFACE _FORTIFY_SOURCE=2)
+endif()
+if(BB_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(BB_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+endif()
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C CXX)

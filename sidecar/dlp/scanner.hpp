@@ -1,0 +1,126 @@
+// The DLP engine (spec 04 §DLP): finds credentials in bytes that stream by. Used by egress, git-gate and `scan`.
+// Hostile input: every byte it is given. Never throws; memory does not grow with the input.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.hpp"
+
+namespace bot_bottle::dlp {
+
+/// Where it was found. `offset` counts octets of the scanned view from its start.
+struct Finding {
+  std::string rule;      // rule id ("github-pat"), or "known-secret:<NAME>"
+  std::string encoding;  // "plain", "base64", "hex", "percent", …
+  std::uint64_t offset = 0;
+  std::string snippet;   // ±24 characters around, every secret replaced by "********"; may hold hostile text
+};
+
+/// Rules compiled once per sidecar: a Hyperscan database and what it takes to confirm a match (entropy, allow lists).
+class Rules {
+ public:
+  /// Reads every *.toml of `directory` (gitleaks' rule format plus `catches`, `spares`) and compiles.
+  static Result<std::shared_ptr<const Rules>> compile(const std::filesystem::path& directory);
+  /// The same, from `database` when it was made from the same rules, library and CPU; compiles when it was not.
+  static Result<std::shared_ptr<const Rules>> load(const std::filesystem::path& directory,
+                                                   const std::filesystem::path& database);
+  /// Writes what `load` reads; atomically.
+  [[nodiscard]] Result<void> save(const std::filesystem::path& database) const;
+  [[nodiscard]] std::size_t count() const;
+  Rules(const Rules&) = delete;
+  Rules& operator=(const Rules&) = delete;
+  ~Rules();
+
+  struct State;  // in scanner.cpp
+  explicit Rules(std::unique_ptr<State> state);
+  [[nodiscard]] const State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+struct KnownSecret {
+  std::string_view name;
+  std::string_view value;  // ≥ 8 octets; copied into locked memory
+};
+
+/// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), hex (both cases), percent.
+class KnownSecrets {
+ public:
+  /// Errors: a secret shorter than 8 octets (its name is in the message, its value never is).
+  static Result<std::shared_ptr<const KnownSecrets>> create(std::span<const KnownSecret> secrets);
+  KnownSecrets(const KnownSecrets&) = delete;
+  KnownSecrets& operator=(const KnownSecrets&) = delete;
+  ~KnownSecrets();
+
+  struct State;
+  explicit KnownSecrets(std::unique_ptr<State> state);
+  [[nodiscard]] const State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+struct Detectors {
+  bool token_patterns = true;
+  bool known_secrets = true;
+};
+
+/// One value that is there at once (a path, a query, a header). The first finding, or nothing.
+std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors, std::string_view bytes);
+
+/// A body as it streams. Holds back the last octets that could begin a match, so no octet of a secret is released before the
+/// match is seen, however the body is cut. Memory: the hold-back window (`hold_back_bytes`) and Hyperscan's stream states.
+class Stream {
+ public:
+  Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors);
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
+  /// Scans `bytes` and appends what is safe to forward to `released`. A finding is final: nothing more is released.
+  [[nodiscard]] std::optional<Finding> write(std::string_view bytes, std::string& released);
+  /// The end: scans what is held, then releases it.
+  [[nodiscard]] std::optional<Finding> finish(std::string& released);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Replaces known secrets (all their encodings) in a response as it streams by "********" (spec 04 step 7). Keeps the window as
+/// Stream does. The length of the text changes: the caller re-frames.
+class Scrubber {
+ public:
+  explicit Scrubber(std::shared_ptr<const KnownSecrets> secrets);
+  Scrubber(Scrubber&&) noexcept;
+  Scrubber& operator=(Scrubber&&) noexcept;
+  Scrubber(const Scrubber&) = delete;
+  Scrubber& operator=(const Scrubber&) = delete;
+  ~Scrubber();
+
+  /// Appends scrubbed text; returns how many secrets were replaced. `Flush::now` releases the window too unless it could
+  /// begin a secret (SSE must not wait for more bytes).
+  enum class Flush : std::uint8_t { no, now };
+  std::size_t write(std::string_view bytes, std::string& released, Flush flush = Flush::no);
+  std::size_t finish(std::string& released);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The text with every known secret and every rule match replaced by "********": for logs and error bodies.
+std::string redact(const Rules& rules, const KnownSecrets& secrets, std::string_view text);
+
+}  // namespace bot_bottle::dlp
