@@ -1,6 +1,6 @@
 // What every verb is given: where things live, how to speak to the operator, and the plugins, made only when asked for
 // (`--help` and `list agents` must stay under 10 ms). Everything a verb prints goes through here, so that text of unknown
-// origin is escaped in one place (attack A39 and friends: escape sequences in names, logs and error bodies).
+// origin is escaped in one place (attacks D7, K4: escape sequences in names, logs and error bodies).
 #pragma once
 
 #include <cstdint>
@@ -95,6 +95,11 @@ class Context {
   std::unique_ptr<Lazy> lazy_;
 };
 
+/// "warning: …", with what may be hostile escaped.
+std::string format_warning(std::string_view text);
+/// JSON as ASCII: everything else as \uXXXX. The same value to every reader, and nothing in it can move a cursor, hide or
+/// reverse text when it lands on a terminal.
+std::string to_ascii_json(std::string_view json_text);
 /// Columns that `text` (valid UTF-8, no control characters) takes on a terminal: wide East Asian and emoji 2, combining 0.
 std::size_t display_width(std::string_view text);
 /// The table as print_table writes it; `width` 0: never cut.
