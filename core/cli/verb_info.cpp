@@ -25,13 +25,13 @@ std::string place_of(const manifest::Manifest& manifest, std::string key) {
   }
 }
 
-std::string describe_env(const manifest::EnvEntry& entry) {
-  switch (entry.kind) {
-    case manifest::EnvEntry::Kind::prompt:
-      return "asked at start: " + entry.text;
-    default:
-      return entry.text;
-  }
+/// Literals of names that look like credentials stay hidden: a screen is shared more easily than a file.
+std::string describe_env(const std::string& name, const manifest::EnvEntry& entry) {
+  if (entry.kind == manifest::EnvEntry::Kind::prompt) return "asked at start: " + entry.text;
+  if (entry.kind == manifest::EnvEntry::Kind::interpolated) return entry.text;
+  for (const std::string_view part : {"KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"})
+    if (to_upper(name).find(part) != std::string::npos) return "********";
+  return entry.text;
 }
 
 class Sheet {
@@ -137,7 +137,7 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
   sheet.add("bind_ro", join(manifest.local.bind_ro, ", "), "local.bind_ro");
   sheet.add("rootfs", manifest.local.rootfs, "local.rootfs");
   sheet.add("env file", manifest.env_file.empty() ? "" : short_path(manifest.env_file), "env_file");
-  for (const auto& [name, entry] : manifest.env) sheet.add("env " + name, describe_env(entry), "env." + name);
+  for (const auto& [name, entry] : manifest.env) sheet.add("env " + name, describe_env(name, entry), "env." + name);
   for (const auto& [name, pin] : manifest.egress.hosts)
     sheet.add("pin " + name, pin.address + (pin.port ? fmt::format(":{}", *pin.port) : ""), "egress.hosts." + name);
   sheet.add("upstream CA", manifest.egress.upstream_ca.empty() ? "" : short_path(manifest.egress.upstream_ca), "egress.upstream_ca");
