@@ -18,6 +18,7 @@ namespace {
 thread_local std::array<void*, 48> frames{};
 thread_local int frame_count = 0;
 
+
 }  // namespace
 
 void remember_throw() { frame_count = ::backtrace(frames.data(), static_cast<int>(frames.size())); }
