@@ -129,6 +129,7 @@ void Session::launch() {
   steps_.run("self-test", [this] { run_selftest(*parts_.backend, *bottle_); });
   const ProvisionContext context{plan_, *parts_.backend, *parts_.provider, *bottle_, session_.env, directory_->path() / "provision", parts_.warn};
   steps_.run("provision", [&] { provision_bottle(context); });
+  parts_.signals->throw_if_cancelled();
   // From here on the agent may run: what it did is kept unless it ends well.
   metadata_.status = state::Status::running;
   if (is_detached()) metadata_.cli = {};

@@ -30,7 +30,6 @@ void Steps::run(const std::string& name, const std::function<void()>& action) {
   action();
   times_.emplace_back(name, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
   act_on_step_hooks(name);
-  signals_->throw_if_cancelled();
   display.succeed();
 }
 
