@@ -183,14 +183,14 @@ AttachResult attach(const AttachRequest& request, const Signals& signals) {
 #endif
 
   enum class State : std::uint8_t { running, stopping, ended } state = State::running;
-  std::optional<Clock::time_point> deadline;
-  if (request.timeout) deadline = Clock::now() + *request.timeout;
+  constexpr auto never = Clock::time_point::max();
+  Clock::time_point deadline = request.timeout ? Clock::now() + *request.timeout : never;
   int status = 0;
   const auto any_open = [&outputs] { return std::ranges::any_of(outputs, [](const Output& output) { return output.open(); }); };
   while (state != State::ended || any_open()) {
     int wait_ms = -1;
-    if (deadline) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - Clock::now()).count();
+    if (deadline != never) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
     }
     if (!child && state != State::ended) wait_ms = wait_ms < 0 ? poll_without_pidfd_ms : std::min(wait_ms, poll_without_pidfd_ms);
@@ -213,7 +213,7 @@ AttachResult attach(const AttachRequest& request, const Signals& signals) {
       deadline = Clock::now() + drain_time;
       continue;
     }
-    const bool overdue = deadline && Clock::now() >= *deadline;
+    const bool overdue = Clock::now() >= deadline;
     if (state == State::ended && overdue) break;
     if (state == State::running && (overdue || signals.received() != 0)) {
       result.timed_out = overdue;
@@ -223,7 +223,7 @@ AttachResult attach(const AttachRequest& request, const Signals& signals) {
       deadline = Clock::now() + kill_grace;
     } else if (state == State::stopping && overdue) {
       ::kill(pid, SIGKILL);
-      deadline.reset();
+      deadline = never;
     }
   }
   for (Output& output : outputs) output.finish();
