@@ -1,5 +1,9 @@
 # How a folder becomes a target. Each function is the only way to make its kind.
 
+# What a user runs, without the tests; and all fuzz targets.
+add_custom_target(bot-bottle-all)
+add_custom_target(fuzzers)
+
 # bot_bottle_library(NAME [SOURCES ...] [DEPENDS ...]): a room. All rooms share one precompiled header.
 function(bot_bottle_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "NO_PCH" "" "SOURCES;DEPENDS")
@@ -22,6 +26,7 @@ function(bot_bottle_program name directory)
     target_link_options(${name} PRIVATE -static)
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   endif()
+  add_dependencies(bot-bottle-all ${name})
   file(RELATIVE_PATH destination "${CMAKE_BINARY_DIR}" "${directory}")
   install(TARGETS ${name} RUNTIME DESTINATION "${destination}")
 endfunction()
@@ -50,6 +55,7 @@ function(bot_bottle_plugin name)
     configure_file("${CMAKE_CURRENT_SOURCE_DIR}/${file}" "${arg_OUTPUT_DIRECTORY}/${file}" COPYONLY)
   endforeach()
   if(NOT arg_NO_INSTALL)
+    add_dependencies(bot-bottle-all ${target})
     install(TARGETS ${target} LIBRARY DESTINATION lib/bot-bottle/plugins/${name})
     install(FILES plugin.toml ${arg_FILES} DESTINATION lib/bot-bottle/plugins/${name})
   endif()
@@ -101,6 +107,7 @@ function(bot_bottle_fuzzer name source corpus)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE bb_flags bb_base ${arg_DEPENDS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+  add_dependencies(fuzzers ${name})
   if(BB_FUZZ)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)

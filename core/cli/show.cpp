@@ -1,0 +1,108 @@
+#include "core/cli/show.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/terminal_text.hpp"
+#include "core/base/text.hpp"
+
+namespace bot_bottle::cli {
+
+std::string short_path(const std::filesystem::path& path) {
+  const std::string text = path.string();
+  const auto below = [&text](const std::filesystem::path& root) {
+    const std::string prefix = root.string();
+    return prefix.size() > 1 && text.size() > prefix.size() && text.starts_with(prefix) && text[prefix.size()] == '/';
+  };
+  std::error_code code;
+  const std::filesystem::path here = std::filesystem::current_path(code);
+  const auto home = operator_home();
+  if (!code && below(here) && (!home || here != *home)) return "." + text.substr(here.string().size());
+  if (home && below(*home)) return "~" + text.substr(home->string().size());
+  return text;
+}
+
+std::string short_place(const manifest::Place& place) {
+  if (place.file.empty()) return {};
+  return place.line == 0 ? short_path(place.file) : fmt::format("{}:{}", short_path(place.file), place.line);
+}
+
+bool is_slug(std::string_view text) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !text.empty() && text.size() <= 63 && plain(text.front()) &&
+         std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-'; });
+}
+
+std::filesystem::path need_state(Context& context, const std::string& slug) {
+  if (!is_slug(slug))
+    throw Failure(make_error(ErrorKind::invalid_argument, "'" + slug + "' is not a bottle's name",
+                             "bot-bottle list active"));
+  std::filesystem::path state = context.home().state_of(slug);
+  struct stat status {};
+  if (::lstat(state.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return state;
+  Error error = make_error(ErrorKind::not_found, "no bottle named '" + slug + "'", "bot-bottle list active");
+  error.details = "looked in: " + short_path(context.home().state());
+  std::vector<std::string> known;
+  std::error_code code;
+  for (auto at = std::filesystem::directory_iterator(context.home().state(), code);
+       !code && at != std::filesystem::directory_iterator(); at.increment(code))
+    known.push_back(at->path().filename().string());
+  if (const auto near = nearest(slug, known)) error.details += "\ndid you mean: " + *near;
+  throw Failure(std::move(error));
+}
+
+std::vector<std::string> describe_matches(const policy::Route& route) {
+  std::vector<std::string> lines;
+  for (const policy::Match& match : route.matches) {
+    std::vector<std::string> parts;
+    if (!match.methods.empty()) parts.push_back(join(match.methods, ","));
+    for (const policy::PathMatch& path : match.paths) {
+      const char* kind = path.type == policy::PathMatch::Type::prefix  ? "…"
+                         : path.type == policy::PathMatch::Type::regex ? " (regex)"
+                                                                       : "";
+      parts.push_back(path.value + kind);
+    }
+    for (const policy::HeaderMatch& header : match.headers)
+      parts.push_back(header.name + (header.type == policy::HeaderMatch::Type::regex ? "~" : "=") + header.value);
+    lines.push_back(parts.empty() ? "all" : join(parts, " "));
+  }
+  return lines;
+}
+
+std::string describe_auth(const policy::Route& route) {
+  if (!route.auth) return {};
+  switch (route.auth->scheme) {
+    case policy::Auth::Scheme::bearer:
+      return "Bearer";
+    case policy::Auth::Scheme::token:
+      return "token";
+    case policy::Auth::Scheme::basic:
+      return "Basic";
+    case policy::Auth::Scheme::header:
+      return "header:" + route.auth->header;
+  }
+  return {};
+}
+
+std::string describe_dlp(const policy::Route& route) {
+  if (route.tls == policy::Tls::passthrough) return "none (tunnel)";
+  std::vector<std::string> parts;
+  if (route.dlp.token_patterns && route.dlp.known_secrets)
+    parts.emplace_back("out");
+  else if (route.dlp.token_patterns)
+    parts.emplace_back("out:patterns");
+  else if (route.dlp.known_secrets)
+    parts.emplace_back("out:known");
+  if (route.dlp.inbound) parts.emplace_back("in");
+  return parts.empty() ? "off" : join(parts, "+");
+}
+
+void show_faults(Context& context, const std::vector<manifest::Fault>& faults) {
+  for (const manifest::Fault& fault : faults) context.warn(manifest::to_text(fault));
+}
+
+}  // namespace bot_bottle::cli

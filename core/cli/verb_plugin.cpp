@@ -1,0 +1,189 @@
+// `plugin list|info|trust|check`: what is installed, what it claims, whether it may run. `list` and `info` read plugin.toml
+// only; a library is opened by `check`, in a child process.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/terminal_text.hpp"
+#include "core/base/text.hpp"
+#include "core/cli/plugin_table.hpp"
+#include "core/cli/show.hpp"
+#include "core/cli/verbs.hpp"
+
+namespace bot_bottle::cli {
+namespace {
+
+using plugins::Description;
+
+std::string_view name_of(Description::Location location) {
+  return location == Description::Location::contrib ? "contrib" : "installed";
+}
+
+json::object to_json(const Description& plugin) {
+  return {{"name", plugin.name},
+          {"version", plugin.version},
+          {"abi", plugin.abi},
+          {"provides", to_array(plugin.provides)},
+          {"description", plugin.description},
+          {"library", plugin.library},
+          {"directory", plugin.directory.string()},
+          {"location", name_of(plugin.location)},
+          {"state", cli::name_of(plugin.state)},
+          {"reason", plugin.reason},
+          {"fix", plugin.fix}};
+}
+
+const Description& need_plugin(Context& context, const std::string& name) {
+  std::vector<std::string> known;
+  for (const Description& plugin : context.registry().list()) {
+    if (plugin.name == name) return plugin;
+    known.push_back(plugin.name);
+  }
+  Error error = make_error(ErrorKind::not_found, "no plugin named '" + name + "'", "bot-bottle plugin list");
+  error.details = "looked in: " + short_path(context.home().contrib()) + ", " + short_path(context.installation().plugins);
+  if (const auto near = nearest(name, known)) error.details += "\ndid you mean: " + *near;
+  throw Failure(std::move(error));
+}
+
+int show_plugin(Context& context, const std::string& name) {
+  const Description& plugin = need_plugin(context, name);
+  if (context.output.json) {
+    json::object document = to_json(plugin);
+    document["schema"] = "bot-bottle.plugin-info/1";
+    context.print_json(document);
+    return 0;
+  }
+  Table table{.headers = {"", ""}, .rows = {}};
+  const auto add = [&table](const char* key, std::string value, Tone tone = Tone::plain) {
+    if (!value.empty()) table.rows.push_back({Cell(key, Tone::strong), Cell(std::move(value), tone)});
+  };
+  add("name", plugin.name);
+  add("version", plugin.version);
+  add("description", plugin.description);
+  add("provides", join(plugin.provides, ", "));
+  add("abi", plugin.abi);
+  add("library", plugin.library);
+  add("directory", short_path(plugin.directory));
+  add("location", std::string(name_of(plugin.location)));
+  add("state", std::string(cli::name_of(plugin.state)), tone_of(plugin.state));
+  add("reason", plugin.reason);
+  add("fix", plugin.fix);
+  for (const Description& other : context.registry().list())
+    if (&other != &plugin && other.name == plugin.name) add("shadows", short_path(other.directory));
+  context.print_table(table);
+  return 0;
+}
+
+int trust_plugin(Context& context, const std::string& name) {
+  context.registry().trust(name);
+  context.note("trusted " + escape_untrusted(name) + "; recorded in " + short_path(context.home().trust()));
+  return 0;
+}
+
+int check(Context& context, const std::string& name) {
+  std::filesystem::path directory(name);
+  std::error_code code;
+  if (name.find('/') == std::string::npos && !std::filesystem::is_directory(directory, code))
+    directory = need_plugin(context, name).directory;
+  const auto lines = plugins::check_plugin(std::filesystem::absolute(directory), context.registry().options());
+  std::size_t failed = 0;
+  json::array items;
+  Table table{.headers = {"CHECK", "RESULT", "DETAIL"}, .rows = {}};
+  for (const plugins::CheckLine& line : lines) {
+    if (!line.passed) ++failed;
+    items.push_back({{"check", line.check}, {"passed", line.passed}, {"detail", line.detail}});
+    table.rows.push_back({line.check, line.passed ? Cell("passed", Tone::good) : Cell("FAILED", Tone::bad), line.detail});
+  }
+  if (context.output.json) {
+    context.print_json({{"schema", "bot-bottle.plugin-check/1"}, {"passed", failed == 0}, {"checks", std::move(items)}});
+  } else {
+    context.print_table(table);
+    context.note(fmt::format("{} checks, {} failed", lines.size(), failed));
+  }
+  return failed == 0 && !lines.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+std::string_view name_of(Description::State state) {
+  switch (state) {
+    case Description::State::ready:
+      return "ready";
+    case Description::State::not_described:
+      return "not described";
+    case Description::State::refused:
+      return "refused";
+    case Description::State::untrusted:
+      return "untrusted";
+    case Description::State::shadowed:
+      return "shadowed";
+  }
+  return "unknown";
+}
+
+Tone tone_of(Description::State state) {
+  switch (state) {
+    case Description::State::ready:
+      return Tone::good;
+    case Description::State::shadowed:
+      return Tone::dim;
+    case Description::State::refused:
+      return Tone::bad;
+    default:
+      return Tone::warning;
+  }
+}
+
+int list_plugins(Context& context) {
+  const auto& all = context.registry().list();
+  if (context.output.json) {
+    json::array items;
+    for (const Description& plugin : all) items.push_back(to_json(plugin));
+    context.print_json({{"schema", "bot-bottle.plugins/1"}, {"plugins", std::move(items)}});
+    return 0;
+  }
+  Table table{.headers = {"NAME", "VERSION", "PROVIDES", "FROM", "STATE"}, .rows = {}};
+  for (const Description& plugin : all)
+    table.rows.push_back({plugin.name.empty() ? plugin.directory.filename().string() : plugin.name, plugin.version,
+                          join(plugin.provides, ", "), std::string(name_of(plugin.location)),
+                          Cell(std::string(name_of(plugin.state)), tone_of(plugin.state))});
+  if (table.rows.empty()) {
+    context.note("no plugins in " + short_path(context.home().contrib()) + " or " + short_path(context.installation().plugins));
+    return 0;
+  }
+  context.print_table(table);
+  for (const Description& plugin : all) {
+    if (plugin.state == Description::State::ready || plugin.state == Description::State::shadowed) continue;
+    context.warn(fmt::format("{}: {}{}", plugin.name.empty() ? short_path(plugin.directory) : plugin.name, plugin.reason,
+                             plugin.fix.empty() ? "" : "; fix: " + plugin.fix));
+  }
+  return 0;
+}
+
+void add_plugin(CLI::App& app, Context& context) {
+  CLI::App* verb = add_verb(app, "plugin", "Backends, providers and their trust", "Plugins", "bot-bottle plugin list");
+  verb->require_subcommand(1, 1);
+  const auto add = [&](const char* name, const char* summary, const char* example, const char* word, const char* meaning,
+                       int (*run)(Context&, const std::string&)) {
+    CLI::App* inner = add_verb(*verb, name, summary, "Verbs", example);
+    auto value = std::make_shared<std::string>();
+    inner->add_option(word, *value, meaning)->required();
+    inner->callback([&context, value, run] { context.action = [&context, value, run] { return run(context, *value); }; });
+    return inner;
+  };
+  CLI::App* list = add_verb(*verb, "list", "Every plugin, its state, and what is shadowed", "Verbs", "bot-bottle plugin list --json");
+  add_json_option(*list, context);
+  list->callback([&context] { context.action = [&context] { return list_plugins(context); }; });
+  add_json_option(*add("info", "What one plugin says about itself", "bot-bottle plugin info backend-local", "NAME",
+                       "The plugin's name", show_plugin),
+                  context);
+  add("trust", "Let a plugin of ~/.bot-bottle/contrib run", "bot-bottle plugin trust my-provider", "NAME|PATH",
+      "The plugin's name, or its library", trust_plugin);
+  add_json_option(*add("check", "Load a plugin in a child process and test that it keeps its promises",
+                       "bot-bottle plugin check ./build/my-provider", "NAME|PATH", "The plugin's name or directory", check),
+                  context);
+}
+
+}  // namespace bot_bottle::cli
