@@ -43,13 +43,13 @@ std::string_view kind_name(const Node& node) {
 
 Document read_document(std::string_view text, const std::filesystem::path& file, Faults& faults) {
   Document document;
+  document.root.kind = Node::Kind::map;
   const auto front_matter = split_front_matter(text, file, faults);
   if (!front_matter) return document;
   document.language = front_matter->language;
   document.begin = {front_matter->file, 1, 1};
   document.body_begin = {front_matter->file, front_matter->body_line, 1};
   document.body = front_matter->body;
-  document.root.kind = Node::Kind::map;
   document.root.spot = document.begin;
   document.usable = front_matter->language == Language::yaml ? read_yaml(*front_matter, document.root, faults)
                                                              : read_toml(*front_matter, document.root, faults);

@@ -109,8 +109,8 @@ TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
   EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }), "no bottle 'prod'\n  bottles: dev");
   EXPECT_EQ(faults_of([this] { static_cast<void>(load_bottle(sources_, "../agents/reviewer")); }),
             "no bottle '../agents/reviewer'\n  bottles: dev");
-  sources_.home.root = root_ / "empty";
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }), "no agent 'x'\n  create empty/agents/x.md");
+  std::filesystem::remove_all(sources_.home.agents());
+  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }), "no agent 'x'\n  create x.md");
 }
 
 TEST_F(BadDocuments, faults_of_the_agent_and_its_bottles_are_told_together) {

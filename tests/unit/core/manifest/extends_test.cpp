@@ -58,7 +58,7 @@ TEST_F(Extends, a_child_over_its_parent_means_what_one_bottle_would) {
     json::object alone = to_json(load_bottle(sources_, "alone"));
     for (json::object* object : {&result, &alone})
       for (const char* key : {"bottle", "bottle_chain", "provenance"}) object->erase(key);
-    EXPECT_EQ(result, alone) << to_text(result) << "\n" << to_text(alone);
+    EXPECT_EQ(result, alone) << bot_bottle::to_text(result) << "\n" << bot_bottle::to_text(alone);
   }
 }
 
@@ -108,8 +108,8 @@ TEST_F(Extends, a_broken_parent_is_told_once_and_what_it_may_hold_is_not_called_
   bottle("parent", "---\nbackend: [\n---\n");
   bottle("child", "---\nextends: parent\nsupervise: 1\ngit-gate: {repos: {app: {key: {provider: gitea, token: T}}}}\n---\n");
   EXPECT_EQ(faults_of([this] { static_cast<void>(load_bottle(sources_, "child")); }),
-            "child.md:3:12: supervise: 1 is a number, expected true or false\n"
-            "parent.md:3:1: not valid YAML: end of sequence flow not found\n  a '[' is not closed");
+            "parent.md:3:1: not valid YAML: end of sequence flow not found\n  a '[' is not closed\n"
+            "child.md:3:12: supervise: 1 is a number, expected true or false");
 }
 
 TEST_F(Extends, an_unknown_key_of_a_parent_is_reported_in_the_parents_file) {

@@ -20,7 +20,7 @@ agent_provider:
   auth_token: BB_TEST_A
 env:
   X: ${BB_TEST_B}
-  Y: ${BB_TEST_B:-z}
+  Z: ${BB_TEST_B:-z}
 env_file: dev.env
 skills: [review, plan]
 git-gate:
@@ -56,7 +56,7 @@ TEST_F(Host, everything_that_the_host_lacks_is_told_at_once_with_its_place) {
             "b.md:15:37: git-gate.repos.app.key.path: deploy does not exist\n"
             "b.md:16:22: git-gate.repos.app.scan.config: rules.toml does not exist\n"
             "b.md:17:55: git-gate.repos.web.auth.token_ref: the host variable BB_TEST_C is not set\n  export BB_TEST_C before the start\n"
-            "b.md:18:92: git-gate.repos.lib.key.token: the host variable BB_TEST_D is not set\n  export BB_TEST_D before the start\n"
+            "b.md:18:93: git-gate.repos.lib.key.token: the host variable BB_TEST_D is not set\n  export BB_TEST_D before the start\n"
             "b.md:20:16: egress.upstream_ca: ca.pem does not exist\n"
             "b.md:24:41: egress.routes[1].auth.token_ref: the host variable BB_TEST_E is not set\n  export BB_TEST_E before the start\n"
             "b.md:25:19: local.bind_ro[0]: tool does not exist\n"
@@ -84,7 +84,7 @@ TEST_F(Host, a_key_that_others_can_read_and_credentials_in_a_dotenv_file_are_war
   EXPECT_EQ(texts(check_host(load_bottle(sources_, "b"), sources_)),
             "b.md:2:11: warning: env_file: MY_TOKEN is skipped: it looks like a credential\n"
             "  give it to an egress route as token_ref, so that it never enters the bottle\n"
-            "b.md:3:105: warning: git-gate.repos.a.key.path: deploy can be read by other users\n  chmod 600 deploy");
+            "b.md:3:106: warning: git-gate.repos.a.key.path: deploy can be read by other users\n  chmod 600 deploy");
 }
 
 TEST_F(Host, config_check_lists_every_fault_of_every_file_once) {

@@ -159,11 +159,11 @@ TEST_F(Reading, yaml_and_toml_with_the_same_content_give_the_same_manifest) {
 
 TEST_F(Reading, crlf_and_bom_change_nothing) {
   bottle("b", full_yaml);
-  const std::string plain = to_text(to_json(load_bottle(sources_, "b")));
+  const std::string plain = bot_bottle::to_text(to_json(load_bottle(sources_, "b")));
   std::string windows = "\xEF\xBB\xBF";
   for (const char c : std::string_view(full_yaml)) windows += c == '\n' ? std::string("\r\n") : std::string(1, c);
   bottle("b", windows);
-  EXPECT_EQ(to_text(to_json(load_bottle(sources_, "b"))), plain);
+  EXPECT_EQ(bot_bottle::to_text(to_json(load_bottle(sources_, "b"))), plain);
 }
 
 TEST_F(Reading, every_key_of_a_bottle_arrives) {
@@ -282,14 +282,14 @@ TEST_F(Reading, provenance_names_file_line_and_column_of_each_value) {
   };
   EXPECT_EQ(at("backend"), "3:10");
   EXPECT_EQ(at("env.PORT"), "12:9");
-  EXPECT_EQ(at("git-gate.repos.app.key.path"), "23:36");
-  EXPECT_EQ(at("egress.routes[0].auth.token_ref"), "38:41");
-  EXPECT_EQ(at("egress.routes[1]"), "42:7");
+  EXPECT_EQ(at("git-gate.repos.app.key.path"), "24:37");
+  EXPECT_EQ(at("egress.routes[0].auth.token_ref"), "39:41");
+  EXPECT_EQ(at("egress.routes[1]"), "43:7");
 }
 
 TEST_F(Reading, a_credential_is_not_shown_by_info) {
   bottle("b", "---\nenv: {API_KEY: abc-SECRET, DB_PASSWORD: \"${X:-SECRET}\", NAME: shown}\n---\n");
-  const std::string text = to_text(to_json(load_bottle(sources_, "b")));
+  const std::string text = bot_bottle::to_text(to_json(load_bottle(sources_, "b")));
   EXPECT_EQ(text.find("SECRET"), std::string::npos);
   EXPECT_NE(text.find("shown"), std::string::npos);
 }
