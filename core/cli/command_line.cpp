@@ -27,6 +27,11 @@ namespace {
 constexpr std::array<std::string_view, 9> later_verbs{"routes", "commit", "supervise", "diff", "cp",
                                                        "sync",   "scan",   "fork",      "completion"};
 
+template <typename List>
+bool has(const List& list, std::string_view word) {
+  return std::ranges::find(list, word) != list.end();
+}
+
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
@@ -144,7 +149,7 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
     arguments.emplace_back("--help");
   }
   const std::string word = first_word(arguments);
-  if (!word.empty() && std::ranges::find(verb_names(app), word) == verb_names(app).end())
+  if (!word.empty() && !has(verb_names(app), word))
     throw Failure(unknown_verb(app, word));
   std::ranges::reverse(arguments);
   try {
@@ -210,7 +215,7 @@ void declare_command_line(CLI::App& app, Context& context) {
 }
 
 Error unknown_verb(const CLI::App& app, const std::string& word) {
-  if (std::ranges::find(later_verbs, word) != later_verbs.end())
+  if (has(later_verbs, word))
     return make_error(ErrorKind::usage, "'" + word + "' is not in this version", "bot-bottle --help");
   Error error = make_error(ErrorKind::usage, "no verb named '" + word + "'", "bot-bottle --help");
   if (const auto near = nearest(word, verb_names(app))) error.details = "did you mean: " + *near;
@@ -219,10 +224,13 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
 
 int run_command_line(const std::vector<std::string>& arguments) {
   Context context;
+  context.arguments = arguments;
   const std::string verb = first_word(arguments);
   // Known before parsing, so that a usage error obeys them.
-  context.output.debug = std::ranges::find_if(arguments, [](const std::string& one) { return one == "-D" || one == "--debug"; }) !=
-                         arguments.end();
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "-D" || argument == "--debug") context.output.debug = true;
+  }
   try {
     CLI::App app("Runs coding agents as if they were already compromised", "bot-bottle");
     declare_command_line(app, context);

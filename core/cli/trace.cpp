@@ -7,7 +7,6 @@
 #include <array>
 #include <cstdlib>
 #include <string>
-#include <typeinfo>
 #include <vector>
 
 #include "core/cli/command_line.hpp"
@@ -41,8 +40,8 @@ std::vector<std::string> last_throw_trace() {
 
 // Sanitizers bring their own; theirs stays.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__linux__)
-extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, std::type_info* type, void (*destroy)(void*)) {
-  using Throw = void (*)(void*, std::type_info*, void (*)(void*));
+extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, void* type, void (*destroy)(void*)) {
+  using Throw = void (*)(void*, void*, void (*)(void*));
   static const Throw real = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   bot_bottle::cli::remember_throw();
   if (real != nullptr) real(object, type, destroy);

@@ -64,7 +64,8 @@ struct Route {
   std::vector<std::uint16_t> ports{443};
   bool plain = false;  // http:// allowed; adds port 80 to the default ports
   std::optional<Auth> auth;
-  std::vector<Match> matches;  // empty: everything on this host
+  std::vector<Match> matches;  // empty: everything on this host, unless `refuse_all`
+  bool refuse_all = false;     // `matches: []` (or only entries with an empty list) was written: nothing is allowed (attack I1)
   Dlp dlp;
   bool git_fetch = false;
   OnUnscannable on_unscannable = OnUnscannable::block;
