@@ -224,6 +224,7 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
 
 int run_command_line(const std::vector<std::string>& arguments) {
   Context context;
+  context.arguments = arguments;
   const std::string verb = first_word(arguments);
   // Known before parsing, so that a usage error obeys them.
   for (const std::string& argument : arguments) {

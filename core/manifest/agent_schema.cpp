@@ -84,7 +84,7 @@ AgentFile read_agent(const Document& document, Faults& faults) {
     else if (member.key().starts_with("git."))
       member.key_fault("unknown key", "write it nested: git: {user: {name: …, email: …}}");
     else
-      member.key_fault("unknown key", suggestion(member.key(), agent_keys(), "accepted here"));
+      member.key_fault("unknown key", suggestion(member.key(), agent_keys(), "known keys"));
   }
   if (const auto bottle = root.child("bottle")) {
     agent.bottle = bottle->name("a bottle's name");

@@ -31,7 +31,7 @@ void read_provider(const View& block, AgentProvider& provider) {
     if (provider.plugin != "command")
       command->key_fault("is only read with template: command", "the template is '" + provider.plugin + "', which brings its own program");
   } else if (provider.plugin == "command") {
-    block.key_fault("template: command needs a command", "add command: [program, argument, …]");
+    block.missing("template: command needs a command", "add command: [program, argument, …]");
   }
 }
 
@@ -69,7 +69,7 @@ void read_env(const View& block, Manifest& manifest) {
 
 std::optional<std::uint64_t> read_size(const View& view) {
   if (view.node().kind == Node::Kind::integer && view.node().integer > 0) return static_cast<std::uint64_t>(view.node().integer);
-  const auto text = view.line("a size such as 4GiB");
+  const auto text = view.line("a size such as 4GiB", Quoting::useless);
   if (!text) return std::nullopt;
   const auto size = parse_size(*text);
   if (!size) view.fault(in_quotes(*text) + " is not a size", "write a number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB or B");
@@ -90,14 +90,14 @@ void read_resources(const View& block, Resources& resources) {
     } else if (node.kind == Node::Kind::text) {
       cpus->fault("found a string, expected a number of processors such as 2 or 0.5", "remove the quotes");
     } else {
-      static_cast<void>(cpus->text("a number of processors such as 2 or 0.5"));
+      static_cast<void>(cpus->text("a number of processors such as 2 or 0.5", Quoting::useless));
     }
   }
   if (const auto memory = block.child("memory")) resources.memory_bytes = read_size(*memory);
   if (const auto disk = block.child("disk")) resources.disk_bytes = read_size(*disk);
   if (const auto pids = block.child("pids")) resources.pids = pids->positive(4'194'304);
   if (const auto timeout = block.child("timeout")) {
-    if (const auto text = timeout->line("a duration such as 2h")) {
+    if (const auto text = timeout->line("a duration such as 2h", Quoting::useless)) {
       resources.timeout_ms = parse_duration(*text);
       if (!resources.timeout_ms) timeout->fault(in_quotes(*text) + " is not a duration", "write 2h, 90m, 1h30m, 45s or 1d");
     }

@@ -22,6 +22,9 @@ class Faults {
   void add(Fault fault);
   [[nodiscard]] bool has_errors() const { return errors_ > 0; }
   [[nodiscard]] std::size_t errors() const { return errors_; }
+  /// While true, what is absent is no fault: an inherited part could not be read.
+  void set_partial(bool partial) { partial_ = partial; }
+  [[nodiscard]] bool is_partial() const { return partial_; }
   /// In order of file (as first seen), line and column, without repetitions; leaves this empty.
   std::vector<Fault> take();
 
@@ -29,6 +32,7 @@ class Faults {
   std::vector<Fault> faults_;
   std::size_t errors_ = 0;
   std::size_t left_out_ = 0;
+  bool partial_ = false;
 };
 
 /// 'text' with control and invisible characters escaped, cut after 60 bytes.

@@ -34,7 +34,7 @@ bool is_date(std::string_view word) {
 
 bool is_base_60(std::string_view word) {
   if (word.starts_with('+') || word.starts_with('-')) word.remove_prefix(1);
-  if (digits(word).empty() || word.empty()) return false;
+  if (digits(word).empty() || !word.starts_with(':')) return false;
   while (word.starts_with(':')) {
     word.remove_prefix(1);
     const auto part = digits(word);

@@ -6,6 +6,7 @@
 
 #include <toml++/toml.h>
 
+#include "core/base/terminal_text.hpp"
 #include "core/manifest/front_matter.hpp"
 
 namespace bot_bottle::manifest {
@@ -177,7 +178,7 @@ bool read_toml(const FrontMatter& front_matter, Node& root, Faults& faults) {
     root = builder.node(table, {}, 0);
     return true;
   } catch (const toml::parse_error& error) {
-    faults.error(builder.spot(error.source()).place(), {}, "not valid TOML: " + shown(error.description()));
+    faults.error(builder.spot(error.source()).place(), {}, "not valid TOML: " + escape_untrusted(error.description(), 200));
     return false;
   }
 }

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <unordered_map>
 
+#include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 #include "core/manifest/front_matter.hpp"
 #include "core/manifest/scalars.hpp"
@@ -202,8 +203,9 @@ class TreeBuilder final : public YAML::EventHandler {
         faults_.error(node.spot.place(), join_path(frame.path, node.text),
                       "the key stands here twice; first in line " + std::to_string(first->second), "keep one of the two");
     } else if (node.kind != Node::Kind::invalid) {
-      const std::string name = node.kind == Node::Kind::null && node.text.empty() ? "an empty key" : in_quotes(node.text) + " is " + std::string(kind_name(node));
-      faults_.error(node.spot.place(), frame.path, name + ", not a key", "a key is a word; quote it if it is meant");
+      // yaml-cpp reports a plain "null" and no key at all alike.
+      std::string message = node.kind == Node::Kind::null ? "the key is empty" : in_quotes(node.text) + " is " + std::string(kind_name(node)) + ", not a key";
+      faults_.error(node.spot.place(), frame.path, std::move(message), "a key is a word; quote it if it is meant");
     }
     frame.key = Key{.name = std::move(node.text), .spot = node.spot};
     frame.has_key = true;
@@ -271,7 +273,7 @@ bool read_yaml(const FrontMatter& front_matter, Node& root, Faults& faults) {
   } catch (const YAML::Exception& error) {
     const auto line = static_cast<std::size_t>(std::max(error.mark.line, 0));
     const auto column = static_cast<std::size_t>(std::max(error.mark.column, 0));
-    faults.error(front_matter.spot(line, column).place(), {}, "not valid YAML: " + shown(error.msg), advice(error.msg));
+    faults.error(front_matter.spot(line, column).place(), {}, "not valid YAML: " + escape_untrusted(error.msg, 200), advice(error.msg));
     return false;
   }
   if (!builder.has_root() || builder.root().kind == Node::Kind::null) return true;  // empty: a map without keys
