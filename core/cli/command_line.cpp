@@ -86,13 +86,13 @@ Error unexpected_word(const CLI::App& verb, const std::string& word) {
 /// CLI11's exceptions in our words.
 Error usage_error(const CLI::App& app, const CLI::ParseError& fault) {
   const CLI::App* verb = chosen_verb(app);
-  if (dynamic_cast<const CLI::ExtrasError*>(&fault) != nullptr) {
+  const bool wants_verb = !verb->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (dynamic_cast<const CLI::ExtrasError*>(&fault) != nullptr || wants_verb) {
     for (const std::string& word : app.remaining(true))
       if (word != "--") return unexpected_word(*verb, word);
   }
   std::string message = fault.what();
   if (dynamic_cast<const CLI::RequiredError*>(&fault) != nullptr) {
-    const bool wants_verb = !verb->get_subcommands([](const CLI::App*) { return true; }).empty();
     for (const CLI::Option* option : verb->get_options())
       if (option->get_required() && option->count() == 0) {
         message = fmt::format("'{}' needs {}", path_of(*verb), option->get_positional() ? option->get_name(true) : option->get_name());

@@ -128,8 +128,7 @@ void add_check(CLI::App& app, Context& context) {
   verb->add_option("--bottle", options->bottle, "With --agent: instead of the bottle it names")->type_name("NAME");
   verb->add_option("-H,--header", options->headers, "A header of the request, 'name: value' (repeat)")
       ->type_name("HEADER")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   add_json_option(*verb, context);
   verb->callback([&context, options] { context.action = [&context, options] { return check(context, *options); }; });
 }

@@ -33,11 +33,6 @@ toml::table read_config(const Home& home) {
 
 }  // namespace
 
-Backends Backends::of(plugins::Registry& registry) {
-  return {.names = registry.names_of("backend"),
-          .get = [&registry](const std::string& name) -> plugins::Backend& { return registry.backend(name); }};
-}
-
 std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend, const Home& home) {
   if (!option.empty()) return option;
   if (auto set = environment("BOT_BOTTLE_BACKEND"); set && !set->empty()) return set;
