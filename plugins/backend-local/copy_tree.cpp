@@ -202,7 +202,7 @@ class Copier {
         ++skipped_;
         return {};
       }
-    if (folder->depth >= max_depth) return fail(ErrorKind::refused, "the tree has more than " + std::to_string(max_depth) + " levels");
+    if (folder->depth >= max_depth) return fail(ErrorKind::permission_denied, "the tree has more than " + std::to_string(max_depth) + " levels");
     auto child = std::make_shared<Folder>();
     BB_TRY(child->from, open_beneath(folder->from.get(), name, O_RDONLY | O_DIRECTORY));
     bool made = true;
@@ -375,7 +375,7 @@ class Copier {
     const bool inside = options_.links == LinkRule::keep || (!top && link_stays_inside(target, folder.depth));
     if (target.empty() || !inside) {
       ++skipped_;
-      if (top) return fail(ErrorKind::refused, "it is a link that leads out of what is copied");
+      if (top) return fail(ErrorKind::permission_denied, "it is a link that leads out of what is copied");
       return {};
     }
     struct stat there {};
@@ -431,8 +431,8 @@ Result<UniqueFd> open_beneath(int root, const std::string& path, int flags, mode
     UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
     if (fd) return fd;
     if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: a rename raced with the lookup (openat2(2))
-    if (errno == ELOOP || errno == EXDEV)
-      return fail(ErrorKind::refused, (path.empty() ? std::string("the path") : path) + " leads through a link");
+    if (errno == ELOOP || errno == EXDEV || errno == ENOTDIR)
+      return fail(ErrorKind::permission_denied, (path.empty() ? std::string("the path") : path) + " leads through a link, or is not a directory");
     return fail(error_from_errno("cannot open " + path, errno));
   }
 }
@@ -469,7 +469,7 @@ Result<void> change_owner(int root, uid_t uid, gid_t gid) {
   while (!todo.empty()) {
     const std::string path = std::move(todo.back());
     todo.pop_back();
-    if (path.size() > 64 * 1024) return fail(ErrorKind::refused, "the tree is too deep");
+    if (path.size() > 64 * 1024) return fail(ErrorKind::permission_denied, "the tree is too deep");
     auto directory = open_beneath(root, path, O_RDONLY | O_DIRECTORY);
     if (!directory) return fail(std::move(directory.error()));
     BB_TRY(const std::vector<std::string> names, list(directory->get()));

@@ -334,7 +334,9 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   if (!layout.workspace_is_operators) document.measured.push_back(backend + "/workspace");
   document.disabled_guards = get_strings(data, "disabled_guards");
 #ifdef BB_TEST_HOOKS
-  if (std::ranges::find(document.disabled_guards, "caps") != document.disabled_guards.end()) document.init.emplace_back("--keep-capabilities");
+  const auto is_off = [&](const char* guard) { return std::ranges::find(document.disabled_guards, guard) != document.disabled_guards.end(); };
+  if (is_off("caps")) document.init.emplace_back("--keep-capabilities");
+  if (is_off("netns")) document.init.emplace_back("--tolerate-no-listeners");
 #endif
   const StartedKeeper keeper = start_keeper(call, document, -1, lifeline_fd, reserved.lock.get());
 
