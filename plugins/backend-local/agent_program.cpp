@@ -88,6 +88,7 @@ class Finder {
     }
     fs::path path = fs::absolute(*found).lexically_normal();
     if (depth == 0) program_.path = path.string();
+    if (name.find('/') == std::string::npos && !is_provided(path)) program_.names.emplace_back(name, path.string());
     for (int hop = 0; hop < max_links; ++hop) {
       std::error_code code;
       if (!fs::is_symlink(path, code)) break;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -13,6 +14,7 @@ namespace bot_bottle::backend_local {
 struct AgentProgram {
   std::string path;                // what runs inside: the same path as outside
   std::vector<std::string> links;  // symbolic links on the way, as (path) to be made with their targets
+  std::vector<std::pair<std::string, std::string>> names;  // bare names that were looked up outside the guest's PATH, and where they are
   std::vector<std::string> binds;  // real files and directories, to be bound read-only at the same place
 };
 

@@ -63,9 +63,19 @@ void explain_user_namespaces(ProbeResult& result, int code) {
 
 }  // namespace
 
+bool process_limit_counts_the_bottle() {
+  if (::geteuid() == 0) return true;
+  struct utsname system {};
+  int major = 0;
+  int minor = 0;
+  if (::uname(&system) != 0 || std::sscanf(system.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 14);
+}
+
 std::vector<std::string> enforceable_limits() {
-  std::vector<std::string> limits{"limits.pids", "limits.disk"};
+  std::vector<std::string> limits{"limits.disk"};
   const CgroupPlace place = find_cgroup_place();
+  if (!place.pids.empty() || process_limit_counts_the_bottle()) limits.emplace_back("limits.pids");
   if (!place.memory.empty()) limits.emplace_back("limits.memory");
   if (!place.cpu.empty()) limits.emplace_back("limits.cpus");
   return limits;

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include <fmt/format.h>
+
 #include "core/base/file.hpp"
 
 namespace bot_bottle::backend_local {
@@ -40,7 +42,7 @@ bool is_mapped(std::uint32_t uid) {
 
 /// Empty when somebody else has it.
 UniqueFd try_reserve(std::uint32_t uid) {
-  const std::string path = std::string(reservations) + "/" + std::to_string(uid);
+  const std::string path = fmt::format("{}/{}", reservations, uid);
   UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   // flock and not fcntl: it belongs to the open file and goes with the descriptor to the keeper.
   if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();
@@ -84,7 +86,7 @@ Result<ReservedUid> reserve_uid(std::optional<std::uint32_t> preferred) {
   BB_CHECK(make_directories(reservations, 0700));
   struct stat status {};
   if (::lstat(reservations, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != 0 || (status.st_mode & 022) != 0)
-    return fail(ErrorKind::permission_denied, std::string(reservations) + " is not root's own directory", "remove it");
+    return fail(ErrorKind::permission_denied, fmt::format("{} is not root's own directory", reservations), "remove it");
   if (preferred && *preferred >= first_fallback_uid && is_mapped(*preferred))
     if (UniqueFd lock = try_reserve(*preferred)) return ReservedUid{*preferred, std::move(lock)};
   const bool wide = is_mapped(first_uid + uid_count - 1);

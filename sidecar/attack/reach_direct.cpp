@@ -84,7 +84,11 @@ Outcome scan_loopback(const Context& context) {
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (!fd) return failed("socket: " + errno_name(errno));
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) open += " " + std::to_string(port);
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) continue;
+    sockaddr_in own{};
+    socklen_t size = sizeof own;
+    ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size);
+    if (own.sin_port != address.sin_port) open += " " + std::to_string(port);  // else: a socket that met itself
   }
   return open.empty() ? blocked("only the named endpoints") : escaped("open:" + open);
 }

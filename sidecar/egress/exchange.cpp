@@ -13,9 +13,14 @@ Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const
       origin_(origin),
       request_(request),
       routes_(house.routes),
-      started_ms_(house.loop.now_ms()) {}
+      started_ms_(house.loop.now_ms()) {
+  ++house_.counters.open_exchanges;
+}
 
-Exchange::~Exchange() { drop_upstream(); }
+Exchange::~Exchange() {
+  --house_.counters.open_exchanges;
+  drop_upstream();
+}
 
 void Exchange::begin() {
   ++house_.counters.requests;

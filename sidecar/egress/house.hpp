@@ -46,6 +46,7 @@ struct Counters {
   std::uint64_t bytes_out = 0;  // of requests
   std::uint64_t dlp_bytes = 0;
   std::uint64_t open_connections = 0;
+  std::uint64_t open_exchanges = 0;
 };
 
 struct House {
