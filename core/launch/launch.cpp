@@ -172,6 +172,7 @@ void Session::reserve() {
       throw Failure(make_error(ErrorKind::already_exists, "the bottle '" + plan_.slug + "' is in use by another bot-bottle",
                                "bot-bottle attach " + plan_.slug));
     directory_->remove_document("bottle.json");
+    directory_->remove_sockets();
     directory_->write_metadata(metadata_);
   } else {
     directory_ = state::Directory::reserve(parts_.home, metadata_);

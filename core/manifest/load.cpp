@@ -14,7 +14,8 @@
 namespace bot_bottle::manifest {
 namespace {
 
-[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files, const Home& home) {
+[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files,
+                                const Home& home) {
   std::vector<std::string> names = names_of(files);
   const std::string directory = (what == "agent" ? home.agents() : home.bottles()).string();
   std::string hint = suggestion(name, names, std::string(what) + "s");
@@ -22,10 +23,13 @@ namespace {
   throw Failure(make_error(ErrorKind::not_found, "no " + std::string(what) + " " + in_quotes(name), std::move(hint)));
 }
 
-std::string chain_text(const std::vector<std::string>& names, const std::string& last) { return join(names, " → ") + " → " + last; }
+std::string chain_text(const std::vector<std::string>& names, const std::string& last) {
+  return join(names, " → ") + " → " + last;
+}
 
 void overlay(const AgentFile& agent, Manifest& manifest) {
-  const auto set = [&manifest](std::string& field, const std::optional<std::string>& value, const char* path, const Place& place) {
+  const auto set = [&manifest](std::string& field, const std::optional<std::string>& value, const char* path,
+                               const Place& place) {
     if (!value) return;
     field = *value;
     manifest.provenance[path] = place;
@@ -53,7 +57,8 @@ std::vector<std::string> names_of(const std::vector<NamedFile>& files) {
 }
 
 Document open_document(const NamedFile& file, Faults& faults) {
-  // O_NONBLOCK: a FIFO of that name must not hold us; O_NOFOLLOW: a repository's link must not lead to the operator's files.
+  // O_NONBLOCK: a FIFO of that name must not hold us; O_NOFOLLOW: a repository's link must not lead to the operator's
+  // files.
   const int follow = file.origin == Origin::repository ? O_NOFOLLOW : 0;
   const UniqueFd fd(::open(file.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow));
   const Place place{file.file, 0, 0};
@@ -136,7 +141,8 @@ bool load_into(Manifest& manifest, const std::vector<NamedFile>& bottles, const 
   return chain.complete;
 }
 
-Manifest load(const Sources& sources, const std::string& agent_name, const std::optional<std::string>& bottle_override) {
+Manifest load(const Sources& sources, const std::string& agent_name,
+              const std::optional<std::string>& bottle_override) {
   Faults faults;
   Listing agents = list_agents(sources);
   const NamedFile* file = find_named(agents.files, agent_name);

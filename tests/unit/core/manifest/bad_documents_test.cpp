@@ -61,9 +61,12 @@ TEST_F(BadDocuments, bad_documents_have_the_same_faults_with_crlf) {
 
 TEST_F(BadDocuments, bytes_that_are_not_text_are_refused_where_they_stand) {
   using namespace std::string_literals;
-  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\nnotes\nhere \0 it is"s), "b.md:5:6: a NUL byte\n  manifests are text");
-  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\n\xC3\xA4 \xFF"), "b.md:4:3: not valid UTF-8\n  save the file as UTF-8");
-  EXPECT_EQ(bottle_faults("---\nbackend: \"lo\xED\xA0\x80\"\n---\n"), "b.md:2:13: not valid UTF-8\n  save the file as UTF-8");
+  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\nnotes\nhere \0 it is"s),
+            "b.md:5:6: a NUL byte\n  manifests are text");
+  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\n\xC3\xA4 \xFF"),
+            "b.md:4:3: not valid UTF-8\n  save the file as UTF-8");
+  EXPECT_EQ(bottle_faults("---\nbackend: \"lo\xED\xA0\x80\"\n---\n"),
+            "b.md:2:13: not valid UTF-8\n  save the file as UTF-8");
   EXPECT_EQ(bottle_faults("---\nbackend: local\x04\nsupervise: 7\n---\n"),
             "b.md:2:15: a control character\n  write it as an escape in a double-quoted string");
   EXPECT_EQ(bottle_faults("+++\nbackend = 'a\xC2\x85'\n+++\n"),
@@ -76,9 +79,11 @@ TEST_F(BadDocuments, bytes_that_are_not_text_are_refused_where_they_stand) {
 
 TEST_F(BadDocuments, a_file_over_one_mebibyte_is_refused_and_one_just_below_is_read) {
   const std::string head = "---\nbackend: local\n---\n";
-  EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size() + 1, 'x')), "b.md: the file is larger than 1 MiB");
+  EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size() + 1, 'x')),
+            "b.md: the file is larger than 1 MiB");
   EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size(), 'x')), "");
-  EXPECT_EQ(bottle_faults("---\n#" + std::string(300'000, 'x') + "\n---\n"), "b.md:1:1: the front matter is larger than 256 KiB");
+  EXPECT_EQ(bottle_faults("---\n#" + std::string(300'000, 'x') + "\n---\n"),
+            "b.md:1:1: the front matter is larger than 256 KiB");
 }
 
 TEST_F(BadDocuments, a_token_pasted_where_its_name_belongs_is_not_shown) {
@@ -106,7 +111,8 @@ TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
   agent("reviewer", "---\nbottle: dev\n---\n");
   EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); }),
             "no agent 'reviewr'\n  did you mean 'reviewer'?");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }), "no bottle 'prod'\n  bottles: dev");
+  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }),
+            "no bottle 'prod'\n  bottles: dev");
   EXPECT_EQ(faults_of([this] { static_cast<void>(load_bottle(sources_, "../agents/reviewer")); }),
             "no bottle '../agents/reviewer'\n  bottles: dev");
   std::filesystem::remove_all(sources_.home.agents());
