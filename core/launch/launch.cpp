@@ -102,6 +102,7 @@ SessionResult Session::run() {
     throw undone(make_error(ErrorKind::internal, error.what()));
   }
   unwind();
+  for (const auto& [name, milliseconds] : steps_.times()) parts_.detail(fmt::format("{:<10} {:8.1f} ms", name, milliseconds));
   if (ended_by_) throw Failure(std::move(*ended_by_));
   return std::move(result_);
 }
@@ -172,6 +173,7 @@ void Session::reserve() {
       throw Failure(make_error(ErrorKind::already_exists, "the bottle '" + plan_.slug + "' is in use by another bot-bottle",
                                "bot-bottle attach " + plan_.slug));
     directory_->remove_document("bottle.json");
+    directory_->remove_sockets();
     directory_->write_metadata(metadata_);
   } else {
     directory_ = state::Directory::reserve(parts_.home, metadata_);

@@ -14,7 +14,8 @@
 namespace bot_bottle::manifest {
 namespace {
 
-[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files, const Home& home) {
+[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files,
+                                const Home& home) {
   std::vector<std::string> names = names_of(files);
   const std::string directory = (what == "agent" ? home.agents() : home.bottles()).string();
   std::string hint = suggestion(name, names, std::string(what) + "s");
@@ -22,10 +23,13 @@ namespace {
   throw Failure(make_error(ErrorKind::not_found, "no " + std::string(what) + " " + in_quotes(name), std::move(hint)));
 }
 
-std::string chain_text(const std::vector<std::string>& names, const std::string& last) { return join(names, " → ") + " → " + last; }
+std::string chain_text(const std::vector<std::string>& names, const std::string& last) {
+  return join(names, " → ") + " → " + last;
+}
 
 void overlay(const AgentFile& agent, Manifest& manifest) {
-  const auto set = [&manifest](std::string& field, const std::optional<std::string>& value, const char* path, const Place& place) {
+  const auto set = [&manifest](std::string& field, const std::optional<std::string>& value, const char* path,
+                               const Place& place) {
     if (!value) return;
     field = *value;
     manifest.provenance[path] = place;
@@ -53,7 +57,8 @@ std::vector<std::string> names_of(const std::vector<NamedFile>& files) {
 }
 
 Document open_document(const NamedFile& file, Faults& faults) {
-  // O_NONBLOCK: a FIFO of that name must not hold us; O_NOFOLLOW: a repository's link must not lead to the operator's files.
+  // O_NONBLOCK: a FIFO of that name must not hold us; O_NOFOLLOW: a repository's link must not lead to the operator's
+  // files.
   const int follow = file.origin == Origin::repository ? O_NOFOLLOW : 0;
   const UniqueFd fd(::open(file.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow));
   const Place place{file.file, 0, 0};
@@ -78,37 +83,46 @@ Document open_document(const NamedFile& file, Faults& faults) {
   return read_document(*text, file.file, faults);
 }
 
+namespace {
+
+/// The next bottle of the chain; null at its end, or after a fault.
+const NamedFile* parent_of(const NamedFile& child, const Node& root, const std::vector<NamedFile>& bottles,
+                           const std::vector<std::string>& names, Faults& faults) {
+  const auto extends = read_extends(root, faults);
+  if (!extends) return nullptr;
+  const auto& [parent, place] = *extends;
+  const NamedFile* found = find_named(bottles, parent);
+  if (parent == child.name)
+    faults.error(place, "extends", "the bottle extends itself: " + chain_text(names, parent));
+  else if (std::ranges::find(names, parent) != names.end())
+    faults.error(place, "extends", "the bottles extend each other in a circle: " + chain_text(names, parent));
+  else if (found == nullptr)
+    faults.error(place, "extends", "no bottle " + in_quotes(parent) + ": " + chain_text(names, parent),
+                 suggestion(parent, names_of(bottles), "bottles"));
+  else
+    return found;
+  return nullptr;
+}
+
+}  // namespace
+
 Chain read_chain(const std::vector<NamedFile>& bottles, const NamedFile& bottle, Faults& faults) {
   Chain chain;
   std::vector<Node> roots;
-  const NamedFile* next = &bottle;
-  while (true) {
+  chain.complete = true;
+  for (const NamedFile* next = &bottle; next != nullptr;) {
     chain.names.push_back(next->name);
     Document document = open_document(*next, faults);
-    if (!document.usable) return chain;
-    const std::size_t before = faults.errors();
-    const auto extends = read_extends(document.root, faults);
-    roots.push_back(std::move(document.root));
-    if (!extends) {
-      if (faults.errors() > before) return chain;
+    if (!document.usable) {
+      chain.complete = false;
       break;
     }
-    const auto& [parent, place] = *extends;
-    if (parent == next->name) {
-      faults.error(place, "extends", "the bottle extends itself: " + chain_text(chain.names, parent));
-      return chain;
-    }
-    if (std::ranges::find(chain.names, parent) != chain.names.end()) {
-      faults.error(place, "extends", "the bottles extend each other in a circle: " + chain_text(chain.names, parent));
-      return chain;
-    }
-    next = find_named(bottles, parent);
-    if (next == nullptr) {
-      faults.error(place, "extends", "no bottle " + in_quotes(parent) + ": " + chain_text(chain.names, parent),
-                   suggestion(parent, names_of(bottles), "bottles"));
-      return chain;
-    }
+    const std::size_t read = faults.errors();
+    next = parent_of(*next, document.root, bottles, chain.names, faults);
+    if (faults.errors() > read) chain.complete = false;
+    roots.push_back(std::move(document.root));
   }
+  if (roots.empty()) return chain;
   Node merged = std::move(roots.back());
   for (roots.pop_back(); !roots.empty(); roots.pop_back()) merged = merge(std::move(merged), std::move(roots.back()));
   chain.root = std::move(merged);
@@ -120,11 +134,15 @@ bool load_into(Manifest& manifest, const std::vector<NamedFile>& bottles, const 
   Chain chain = read_chain(bottles, bottle, faults);
   manifest.bottle_chain = std::move(chain.names);
   if (!chain.root) return false;
+  // What can be read is checked all the same: all faults at once.
+  faults.set_partial(!chain.complete);
   read_bottle(*chain.root, manifest, faults);
-  return true;
+  faults.set_partial(false);
+  return chain.complete;
 }
 
-Manifest load(const Sources& sources, const std::string& agent_name, const std::optional<std::string>& bottle_override) {
+Manifest load(const Sources& sources, const std::string& agent_name,
+              const std::optional<std::string>& bottle_override) {
   Faults faults;
   Listing agents = list_agents(sources);
   const NamedFile* file = find_named(agents.files, agent_name);

@@ -75,23 +75,37 @@ void initialise(LoadedPlugin& plugin, std::vector<std::string>& faults) {
 
 }  // namespace
 
+bool LoadedPlugin::offers(const std::string& kind) const {
+  if (kind == "backend") return backend.has_value();
+  if (kind == "provider") return provider.has_value();
+  if (kind == "freezer") return freezer.has_value();
+  if (kind == "deploy-key") return deploy_key.has_value();
+  return true;  // a third party's kind: nobody here asks for it
+}
+
 std::vector<std::string> LoadedPlugin::offered() const {
   std::vector<std::string> out;
-  if (backend) out.push_back("backend:" + name);
-  if (provider) out.push_back("provider:" + name);
-  if (freezer) out.push_back("freezer:" + name);
-  if (deploy_key) out.push_back("deploy-key:" + name);
+  for (const char* kind : {"backend", "provider", "freezer", "deploy-key"}) {
+    if (offers(kind)) out.push_back(std::string(kind) + ":" + name);
+  }
   return out;
 }
 
 LoadedPlugin& load_plugin(const Description& described, CheckedLibrary library, HostOptions& options) {
   // By content and name, so that a second registry finds what the first has loaded: init runs once in a process.
+  std::vector<std::string> faults;
   for (LoadedPlugin& plugin : loaded()) {
     if (plugin.sha256 != library.sha256 || plugin.name != described.name) continue;
+    // The same library under another plugin.toml: what that one says is compared, too.
+    if (!described.abi.empty()) compare(described, plugin.entry, faults);
+    for (const std::string& item : described.provides) {
+      const std::string kind = split_provided(item).first;
+      if (!plugin.offers(kind)) faults.push_back("offers no " + interface_id_of(kind));
+    }
+    if (!faults.empty()) report(described, faults);
     plugin.host->set_options(&options);
     return plugin;
   }
-  std::vector<std::string> faults;
   LoadedPlugin plugin;
   plugin.sha256 = library.sha256;
   const void* entry = nullptr;

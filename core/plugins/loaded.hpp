@@ -26,6 +26,7 @@ struct LoadedPlugin {
   std::optional<bb_freezer> freezer;
   std::optional<bb_deploy_key> deploy_key;
 
+  [[nodiscard]] bool offers(const std::string& kind) const;
   /// "backend:docker" for each table that the library offers; the name is the plugin's own (no plugin.toml to ask).
   [[nodiscard]] std::vector<std::string> offered() const;
 };
