@@ -32,6 +32,8 @@ bool has(const List& list, std::string_view word) {
   return std::ranges::find(list, word) != list.end();
 }
 
+constexpr std::array<std::string_view, 5> verbs_with_rest{"start", "run", "attach", "exec", "resume"};
+
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
@@ -224,7 +226,6 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
 
 int run_command_line(const std::vector<std::string>& arguments) {
   Context context;
-  context.arguments = arguments;
   const std::string verb = first_word(arguments);
   // Known before parsing, so that a usage error obeys them.
   for (const std::string& argument : arguments) {
