@@ -151,6 +151,26 @@ std::string deflated(std::string_view text, Wrapper wrapper) {
   return out;
 }
 
+std::string gzip_of_zeros(std::size_t size) {
+  z_stream stream{};
+  if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
+  std::string zeros(1 << 20, '\0');
+  std::string buffer(1 << 16, '\0');
+  std::string out;
+  for (std::size_t done = 0; done < size; done += zeros.size()) {
+    stream.next_in = reinterpret_cast<Bytef*>(zeros.data());
+    stream.avail_in = static_cast<uInt>(zeros.size());
+    do {
+      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
+      stream.avail_out = static_cast<uInt>(buffer.size());
+      deflate(&stream, done + zeros.size() >= size ? Z_FINISH : Z_NO_FLUSH);
+      out.append(buffer, 0, buffer.size() - stream.avail_out);
+    } while (stream.avail_out == 0);
+  }
+  deflateEnd(&stream);
+  return out;
+}
+
 std::string filler(std::size_t size) {
   constexpr std::string_view text = "the quick brown fox jumps over the lazy dog and walks home again. ";
   std::string out;

@@ -31,6 +31,8 @@ std::string unicode_tags(std::string_view text);
 std::string full_width(std::string_view text);
 enum class Wrapper { gzip, zlib, raw };
 std::string deflated(std::string_view text, Wrapper wrapper);
+/// gzip of `size` zeros, made without ever holding them.
+std::string gzip_of_zeros(std::size_t size);
 /// `size` octets of text that no rule takes for a secret.
 std::string filler(std::size_t size);
 /// The three token shapes; built at run time from pieces, so that no scanner flags this program's source.

@@ -1,5 +1,6 @@
 // 7: what an agent may use up (L). Every bomb is bounded by itself, a little beyond the limit the manifest gave, and cleans up.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -66,11 +67,15 @@ Outcome memory_bomb(const Context& context) {
   return escaped(std::to_string(bound >> 20) + " MiB, limit " + std::to_string(context.memory_limit >> 20));
 }
 
-Outcome fill(const Context& context, const std::string& directory) {
+enum class Name { kept, unlinked };
+
+/// `seconds`: how long somebody who only looks from time to time may take to notice.
+Outcome fill(const Context& context, const std::string& directory, Name name = Name::kept, int seconds = 0) {
   const std::uint64_t bound = context.disk_limit + (std::uint64_t{64} << 20);
   const std::string path = directory + "/fill-" + context.session;
   UniqueFd file(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   if (!file) return judge_call(-1, {ENOENT, EACCES, EPERM, EROFS, ENOSPC});
+  if (name == Name::unlinked) ::unlink(path.c_str());
   const std::string block(1 << 20, 'f');
   std::uint64_t have = 0;
   int number = 0;
@@ -82,6 +87,7 @@ Outcome fill(const Context& context, const std::string& directory) {
     }
     have += static_cast<std::uint64_t>(size);
   }
+  if (number == 0) ::poll(nullptr, 0, seconds * 1000);
   ::unlink(path.c_str());
   if (number == 0) return escaped(std::to_string(have >> 20) + " MiB, limit " + std::to_string(context.disk_limit >> 20));
   errno = number;
@@ -143,7 +149,7 @@ Outcome half_open(const Context& context, const std::string& start) {
 
 Outcome decompression_bomb(const Context& context) {
   // Ratio about 1,000: 256 KiB on the wire.
-  const std::string bomb = deflated(std::string(std::size_t{1} << 28, '\0'), Wrapper::gzip);
+  const std::string bomb = gzip_of_zeros(std::size_t{1} << 28);
   Outcome result = judge(context, ask_tls(context, request("POST", "/upload", context.origin, "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", bomb)),
                          accept::bad_request | accept::media);
   if (result.verdict == Verdict::blocked && control(context).verdict != Verdict::blocked) return failed("the proxy does not answer afterwards");
@@ -158,11 +164,18 @@ void add_resources(std::vector<Attempt>& out, const Context& context) {
   if (context.pids_limit > 0) limits.add("fork bomb (L)", fork_bomb, long_limit);
   if (context.memory_limit > 0) limits.add("memory bomb (L)", memory_bomb, long_limit);
   if (context.disk_limit > 0) {
-    const char* home = std::getenv("HOME");
-    for (const std::string& directory : {std::string("/tmp"), std::string("/dev/shm"), std::string(home != nullptr ? home : "/tmp")})
-      limits.add("fill " + directory + " (L)", [directory](const Context& each) { return fill(each, directory); }, long_limit);
+    for (const char* directory : {"/tmp", "/dev/shm"})
+      limits.add(std::string("fill ") + directory + " (L)", [directory](const Context& each) { return fill(each, directory); }, long_limit);
   }
   limits.add("exhaust file descriptors (L)", exhaust_descriptors, long_limit);
+  if (context.disk_limit > 0) {
+    // Where no quota can be had the bottle is ended when it holds too much: then there is no line, and that is the refusal.
+    Subject homes(out, "7.3", "limits");
+    const char* home = std::getenv("HOME");
+    const std::string directory = home != nullptr ? home : "/tmp";
+    homes.add("fill the home (L)", [directory](const Context& each) { return fill(each, directory, Name::kept, 15); }, long_limit);
+    homes.add("fill the home with a file that has no name any more (L)", [directory](const Context& each) { return fill(each, directory, Name::unlinked, 15); }, long_limit);
+  }
   Subject floods(out, "7.2", "limits", Needs::egress);
   floods.add("10,000 connections that send nothing (L)", [](const Context& each) { return half_open(each, "\r\n"); }, long_limit);
   floods.add("10,000 connections with half a request (L)", [](const Context& each) { return half_open(each, "GET http://" + each.origin + "/ HTTP/1.1\r\nHost: "); }, long_limit);
