@@ -32,6 +32,8 @@ bool has(const List& list, std::string_view word) {
   return std::ranges::find(list, word) != list.end();
 }
 
+constexpr std::array<std::string_view, 5> verbs_with_rest{"start", "run", "attach", "exec", "resume"};
+
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
@@ -151,6 +153,14 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
   const std::string word = first_word(arguments);
   if (!word.empty() && !has(verb_names(app), word))
     throw Failure(unknown_verb(app, word));
+  // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.
+  if (has(verbs_with_rest, word)) {
+    const auto separator = std::ranges::find(arguments, "--");
+    if (separator != arguments.end()) {
+      context.rest.assign(separator + 1, arguments.end());
+      arguments.erase(separator, arguments.end());
+    }
+  }
   std::ranges::reverse(arguments);
   try {
     app.parse(arguments);
@@ -224,7 +234,6 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
 
 int run_command_line(const std::vector<std::string>& arguments) {
   Context context;
-  context.arguments = arguments;
   const std::string verb = first_word(arguments);
   // Known before parsing, so that a usage error obeys them.
   for (const std::string& argument : arguments) {

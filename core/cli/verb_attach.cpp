@@ -6,7 +6,6 @@
 
 #include "core/base/error.hpp"
 #include "core/cli/verb_enter.hpp"
-#include "core/cli/verb_lifecycle.hpp"
 #include "core/cli/verbs.hpp"
 #include "core/launch/attach.hpp"
 #include "core/launch/backends.hpp"
@@ -65,13 +64,11 @@ int run_entered(const Entered& entered, plan::ExecRequest request, Tinted tinted
 
 namespace {
 
-int attach(Context& context, std::vector<std::string> words) {
-  const std::vector<std::string> rest = take_rest(context, words);
-  if (words.size() != 1) throw Failure(make_error(ErrorKind::usage, "'bot-bottle attach' needs one SLUG", "bot-bottle list active"));
-  const Entered entered = enter(context, words.front());
+int attach(Context& context, const std::string& slug) {
+  const Entered entered = enter(context, slug);
   plan::ExecRequest request;
   request.argv = entered.session.argv;
-  request.argv.insert(request.argv.end(), rest.begin(), rest.end());
+  request.argv.insert(request.argv.end(), context.rest.begin(), context.rest.end());
   request.env = entered.session.env;
   request.cwd = entered.session.workspace;
   if (tui::is_terminal(STDIN_FILENO) && tui::is_terminal(STDOUT_FILENO)) request.terminal = plan::Terminal::yes;
@@ -82,9 +79,9 @@ int attach(Context& context, std::vector<std::string> words) {
 
 void add_attach(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "attach", "An agent session in a bottle that runs", "Everyday", "bot-bottle attach fixer-x7k2p");
-  auto words = std::make_shared<std::vector<std::string>>();
-  verb->add_option("SLUG", *words, "The running bottle. What stands behind -- goes to the agent")->expected(1, -1)->required();
-  verb->callback([&context, words] { context.action = [&context, words] { return attach(context, *words); }; });
+  auto slug = std::make_shared<std::string>();
+  verb->add_option("SLUG", *slug, "The running bottle. What stands behind -- goes to the agent")->required();
+  verb->callback([&context, slug] { context.action = [&context, slug] { return attach(context, *slug); }; });
 }
 
 }  // namespace bot_bottle::cli

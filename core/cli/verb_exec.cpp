@@ -6,7 +6,6 @@
 
 #include "core/base/error.hpp"
 #include "core/cli/verb_enter.hpp"
-#include "core/cli/verb_lifecycle.hpp"
 #include "core/cli/verbs.hpp"
 #include "core/tui/terminal.hpp"
 
@@ -14,26 +13,22 @@ namespace bot_bottle::cli {
 namespace {
 
 struct ExecOptions {
+  std::string slug;
   std::vector<std::string> words;
   std::string user = "agent";
   bool terminal = false;
 };
 
 int exec(Context& context, const ExecOptions& options) {
-  std::vector<std::string> words = options.words;
-  std::vector<std::string> argv = take_rest(context, words);
-  if (argv.empty() && words.size() > 1) {  // `exec SLUG CMD` is clear enough without options in CMD
-    argv.assign(words.begin() + 1, words.end());
-    words.resize(1);
-  }
-  if (words.size() != 1 || argv.empty())
-    throw Failure(make_error(ErrorKind::usage, "'bot-bottle exec' needs a SLUG and a command", "bot-bottle exec SLUG -- ls -l"));
+  std::vector<std::string> argv = options.words;  // `exec SLUG CMD` is clear enough without options in CMD
+  argv.insert(argv.end(), context.rest.begin(), context.rest.end());
+  if (argv.empty()) throw Failure(make_error(ErrorKind::usage, "'bot-bottle exec' needs a command", "bot-bottle exec " + options.slug + " -- ls -l"));
   if (options.user != "agent" && options.user != "root")
     throw Failure(make_error(ErrorKind::usage, "--user is agent or root, not '" + options.user + "'", "bot-bottle exec --help"));
   const bool has_terminal = tui::is_terminal(STDIN_FILENO) && tui::is_terminal(STDOUT_FILENO);
   if (options.terminal && !has_terminal)
     throw Failure(make_error(ErrorKind::usage, "--tty needs a terminal on standard input and output", "leave --tty out"));
-  const Entered entered = enter(context, words.front());
+  const Entered entered = enter(context, options.slug);
   plan::ExecRequest request;
   request.argv = std::move(argv);
   request.env = entered.session.env;
@@ -53,7 +48,8 @@ void add_exec(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "exec", "Run a command in a bottle that runs", "Everyday",
                             "bot-bottle exec fixer-x7k2p -- git log --oneline\nbot-bottle exec fixer-x7k2p --tty -- bash");
   auto options = std::make_shared<ExecOptions>();
-  verb->add_option("SLUG", options->words, "The running bottle, then -- and the command")->expected(1, -1)->required();
+  verb->add_option("SLUG", options->slug, "The running bottle, then -- and the command")->required();
+  verb->add_option("CMD", options->words, "The command, where it has no options of its own")->expected(0, -1);
   verb->add_option("--user", options->user, "agent (default) or root")->type_name("USER");
   verb->add_flag("-t,--tty", options->terminal, "With your terminal");
   verb->callback([&context, options] { context.action = [&context, options] { return exec(context, *options); }; });

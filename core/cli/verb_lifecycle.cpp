@@ -161,14 +161,6 @@ int report(Context& context, const launch::SessionResult& result, plan::Session 
 
 }  // namespace
 
-std::vector<std::string> take_rest(const Context& context, std::vector<std::string>& words) {
-  const auto mark = std::ranges::find(context.arguments, "--");
-  if (mark == context.arguments.end()) return {};
-  const std::vector<std::string> rest(mark + 1, context.arguments.end());
-  words.resize(words.size() - std::min(words.size(), rest.size()));
-  return rest;
-}
-
 void add_launch_options(CLI::App& verb, LaunchOptions& options) {
   verb.add_option("--bottle", options.bottle, "Instead of the bottle the agent names")->type_name("NAME");
   verb.add_option("--backend", options.backend, "What isolates (also BOT_BOTTLE_BACKEND)")->type_name("NAME");
@@ -215,6 +207,7 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   parts.signals = &signals;
   parts.note = [&context](std::string_view text) { context.note(escape_untrusted_lines(text)); };
   parts.warn = [&context](std::string_view text) { context.warn(text); };
+  parts.detail = [&context](std::string_view text) { context.detail(escape_untrusted_lines(text)); };
   parts.set_cancel_fd = [&registry](int fd) { registry.options().cancel_fd = fd; };
 
   choices.workspace = options.no_workspace ? plan::WorkspaceChoice::none : plan::WorkspaceChoice::as_manifest;
@@ -232,7 +225,7 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
     if (context.output.json)
       context.print_json(plan::preflight_json(plan));
     else
-      for (const std::string_view line : split(trim(plan::preflight_text(plan)), '\n')) context.out(line);
+      context.out(trim(plan::preflight_text(plan)));
     return 0;
   }
   if (session != plan::Session::headless && is_interactive(context) && !options.yes) {

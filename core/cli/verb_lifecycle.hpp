@@ -34,11 +34,7 @@ struct LaunchOptions {
   bool remove = false;
   std::string prompt;
   std::string timeout;
-  std::vector<std::string> words;  // positional; AGENT before "--", ARGS after it
 };
-
-/// The words behind "--"; they are taken off the end of `words`.
-std::vector<std::string> take_rest(const Context& context, std::vector<std::string>& words);
 
 /// --bottle, --backend, --label, … of start and run.
 void add_launch_options(CLI::App& verb, LaunchOptions& options);

@@ -12,11 +12,7 @@
 namespace bot_bottle::cli {
 namespace {
 
-int resume(Context& context, LaunchOptions options) {
-  std::vector<std::string> words = options.words;
-  const std::vector<std::string> rest = take_rest(context, words);
-  if (words.size() != 1) throw Failure(make_error(ErrorKind::usage, "'bot-bottle resume' needs one SLUG", "bot-bottle list active"));
-  const std::string slug = words.front();
+int resume(Context& context, const std::string& slug, LaunchOptions options) {
   const state::Directory directory = state::Directory::open(context.home(), slug);
   const state::Metadata metadata = directory.metadata();
   if (metadata.backend.empty())
@@ -35,7 +31,7 @@ int resume(Context& context, LaunchOptions options) {
   const plan::Session session = options.detach             ? plan::Session::detached
                                 : options.prompt.empty() ? plan::Session::interactive
                                                          : plan::Session::headless;
-  return launch_bottle(context, options, session, rest.empty() ? metadata.arguments : rest, Resumed{slug, metadata.backend});
+  return launch_bottle(context, options, session, context.rest.empty() ? metadata.arguments : context.rest, Resumed{slug, metadata.backend});
 }
 
 }  // namespace
@@ -43,7 +39,8 @@ int resume(Context& context, LaunchOptions options) {
 void add_resume(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "resume", "Go on with a bottle that was kept", "Everyday", "bot-bottle resume fixer-x7k2p");
   auto options = std::make_shared<LaunchOptions>();
-  verb->add_option("SLUG", options->words, "The kept bottle. What stands behind -- goes to the agent")->expected(1, -1)->required();
+  auto slug = std::make_shared<std::string>();
+  verb->add_option("SLUG", *slug, "The kept bottle. What stands behind -- goes to the agent")->required();
   verb->add_option("-p,--prompt", options->prompt, "Go on without a terminal, with this prompt; '-' or '@FILE' too")->type_name("PROMPT");
   verb->add_option("--color", options->color, "Tint of terminal and agent")->type_name("COLOR");
   verb->add_option("-e,--env", options->env, "A variable for the agent (repeat)")
@@ -56,7 +53,7 @@ void add_resume(CLI::App& app, Context& context) {
   verb->add_flag("--rm", options->remove, "Remove the bottle's state whatever the exit code")->excludes(keep);
   verb->add_option("--timeout", options->timeout, "Stop it after this time: 90s, 5m, 2h")->type_name("TIME");
   add_json_option(*verb, context);
-  verb->callback([&context, options] { context.action = [&context, options] { return resume(context, *options); }; });
+  verb->callback([&context, options, slug] { context.action = [&context, options, slug] { return resume(context, *slug, *options); }; });
 }
 
 }  // namespace bot_bottle::cli

@@ -9,15 +9,10 @@
 namespace bot_bottle::cli {
 namespace {
 
-int run(Context& context, LaunchOptions options) {
-  const std::vector<std::string> rest = take_rest(context, options.words);
-  if (options.words.size() > 1)
-    throw Failure(make_error(ErrorKind::usage, "unexpected argument '" + options.words[1] + "'",
-                             "the prompt is given with -p, what is for the agent stands behind --"));
-  if (!options.words.empty()) options.agent = options.words.front();
+int run(Context& context, const LaunchOptions& options) {
   if (options.agent.empty() && options.bottle.empty())
     throw Failure(make_error(ErrorKind::usage, "'bot-bottle run' needs AGENT or --bottle", "bot-bottle list agents"));
-  return launch_bottle(context, options, plan::Session::headless, rest, std::nullopt);
+  return launch_bottle(context, options, plan::Session::headless, context.rest, std::nullopt);
 }
 
 }  // namespace
@@ -28,7 +23,7 @@ void add_run(CLI::App& app, Context& context) {
                             "bot-bottle run fixer -p @task.md --json --timeout 30m\n"
                             "bot-bottle run --bottle build -- make test");
   auto options = std::make_shared<LaunchOptions>();
-  verb->add_option("AGENT", options->words, "What stands behind -- goes to the agent")->expected(0, -1);
+  verb->add_option("AGENT", options->agent, "What stands behind -- goes to the agent");
   verb->add_option("-p,--prompt", options->prompt, "What it shall do; '-': standard input, '@FILE': a file")->type_name("PROMPT");
   add_launch_options(*verb, *options);
   verb->add_option("--timeout", options->timeout, "Stop it after this time: 90s, 5m, 2h")->type_name("TIME");

@@ -102,6 +102,7 @@ SessionResult Session::run() {
     throw undone(make_error(ErrorKind::internal, error.what()));
   }
   unwind();
+  for (const auto& [name, milliseconds] : steps_.times()) parts_.detail(fmt::format("{:<10} {:8.1f} ms", name, milliseconds));
   if (ended_by_) throw Failure(std::move(*ended_by_));
   return std::move(result_);
 }

@@ -31,6 +31,7 @@ struct Parts {
   Signals* signals = nullptr;
   std::function<void(std::string_view)> note = [](std::string_view) {};  // for the operator, unless quiet
   std::function<void(std::string_view)> warn = [](std::string_view) {};
+  std::function<void(std::string_view)> detail = [](std::string_view) {};  // --verbose
   /// What cancels a call of a plugin: signals' descriptor while launching, -1 on the way back.
   std::function<void(int)> set_cancel_fd = [](int) {};
 };

@@ -35,6 +35,7 @@ void Steps::run(const std::string& name, const std::function<void()>& action) {
 
 Steps::Undone Steps::unwind() noexcept {
   Undone undone;
+  const auto began = std::chrono::steady_clock::now();
   while (!undos_.empty()) {
     auto [what, undo] = std::move(undos_.back());
     undos_.pop_back();
@@ -47,6 +48,7 @@ Steps::Undone Steps::unwind() noexcept {
       undone.failed.emplace_back(what, make_error(ErrorKind::internal, error.what()));
     }
   }
+  times_.emplace_back("undo", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
   return undone;
 }
 

@@ -32,7 +32,7 @@ class Steps {
   /// Runs and forgets all undos. One that throws does not stop the others.
   Undone unwind() noexcept;
 
-  /// Milliseconds of each step, for the event log and --debug.
+  /// Milliseconds of each step and of the way back ("undo"), for --verbose.
   [[nodiscard]] const std::vector<std::pair<std::string, double>>& times() const { return times_; }
 
  private:

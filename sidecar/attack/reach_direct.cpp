@@ -187,14 +187,6 @@ void add_raw(std::vector<Attempt>& out) {
     const int on = 1;
     return judge_call(::setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &on, sizeof on), {EPERM, EACCES});
   });
-  routes.add("listen on a privileged port", [](const Context&) {
-    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(81);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return judge_call(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), {EPERM, EACCES});
-  });
 }
 
 }  // namespace

@@ -268,7 +268,7 @@ class Arena:
                 out.add("mount " + line.split()[4])
         state = self.home / ".bot-bottle/state"
         if state.exists():
-            out.update("state " + name for name in os.listdir(state) if name != "other")
+            out.update("state " + name for name in os.listdir(state) if name not in ("other", ".lock"))  # the lock serialises reservations and stays
         for directory, names, _ in os.walk("/sys/fs/cgroup"):
             out.update("cgroup " + os.path.join(directory, name) for name in names if "escape" in name and "bb-escape" not in name)
         for line in pathlib.Path("/proc/net/unix").read_text().splitlines():

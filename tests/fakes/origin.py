@@ -12,7 +12,9 @@ It speaks HTTP/1.1 by hand, so that it can misbehave on purpose. The path choose
     /alt-svc         with Alt-Svc, Connection and a header that Connection names
     /smuggle         Content-Length and Transfer-Encoding  /extra       octets behind the response
     /early           413 before the body is read           /trailers    chunked with a trailer
-    /raw/HEX         these octets and nothing else         /count       how many requests this connection had
+    /raw/HEX         these octets and nothing else         /raw         the octets of the request's body
+    /programmed      origin.programmed, as it is
+    /count           how many requests this connection had
 """
 import gzip
 import socket
@@ -37,6 +39,7 @@ class Origin:
         self.events, self.released = threading.Semaphore(0), threading.Event()
         self.context = None
         self.server_names = []
+        self.programmed = b""
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificate, key)
@@ -225,7 +228,10 @@ class Connection:
         elif parts[0] == "trailers":
             self.chunks(b"body", 4, "Trailer: X-Sum\r\n", b"X-Sum: 42\r\n")
         elif parts[0] == "raw":
-            self.client.sendall(bytes.fromhex(parts[1]))
+            self.client.sendall(bytes.fromhex(parts[1]) if len(parts) > 1 else request.body)
+            return False
+        elif parts[0] == "programmed":
+            self.client.sendall(self.origin.programmed)
             return False
         elif parts[0] == "count":
             self.send(200, f"{self.number} {self.count}".encode())
