@@ -119,6 +119,31 @@ class ChildGuard {
   pid_t pid_;
 };
 
+/// write(2) to a program that may have closed its standard input: EPIPE is an answer, SIGPIPE would end us. Held back for this
+/// thread and taken off again, because a library may not change the process's disposition.
+/// Guarded by process_test: a_program_that_does_not_read_its_input_is_no_harm.
+ssize_t write_to_child(int fd, std::string_view text) {
+  sigset_t pipe_signal;
+  sigset_t before;
+  sigset_t pending;
+  ::sigemptyset(&pipe_signal);
+  ::sigaddset(&pipe_signal, SIGPIPE);
+  ::sigpending(&pending);
+  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  const ssize_t written = ::write(fd, text.data(), text.size());
+  const int write_errno = errno;
+  if (written < 0 && write_errno == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+    // Pending for this thread now, unless somebody ignores it.
+    if (::sigpending(&pending) == 0 && ::sigismember(&pending, SIGPIPE) == 1) {
+      int number = 0;
+      ::sigwait(&pipe_signal, &number);
+    }
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = write_errno;
+  return written;
+}
+
 void read_some(UniqueFd& fd, std::string& into, std::size_t max_output, bool& truncated) {
   std::array<char, 65536> buffer{};
   const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
@@ -216,7 +241,7 @@ Result<ProcessResult> run_process(const ProcessRequest& request) {
     if (polled[0].revents != 0) read_some(out.read, result.out, request.max_output, result.truncated);
     if (polled[1].revents != 0) read_some(err.read, result.err, request.max_output, result.truncated);
     if (polled[2].revents != 0) {
-      const ssize_t written = ::write(in.write.get(), to_write.data(), to_write.size());
+      const ssize_t written = write_to_child(in.write.get(), to_write);
       if (written > 0) to_write.remove_prefix(static_cast<std::size_t>(written));
       if ((written < 0 && errno != EAGAIN && errno != EINTR) || to_write.empty()) in.write.reset();
     }

@@ -32,6 +32,8 @@ bool has(const List& list, std::string_view word) {
   return std::ranges::find(list, word) != list.end();
 }
 
+constexpr std::array<std::string_view, 5> verbs_with_rest{"start", "run", "attach", "exec", "resume"};
+
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
@@ -86,13 +88,13 @@ Error unexpected_word(const CLI::App& verb, const std::string& word) {
 /// CLI11's exceptions in our words.
 Error usage_error(const CLI::App& app, const CLI::ParseError& fault) {
   const CLI::App* verb = chosen_verb(app);
-  if (dynamic_cast<const CLI::ExtrasError*>(&fault) != nullptr) {
+  const bool wants_verb = !verb->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (dynamic_cast<const CLI::ExtrasError*>(&fault) != nullptr || wants_verb) {
     for (const std::string& word : app.remaining(true))
       if (word != "--") return unexpected_word(*verb, word);
   }
   std::string message = fault.what();
   if (dynamic_cast<const CLI::RequiredError*>(&fault) != nullptr) {
-    const bool wants_verb = !verb->get_subcommands([](const CLI::App*) { return true; }).empty();
     for (const CLI::Option* option : verb->get_options())
       if (option->get_required() && option->count() == 0) {
         message = fmt::format("'{}' needs {}", path_of(*verb), option->get_positional() ? option->get_name(true) : option->get_name());
@@ -151,6 +153,14 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
   const std::string word = first_word(arguments);
   if (!word.empty() && !has(verb_names(app), word))
     throw Failure(unknown_verb(app, word));
+  // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.
+  if (has(verbs_with_rest, word)) {
+    const auto separator = std::ranges::find(arguments, "--");
+    if (separator != arguments.end()) {
+      context.rest.assign(separator + 1, arguments.end());
+      arguments.erase(separator, arguments.end());
+    }
+  }
   std::ranges::reverse(arguments);
   try {
     app.parse(arguments);

@@ -56,6 +56,7 @@ class Context {
   std::optional<std::string> home_option;  // --home
   bool no_color = false;                   // --no-color
   bool trust_plugins = false;              // --trust-plugins
+  std::vector<std::string> rest;           // behind "--", for the verbs that hand it on (CLI11 never sees it)
   /// What the chosen verb does; set by its CLI11 callback, run by main after parsing. Returns the exit code; throws Failure.
   std::function<int()> action;
 

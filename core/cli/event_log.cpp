@@ -177,6 +177,10 @@ void LineReader::read_available(int fd, const std::function<void(std::string_vie
 LogWatch::LogWatch(const std::filesystem::path& state) : fd_(::inotify_init1(IN_CLOEXEC)) {
   if (!fd_) throw Failure(error_from_errno("watching the event log", errno));
   const std::filesystem::path logs = state / "logs";
+  // Our own open log keeps the deleted directory alive, so IN_DELETE_SELF may never come: its parent tells when the name goes.
+  state_watch_ = ::inotify_add_watch(fd_.get(), state.c_str(),
+                                     IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
+  if (state_watch_ < 0) throw Failure(error_from_errno("watching " + state.string(), errno));
   logs_watch_ = ::inotify_add_watch(fd_.get(), logs.c_str(),
                                     IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
   if (logs_watch_ < 0) throw Failure(error_from_errno("watching " + logs.string(), errno));
@@ -194,7 +198,8 @@ bool LogWatch::wait() {
       std::memcpy(&event, buffer.data() + at, sizeof event);
       if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) return false;
       const std::string_view name = event.len == 0 ? std::string_view() : std::string_view(buffer.data() + at + sizeof event);
-      if ((event.mask & IN_Q_OVERFLOW) != 0 || name == "events.jsonl") {
+      if (event.wd == state_watch_ && name == "logs") return false;
+      if ((event.mask & IN_Q_OVERFLOW) != 0 || (event.wd == logs_watch_ && name == "events.jsonl")) {
         relevant = true;
         if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0) replaced_ = true;
       }

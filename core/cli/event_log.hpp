@@ -53,6 +53,7 @@ class LogWatch {
 
  private:
   UniqueFd fd_;
+  int state_watch_ = -1;
   int logs_watch_ = -1;
   bool replaced_ = false;
 };

@@ -96,9 +96,10 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
       text += entry(option->get_name(true), option->get_description(), column);
   for (const CLI::Option* option : options)
     if (!option->get_positional() && !option->get_group().empty()) text += entry(option_name(*option), option->get_description(), column);
-  if (!app->get_footer().empty()) {
+  const std::string footer = app->get_footer();  // by value: the lines below are views of it
+  if (!footer.empty()) {
     text += "\nexample:\n";
-    for (const std::string_view line : split(app->get_footer(), '\n')) text += "  " + std::string(line) + "\n";
+    for (const std::string_view line : split(footer, '\n')) text += "  " + std::string(line) + "\n";
   }
   return text;
 }

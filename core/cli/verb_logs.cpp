@@ -13,6 +13,7 @@
 #include "core/cli/event_log.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/state/directory.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -52,7 +53,7 @@ EventFilter filter_of(const LogsOptions& options) {
 }
 
 int show_logs(Context& context, const LogsOptions& options) {
-  const std::filesystem::path state = need_state(context, options.slug);
+  const std::filesystem::path state = state::Directory::open(context.home(), options.slug).path();
   const EventFilter filter = filter_of(options);
   const auto show = [&](std::string_view line) {
     const auto event = parse_json_object(line, max_event_line);
@@ -95,8 +96,7 @@ void add_logs(CLI::App& app, Context& context) {
   verb->add_flag("-f,--follow", options->follow, "Go on with what comes, until the bottle is gone");
   verb->add_option("--kind", options->kinds, "egress, dlp, dns, git, supervise, agent, launch, sidecar (repeat or separate by commas)")
       ->type_name("KIND")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   verb->add_option("--since", options->since, "Only events of the last 10m, 2h, 1d …, or after a time (RFC 3339)")->type_name("TIME");
   verb->add_flag("--json", context.output.json, "One JSON object a line");
   verb->callback([&context, options] { context.action = [&context, options] { return show_logs(context, *options); }; });

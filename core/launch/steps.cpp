@@ -1,11 +1,8 @@
 #include "core/launch/steps.hpp"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <csignal>
 
-#include "core/base/paths.hpp"
+#include "core/launch/test_hooks.hpp"
 
 namespace bot_bottle::launch {
 namespace {
@@ -24,15 +21,6 @@ class StepDisplay {
   tui::Progress::Outcome outcome_ = tui::Progress::Outcome::failed;
 };
 
-/// Only in test builds: dies or fails at a step, to see that nothing stays behind (spec 09, kill -9 at every step).
-void act_on_test_hooks([[maybe_unused]] const std::string& name) {
-#ifdef BB_TEST_HOOKS
-  if (environment("BOT_BOTTLE_TEST_KILL_AT") == name) ::kill(::getpid(), SIGKILL);
-  if (environment("BOT_BOTTLE_TEST_FAIL_AT") == name)
-    throw Failure(make_error(ErrorKind::internal, "the test hook made the step '" + name + "' fail"));
-#endif
-}
-
 }  // namespace
 
 void Steps::run(const std::string& name, const std::function<void()>& action) {
@@ -41,13 +29,13 @@ void Steps::run(const std::string& name, const std::function<void()>& action) {
   const auto began = std::chrono::steady_clock::now();
   action();
   times_.emplace_back(name, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
-  act_on_test_hooks(name);
-  signals_->throw_if_cancelled();
+  act_on_step_hooks(name);
   display.succeed();
 }
 
 Steps::Undone Steps::unwind() noexcept {
   Undone undone;
+  const auto began = std::chrono::steady_clock::now();
   while (!undos_.empty()) {
     auto [what, undo] = std::move(undos_.back());
     undos_.pop_back();
@@ -60,6 +48,7 @@ Steps::Undone Steps::unwind() noexcept {
       undone.failed.emplace_back(what, make_error(ErrorKind::internal, error.what()));
     }
   }
+  times_.emplace_back("undo", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
   return undone;
 }
 

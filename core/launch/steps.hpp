@@ -20,7 +20,7 @@ class Steps {
   Steps(const Steps&) = delete;
   Steps& operator=(const Steps&) = delete;
 
-  /// Names the step to the display and runs it; cancelled before and after by a signal. What it throws goes on.
+  /// Names the step to the display and runs it, unless a signal came before. What it throws goes on.
   void run(const std::string& name, const std::function<void()>& action);
   /// How to take back what was done; run last in, first out. `what` is shown: "the sidecar".
   void on_undo(std::string what, std::function<void()> undo) { undos_.emplace_back(std::move(what), std::move(undo)); }
@@ -32,7 +32,7 @@ class Steps {
   /// Runs and forgets all undos. One that throws does not stop the others.
   Undone unwind() noexcept;
 
-  /// Milliseconds of each step, for the event log and --debug.
+  /// Milliseconds of each step and of the way back ("undo"), for --verbose.
   [[nodiscard]] const std::vector<std::pair<std::string, double>>& times() const { return times_; }
 
  private:

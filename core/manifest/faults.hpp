@@ -22,6 +22,9 @@ class Faults {
   void add(Fault fault);
   [[nodiscard]] bool has_errors() const { return errors_ > 0; }
   [[nodiscard]] std::size_t errors() const { return errors_; }
+  /// While true, what is absent is no fault: an inherited part could not be read.
+  void set_partial(bool partial) { partial_ = partial; }
+  [[nodiscard]] bool is_partial() const { return partial_; }
   /// In order of file (as first seen), line and column, without repetitions; leaves this empty.
   std::vector<Fault> take();
 
@@ -29,6 +32,7 @@ class Faults {
   std::vector<Fault> faults_;
   std::size_t errors_ = 0;
   std::size_t left_out_ = 0;
+  bool partial_ = false;
 };
 
 /// 'text' with control and invisible characters escaped, cut after 60 bytes.
@@ -40,7 +44,8 @@ std::string join_path(std::string_view path, std::string_view key);
 std::string index_path(std::string_view path, std::size_t index);
 
 /// "did you mean 'x'?" or, when nothing is near, "accepted: a, b, c"; empty without candidates.
-std::string suggestion(std::string_view word, std::span<const std::string> candidates, std::string_view label = "accepted");
+std::string suggestion(std::string_view word, std::span<const std::string> candidates,
+                       std::string_view label = "accepted");
 
 /// A Failure whose details list the errors. `what`: "agent 'x'". Call only when there are errors.
 [[noreturn]] void throw_faults(std::string_view what, const std::vector<Fault>& faults);

@@ -7,7 +7,9 @@
 namespace bot_bottle::manifest {
 namespace {
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
 
 std::size_t code_points(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return !is_continuation(c); }));
@@ -16,7 +18,8 @@ std::size_t code_points(std::string_view text) {
 Place place_at(std::string_view text, std::size_t offset, const std::filesystem::path& file) {
   const std::string_view before = text.substr(0, offset);
   const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-  return {file, static_cast<std::size_t>(std::ranges::count(before, '\n')) + 1, code_points(before.substr(line_start)) + 1};
+  return {file, static_cast<std::size_t>(std::ranges::count(before, '\n')) + 1,
+          code_points(before.substr(line_start)) + 1};
 }
 
 /// The first byte that is not part of valid UTF-8.
@@ -54,7 +57,8 @@ bool check_characters(const FrontMatter& front_matter, Faults& faults) {
       const auto byte = static_cast<unsigned char>(line[i]);
       const auto next = i + 1 < line.size() ? static_cast<unsigned char>(line[i + 1]) : 0U;
       const auto third = i + 2 < line.size() ? static_cast<unsigned char>(line[i + 2]) : 0U;
-      const bool control = (byte < 0x20 && byte != '\t') || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F);
+      const bool control =
+          (byte < 0x20 && byte != '\t') || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F);
       const bool separator = byte == 0xE2 && next == 0x80 && (third == 0xA8 || third == 0xA9);
       const bool tab = byte == '\t' && front_matter.language == Language::yaml;
       if (!control && !separator && !tab) continue;
@@ -84,7 +88,8 @@ Spot FrontMatter::spot(std::size_t line, std::size_t byte) const {
   return {file, line + 2, code_points(content.substr(0, std::min(byte, content.size()))) + 1};
 }
 
-std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const std::filesystem::path& file, Faults& faults) {
+std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const std::filesystem::path& file,
+                                                Faults& faults) {
   const Place start{file, 1, 1};
   if (bytes.size() > max_file_bytes) {
     faults.error({file, 0, 0}, {}, "the file is larger than 1 MiB");
@@ -143,55 +148,6 @@ std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const st
   front_matter->lines = split(front_matter->text, '\n');
   if (!check_characters(*front_matter, faults)) return nullptr;
   return front_matter;
-}
-
-const Node* Node::find(std::string_view key) const {
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    if (keys[i].name == key) return &items[i];
-  return nullptr;
-}
-
-const Key* Node::find_key(std::string_view key) const {
-  const auto found = std::ranges::find(keys, key, &Key::name);
-  return found == keys.end() ? nullptr : &*found;
-}
-
-std::string_view kind_name(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::null:
-      return "empty";
-    case Node::Kind::boolean:
-      return "a boolean";
-    case Node::Kind::integer:
-    case Node::Kind::floating:
-      return "a number";
-    case Node::Kind::text:
-      return "a string";
-    case Node::Kind::ambiguous:
-      return node.look;
-    case Node::Kind::sequence:
-      return "a list";
-    case Node::Kind::map:
-      return "a map";
-    case Node::Kind::invalid:
-      break;
-  }
-  return "invalid";
-}
-
-Document read_document(std::string_view text, const std::filesystem::path& file, Faults& faults) {
-  Document document;
-  const auto front_matter = split_front_matter(text, file, faults);
-  if (!front_matter) return document;
-  document.language = front_matter->language;
-  document.begin = {front_matter->file, 1, 1};
-  document.body_begin = {front_matter->file, front_matter->body_line, 1};
-  document.body = front_matter->body;
-  document.root.kind = Node::Kind::map;
-  document.root.spot = document.begin;
-  document.usable = front_matter->language == Language::yaml ? read_yaml(*front_matter, document.root, faults)
-                                                             : read_toml(*front_matter, document.root, faults);
-  return document;
 }
 
 }  // namespace bot_bottle::manifest

@@ -16,14 +16,15 @@ Document open_document(const NamedFile& file, Faults& faults);
 /// Both directories' agents, the repository's first; a name may be there twice.
 std::vector<NamedFile> scan_agents(const Sources& sources, Faults& faults);
 
-/// A bottle merged with everything it extends. Nothing when a link of the chain is missing or broken.
+/// A bottle merged with everything it extends, as far as that could be read.
 struct Chain {
   std::vector<std::string> names;  // the bottle, its parent, …
   std::optional<Node> root;
+  bool complete = false;  // false: a link is missing or broken, and that is a fault already
 };
 Chain read_chain(const std::vector<NamedFile>& bottles, const NamedFile& bottle, Faults& faults);
 
-/// Reads the bottle into `manifest`; false when its chain is broken.
+/// Reads the bottle into `manifest`; false when its chain is not complete.
 bool load_into(Manifest& manifest, const std::vector<NamedFile>& bottles, const NamedFile& bottle, Faults& faults);
 
 const NamedFile* find_named(const std::vector<NamedFile>& files, std::string_view name);

@@ -14,24 +14,40 @@ void View::fault(std::string message, std::string hint) const {
 void View::key_fault(std::string message, std::string hint) const {
   faults_->error(key_spot_.place(), path_, std::move(message), std::move(hint));
 }
+void View::missing(std::string message, std::string hint) const {
+  if (!faults_->is_partial()) key_fault(std::move(message), std::move(hint));
+}
 void View::warning(std::string message, std::string hint) const {
   faults_->warning(node_->spot.place(), path_, std::move(message), std::move(hint));
 }
 
-void View::wrong_type(std::string_view expected) const {
+void View::wrong_type(std::string_view expected, Quoting quoting) const {
   if (node_->kind == Node::Kind::invalid) return;
   if (node_->kind == Node::Kind::null) {
     key_fault("has no value, expected " + std::string(expected), "give it a value or remove the key");
     return;
   }
-  const bool quotable = node_->kind == Node::Kind::boolean || node_->kind == Node::Kind::integer ||
-                        node_->kind == Node::Kind::floating || node_->kind == Node::Kind::ambiguous;
-  // A list is expected and a number stands there: quoting would not help.
-  const bool wants_text = expected.find("list") == std::string_view::npos && expected.find("map") == std::string_view::npos &&
-                          expected.find("number") == std::string_view::npos && expected.find("true or false") == std::string_view::npos;
-  fault((quotable ? shown(node_->text) + " is " : "found ") + std::string(kind_name(*node_)) + ", expected " + std::string(expected),
-        quotable && wants_text ? "quote it: \"" + shown(node_->text) + "\"" : std::string());
+  const bool scalar = node_->kind == Node::Kind::boolean || node_->kind == Node::Kind::integer ||
+                      node_->kind == Node::Kind::floating || node_->kind == Node::Kind::ambiguous;
+  fault((scalar ? shown(node_->text) + " is " : "found ") + std::string(kind_name(*node_)) + ", expected " +
+            std::string(expected),
+        scalar && quoting == Quoting::helps ? "quote it: \"" + shown(node_->text) + "\"" : std::string());
 }
+
+namespace {
+
+/// "git.user.name" → "git: {user: {name: …}}"
+std::string nested(std::string_view key) {
+  std::string out;
+  std::size_t depth = 0;
+  for (const std::string_view part : split(key, '.')) {
+    if (depth++ > 0) out += ": {";
+    out += shown(part);
+  }
+  return shown(out) + ": …" + std::string(depth - 1, '}');
+}
+
+}  // namespace
 
 bool View::map() const {
   if (node_->is_map()) return true;
@@ -43,11 +59,11 @@ bool View::map_of(std::span<const std::string> accepted) const {
   if (!map()) return false;
   for (const View& member : members()) {
     if (std::ranges::find(accepted, member.key()) != accepted.end()) continue;
-    std::string hint = suggestion(member.key(), accepted, "accepted here");
+    std::string hint = suggestion(member.key(), accepted, "known keys");
     // "git.user.name: x" is one key in YAML, three in TOML.
     const std::size_t dot = member.key().find('.');
     if (dot != std::string::npos && std::ranges::find(accepted, member.key().substr(0, dot)) != accepted.end())
-      hint = "write it nested: " + member.key().substr(0, dot) + ": {" + shown(member.key().substr(dot + 1)) + ": …}";
+      hint = "write it nested: " + nested(member.key());
     member.key_fault("unknown key", std::move(hint));
   }
   return true;
@@ -63,7 +79,8 @@ std::optional<View> View::child(std::string_view key) const {
 std::vector<View> View::members() const {
   std::vector<View> out;
   for (std::size_t i = 0; i < node_->keys.size(); ++i)
-    out.push_back(View(*faults_, node_->items[i], node_->keys[i].spot, join_path(path_, node_->keys[i].name), node_->keys[i].name));
+    out.push_back(View(*faults_, node_->items[i], node_->keys[i].spot, join_path(path_, node_->keys[i].name),
+                       node_->keys[i].name));
   return out;
 }
 
@@ -78,14 +95,14 @@ std::optional<std::vector<View>> View::list() const {
   return out;
 }
 
-std::optional<std::string> View::text(std::string_view expected) const {
+std::optional<std::string> View::text(std::string_view expected, Quoting quoting) const {
   if (node_->kind == Node::Kind::text) return node_->text;
-  wrong_type(expected);
+  wrong_type(expected, quoting);
   return std::nullopt;
 }
 
-std::optional<std::string> View::line(std::string_view expected) const {
-  auto value = text(expected);
+std::optional<std::string> View::line(std::string_view expected, Quoting quoting) const {
+  auto value = text(expected, quoting);
   if (!value) return std::nullopt;
   if (value->empty()) {
     fault("is empty, expected " + std::string(expected));
@@ -133,7 +150,8 @@ std::optional<std::string> View::name(std::string_view expected) const {
   auto value = line(expected);
   if (!value) return std::nullopt;
   if (is_name(*value)) return value;
-  fault(in_quotes(*value) + " is not " + std::string(expected), "names are lower-case letters, digits and '-', and begin with a letter");
+  fault(in_quotes(*value) + " is not " + std::string(expected),
+        "names are lower-case letters, digits and '-', and begin with a letter");
   return std::nullopt;
 }
 
@@ -142,7 +160,8 @@ std::optional<std::string> View::variable_name() const {
   if (!value) return std::nullopt;
   if (is_variable_name(*value)) return value;
   // The value is not shown: it may be the secret itself.
-  fault("is not the name of an environment variable", "name the host variable that holds the token, never the token itself");
+  fault("is not the name of an environment variable",
+        "name the host variable that holds the token, never the token itself");
   return std::nullopt;
 }
 

@@ -13,6 +13,9 @@
 
 namespace bot_bottle::manifest {
 
+/// Whether quotes would make another scalar the text that is expected; they make no size of 1.5.
+enum class Quoting : std::uint8_t { helps, useless };
+
 class View {
  public:
   /// The root of a document. Borrows both.
@@ -34,9 +37,11 @@ class View {
   [[nodiscard]] std::optional<std::vector<View>> list() const;
 
   // The value, or a fault and nothing. `expected` continues "expected …".
-  [[nodiscard]] std::optional<std::string> text(std::string_view expected = "a string") const;
+  [[nodiscard]] std::optional<std::string> text(std::string_view expected = "a string",
+                                                Quoting quoting = Quoting::helps) const;
   /// Text that is not empty, without control characters.
-  [[nodiscard]] std::optional<std::string> line(std::string_view expected = "a string") const;
+  [[nodiscard]] std::optional<std::string> line(std::string_view expected = "a string",
+                                                Quoting quoting = Quoting::helps) const;
   [[nodiscard]] std::optional<bool> boolean() const;
   [[nodiscard]] std::optional<std::uint64_t> positive(std::uint64_t most) const;
   [[nodiscard]] std::optional<std::string> choice(std::span<const std::string> accepted) const;
@@ -50,12 +55,14 @@ class View {
 
   void fault(std::string message, std::string hint = {}) const;
   void key_fault(std::string message, std::string hint = {}) const;
+  /// A fault at the key, for something absent below it; silent where the parent that may hold it could not be read.
+  void missing(std::string message, std::string hint = {}) const;
   void warning(std::string message, std::string hint = {}) const;
 
  private:
   View(Faults& faults, const Node& node, Spot key_spot, std::string path, std::string key)
       : faults_(&faults), node_(&node), key_spot_(std::move(key_spot)), path_(std::move(path)), key_(std::move(key)) {}
-  void wrong_type(std::string_view expected) const;
+  void wrong_type(std::string_view expected, Quoting quoting = Quoting::useless) const;
 
   Faults* faults_;
   const Node* node_;

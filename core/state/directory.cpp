@@ -137,6 +137,13 @@ std::optional<json::object> Directory::find_bottle() const {
   return find_document("plan.json");
 }
 
+void Directory::remove_sockets() const {
+  for (const char* name : {"wire", "control"}) {
+    std::error_code code;
+    for (std::filesystem::directory_iterator it(path_ / name, code), end; !code && it != end; it.increment(code)) ::unlink(it->path().c_str());
+  }
+}
+
 void Directory::preserve(std::string_view reason) const {
   or_throw(write_file_atomic(path_ / preserve_name, std::string(reason) + "\n"));
 }

@@ -46,6 +46,9 @@ class Directory {
   /// bottle.json, or plan.json where launch had not come that far; what stop and remove take.
   [[nodiscard]] std::optional<json::object> find_bottle() const;
 
+  /// What an earlier sidecar left in wire/ and control/: nobody can bind where a dead socket is.
+  void remove_sockets() const;
+
   /// The `preserve` marker: this directory outlives its bottle. Durable: a crash must not turn it into an orphan.
   void preserve(std::string_view reason) const;
   void unpreserve() const;

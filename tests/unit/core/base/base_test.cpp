@@ -113,6 +113,12 @@ TEST(Process, gives_output_code_and_reason) {
   EXPECT_EQ(absent.error().kind, ErrorKind::not_found);
 }
 
+TEST(Process, a_program_that_does_not_read_its_input_is_no_harm) {
+  const auto result = run_process({.argv = {"sh", "-c", "exec 0<&-; exit 5"}, .stdin_text = std::string(std::size_t{1} << 20, 'x')});
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->code, 5);
+}
+
 TEST(Process, a_timeout_ends_the_child_and_says_so) {
   const auto result = run_process({.argv = {"sleep", "30"}, .timeout = std::chrono::milliseconds(50)});
   ASSERT_FALSE(result);

@@ -125,6 +125,7 @@ TEST_F(EventLog, the_watch_wakes_for_writes_and_for_the_end) {
   EXPECT_TRUE(watch.wait());
   EXPECT_TRUE(watch.take_replaced());  // the file is new
   EXPECT_FALSE(watch.take_replaced());
+  const UniqueFd held = open_event_log(state_);  // as `logs` does: it keeps the directory's inode alive
   auto waiting = std::async(std::launch::async, [&] {
     while (watch.wait()) {
     }

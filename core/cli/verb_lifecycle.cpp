@@ -1,0 +1,261 @@
+#include "core/cli/verb_lifecycle.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.hpp"
+#include "core/base/error.hpp"
+#include "core/base/file.hpp"
+#include "core/base/terminal_text.hpp"
+#include "core/base/text.hpp"
+#include "core/cli/show.hpp"
+#include "core/launch/backends.hpp"
+#include "core/launch/signals.hpp"
+#include "core/plan/secrets.hpp"
+#include "core/plugins/registry.hpp"
+#include "core/state/slug.hpp"
+#include "core/tui/picker.hpp"
+#include "core/tui/progress.hpp"
+#include "core/tui/terminal.hpp"
+
+namespace bot_bottle::cli {
+namespace {
+
+constexpr std::size_t max_prompt_bytes = std::size_t{1} << 20;
+
+Failure usage(std::string message, std::string hint) { return Failure(make_error(ErrorKind::usage, std::move(message), std::move(hint))); }
+
+/// Can somebody be asked?
+bool is_interactive(const Context& context) { return context.stdin_is_terminal() && tui::is_terminal(STDERR_FILENO); }
+
+std::string read_prompt(const std::string& option) {
+  if (option == "-") return or_throw<std::string>(read_all(STDIN_FILENO, max_prompt_bytes).map_error(in("reading the prompt")));
+  if (option.starts_with("@"))
+    return or_throw<std::string>(read_file(or_throw(expand_tilde(option.substr(1))), max_prompt_bytes).map_error(in("reading the prompt")));
+  return option;
+}
+
+std::map<std::string, std::string> parse_env(const std::vector<std::string>& items) {
+  std::map<std::string, std::string> values;
+  for (const std::string& item : items) {
+    const std::size_t equals = item.find('=');
+    if (equals == std::string::npos || equals == 0) throw usage("--env needs NAME=VALUE, not '" + item.substr(0, equals) + "'", "--env EDITOR=vi");
+    values[item.substr(0, equals)] = item.substr(equals + 1);
+  }
+  return values;
+}
+
+std::filesystem::path working_directory(const LaunchOptions& options) {
+  std::error_code code;
+  if (!options.directory.empty()) {
+    const std::filesystem::path path = std::filesystem::canonical(or_throw(expand_tilde(options.directory)), code);
+    if (code || !std::filesystem::is_directory(path, code))
+      throw Failure(make_error(ErrorKind::not_found, "--cwd: no directory '" + options.directory + "'"));
+    return path;
+  }
+  std::filesystem::path here = std::filesystem::current_path(code);
+  if (code) throw Failure(make_error(ErrorKind::failed_precondition, "cannot tell the working directory: " + code.message(), "use --cwd DIR"));
+  return here;
+}
+
+/// One broken thing of the host at a time would be one run for each: all are told at once.
+void check_host(Context& context, const manifest::Manifest& manifest, const manifest::Sources& sources) {
+  std::vector<std::string> errors;
+  std::vector<manifest::Fault> warnings;
+  for (const manifest::Fault& fault : manifest::check_host(manifest, sources)) {
+    if (fault.severity == manifest::Fault::Severity::error)
+      errors.push_back(to_text(fault) + (fault.hint.empty() ? "" : "\n  " + fault.hint));
+    else
+      warnings.push_back(fault);
+  }
+  show_faults(context, warnings);
+  if (errors.empty()) return;
+  Error error = make_error(ErrorKind::invalid_argument, "the bottle cannot be made on this machine", "bot-bottle config check");
+  error.details = join(errors, "\n");
+  throw Failure(std::move(error));
+}
+
+std::string pick_agent(const Context& context, const manifest::Sources& sources) {
+  if (!is_interactive(context)) throw usage("'start' needs an agent", "bot-bottle list agents");
+  std::vector<std::string> names;
+  for (const manifest::NamedFile& file : manifest::list_agents(sources).files) names.push_back(file.name);
+  if (names.empty()) throw Failure(make_error(ErrorKind::not_found, "there is no agent yet", "bot-bottle init"));
+  const auto chosen = tui::pick("agent:", std::move(names));
+  if (!chosen) throw Failure(make_error(ErrorKind::refused, "no agent was chosen"));
+  return *chosen;
+}
+
+/// The label is the slug. One that is in use is asked for again where somebody can answer.
+std::string choose_slug(Context& context, LaunchOptions& options, const std::string& name) {
+  if (options.label.empty()) return state::make_slug(name);
+  std::error_code code;
+  while (is_interactive(context) && !options.yes && std::filesystem::exists(context.home().state_of(state::slug_of_label(options.label)), code)) {
+    context.note("a bottle named '" + options.label + "' exists");
+    const std::string other = context.ask("another label", "");
+    if (other.empty()) break;
+    options.label = other;
+  }
+  return state::slug_of_label(options.label);
+}
+
+std::string choose_backend(Context& context, const LaunchOptions& options, const manifest::Manifest& manifest, const launch::Backends& backends) {
+  if (const auto wanted = launch::wanted_backend(options.backend, manifest.backend, context.home())) return *wanted;
+  launch::Pick pick;
+  if (is_interactive(context) && !options.yes && !options.dry_run)
+    pick = [&context](const std::vector<std::string>& names) {
+      auto chosen = tui::pick("backend:", names);
+      if (chosen) launch::remember_backend(context.home(), *chosen);
+      return chosen;
+    };
+  return launch::choose_backend(backends, pick);
+}
+
+manifest::Manifest load_manifest(const manifest::Sources& sources, const LaunchOptions& options) {
+  if (options.agent.empty()) return manifest::load_bottle(sources, options.bottle);
+  return manifest::load(sources, options.agent, options.bottle.empty() ? std::nullopt : std::optional(options.bottle));
+}
+
+void print_lines(const Context& context, std::string_view text) {
+  for (const std::string_view line : split(trim(text), '\n')) context.note(line);
+}
+
+json::object result_json(const launch::SessionResult& result) {
+  return {{"schema", "bot-bottle.run-result/1"},
+          {"slug", result.slug},
+          {"code", result.code},
+          {"stdout", is_valid_utf8(result.captured) ? result.captured : escape_untrusted_lines(result.captured, result.captured.size() * 4)},
+          {"truncated", result.truncated},
+          {"time_ms", result.time.count()},
+          {"preserved", result.preserved},
+          {"egress",
+           {{"requests", get_int(result.counters, "requests", 0)},
+            {"blocked", get_int(result.counters, "blocked", 0)},
+            {"bytes", get_int(result.counters, "bytes_in", 0) + get_int(result.counters, "bytes_out", 0)},
+            {"bytes_in", get_int(result.counters, "bytes_in", 0)},
+            {"bytes_out", get_int(result.counters, "bytes_out", 0)}}}};
+}
+
+int report(Context& context, const launch::SessionResult& result, plan::Session session) {
+  if (session == plan::Session::detached) {
+    if (context.output.json)
+      context.print_json({{"schema", "bot-bottle.start-result/1"}, {"slug", result.slug}, {"detached", true}});
+    else
+      context.out(result.slug);
+    context.note("enter it: bot-bottle attach " + result.slug + "; end it: bot-bottle stop " + result.slug);
+    return 0;
+  }
+  if (context.output.json) context.print_json(result_json(result));
+  if (const std::int64_t blocked = get_int(result.counters, "blocked", 0); blocked > 0)
+    context.note(fmt::format("egress blocked {} of {} requests", blocked, get_int(result.counters, "requests", 0)));
+  if (result.preserved) {
+    context.note(fmt::format("code {}; kept as {}", result.code, result.slug));
+    context.note("  go on:  bot-bottle resume " + result.slug);
+    context.note("  remove: bot-bottle stop --rm " + result.slug);
+  }
+  return result.code == 0 && !result.clean ? 1 : result.code;
+}
+
+}  // namespace
+
+void add_launch_options(CLI::App& verb, LaunchOptions& options) {
+  verb.add_option("--bottle", options.bottle, "Instead of the bottle the agent names")->type_name("NAME");
+  verb.add_option("--backend", options.backend, "What isolates (also BOT_BOTTLE_BACKEND)")->type_name("NAME");
+  verb.add_option("--label", options.label, "The bottle's name: lower-case letters, digits, '-'")->type_name("LABEL");
+  verb.add_option("--color", options.color, "Tint of terminal and agent: " + join(tui::tint_names(), " "))->type_name("COLOR");
+  auto* directory = verb.add_option("--cwd", options.directory, "The workspace, instead of the working directory")->type_name("DIR");
+  verb.add_flag("--no-workspace", options.no_workspace, "Give it no files")->excludes(directory);
+  verb.add_option("-e,--env", options.env, "A variable for the agent, also the answer to a question of the bottle (repeat)")
+      ->type_name("N=V")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb.add_flag("-y,--yes", options.yes, "Do not ask");
+  verb.add_flag("--dry-run", options.dry_run, "Print what would be done and make nothing");
+  auto* keep = verb.add_flag("--keep", options.keep, "Keep the bottle's state whatever the exit code");
+  verb.add_flag("--rm", options.remove, "Remove the bottle's state whatever the exit code")->excludes(keep);
+}
+
+int launch_bottle(Context& context, const LaunchOptions& given, plan::Session session, const std::vector<std::string>& arguments,
+                  const std::optional<Resumed>& resumed) {
+  LaunchOptions options = given;
+  if (!options.color.empty() && !tui::find_tint(options.color))
+    throw usage("no color '" + options.color + "'", "one of: " + join(tui::tint_names(), " "));
+  plan::Choices choices;
+  choices.cwd = working_directory(options);
+  const manifest::Sources sources = manifest::Sources::find(context.home(), choices.cwd);
+  if (options.agent.empty() && options.bottle.empty()) options.agent = pick_agent(context, sources);
+
+  manifest::Manifest manifest = load_manifest(sources, options);
+  check_host(context, manifest, sources);
+
+  launch::Signals signals;
+  tui::Progress progress(tui::Progress::style_for(STDERR_FILENO, context.output.quiet), STDERR_FILENO);
+  plugins::Registry& registry = context.registry();
+  registry.options().on_progress = [&progress](std::uint32_t permille, const std::string& what) { progress.update(permille, what); };
+  registry.options().cancel_fd = signals.cancel_fd();
+
+  launch::Parts parts;
+  parts.home = context.home();
+  parts.installation = context.installation();
+  parts.backend = &registry.backend(resumed ? resumed->backend : choose_backend(context, options, manifest, launch::Backends::of(registry)));
+  parts.provider = &registry.provider(manifest.provider.plugin);
+  parts.provider_directory = registry.description_of("provider", manifest.provider.plugin).directory;
+  parts.progress = &progress;
+  parts.signals = &signals;
+  parts.note = [&context](std::string_view text) { context.note(escape_untrusted_lines(text)); };
+  parts.warn = [&context](std::string_view text) { context.warn(text); };
+  parts.detail = [&context](std::string_view text) { context.detail(escape_untrusted_lines(text)); };
+  parts.set_cancel_fd = [&registry](int fd) { registry.options().cancel_fd = fd; };
+
+  choices.workspace = options.no_workspace ? plan::WorkspaceChoice::none : plan::WorkspaceChoice::as_manifest;
+  choices.color = options.color;
+  choices.arguments = arguments;
+  choices.session = session;
+  choices.home = resumed ? plan::GuestHome::reused : plan::GuestHome::fresh;
+  if (session == plan::Session::headless && !options.prompt.empty()) choices.headless_prompt = read_prompt(options.prompt);
+  const std::string slug = resumed ? resumed->slug : choose_slug(context, options, options.agent.empty() ? manifest.bottle : options.agent);
+  choices.label = options.label;
+  const plan::Plan plan = launch::make_plan(parts, std::move(manifest), std::move(choices), slug);
+
+  if (options.dry_run) {
+    plan::load_secrets(plan.secret_names);  // what would fail first; read and forgotten
+    if (context.output.json)
+      context.print_json(plan::preflight_json(plan));
+    else
+      context.out(trim(plan::preflight_text(plan)));
+    return 0;
+  }
+  if (session != plan::Session::headless && is_interactive(context) && !options.yes) {
+    print_lines(context, plan::preflight_text(plan));
+    if (!context.confirm("Start it?")) throw Failure(make_error(ErrorKind::refused, "not started"));
+  } else if (context.output.verbose) {
+    print_lines(context, plan::preflight_text(plan));
+  } else if (!context.output.quiet) {
+    for (const std::string& warning : plan.warnings) context.warn(warning);
+  }
+  signals.throw_if_cancelled();
+
+  launch::SessionOptions session_options;
+  session_options.env_answers = parse_env(options.env);
+  if (is_interactive(context))
+    session_options.ask = [](const std::string& name, const std::string& question) {
+      const auto answer = tui::ask_hidden(name + ": " + question);
+      if (!answer) throw Failure(make_error(ErrorKind::refused, "no answer for " + name, "--env " + name + "=..."));
+      return *answer;
+    };
+  if (!options.timeout.empty()) {
+    const auto timeout = parse_duration_ms(options.timeout);
+    if (!timeout || *timeout <= 0) throw usage("--timeout: '" + options.timeout + "' is not a time", "--timeout 90s, 5m or 2h");
+    session_options.timeout = std::chrono::milliseconds(*timeout);
+  }
+  session_options.keep = options.keep ? launch::Keep::always : options.remove ? launch::Keep::never : launch::Keep::automatic;
+  session_options.capture = context.output.json ? launch::Capture::yes : launch::Capture::no;
+  if (!options.bottle.empty()) session_options.bottle_override = options.bottle;
+  launch::SessionResult result = launch::run_session(plan, parts, session_options);
+  return report(context, result, session);
+}
+
+}  // namespace bot_bottle::cli

@@ -1,0 +1,55 @@
+// The part of a launch that only asks (`--dry-run` ends with it).
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/launch/launch.hpp"
+#include "core/launch/sidecar_start.hpp"
+#include "core/launch/test_hooks.hpp"
+
+namespace bot_bottle::launch {
+namespace {
+
+std::filesystem::path canonical_or_same(const std::filesystem::path& path) {
+  std::error_code code;
+  std::filesystem::path found = std::filesystem::weakly_canonical(path, code);
+  return code ? path : found;
+}
+
+/// A provider's Dockerfile stands next to its library.
+void resolve_dockerfile(json::object& description, const std::filesystem::path& directory) {
+  const std::string file = get_string(description, "dockerfile");
+  if (!file.empty() && !file.starts_with('/')) description["dockerfile"] = (directory / file).string();
+}
+
+}  // namespace
+
+plan::Plan make_plan(const Parts& parts, manifest::Manifest manifest, plan::Choices choices, std::string slug) {
+  plan::Plan plan;
+  plan.manifest = std::move(manifest);
+  plan.choices = std::move(choices);
+  plan.host = plan::HostFacts::read(parts.home);
+  // Links are resolved before anything is compared: a link to the home directory is the home directory.
+  plan.host.operator_home = canonical_or_same(plan.host.operator_home);
+  plan.host.product_home = canonical_or_same(plan.host.product_home);
+  plan.choices.cwd = canonical_or_same(plan.choices.cwd);
+  plan.slug = std::move(slug);
+  plan.state_dir = parts.home.state_of(plan.slug);
+  plan.provider = parts.provider->name();
+  plan.backend = parts.backend->name();
+
+  plan.description = parts.provider->describe();
+  resolve_dockerfile(plan.description, parts.provider_directory);
+  plan::plan_guest(plan);
+  plan.provider_spec = plan::make_provider_spec(plan);
+  plan.provider_plan = parts.provider->plan(plan.provider_spec);
+  plan::plan_egress(plan);
+  plan.backend_spec = plan::make_backend_spec(plan);
+  plan.backend_spec["rules_database"] = rules_database_path(parts.home, parts.installation).string();
+  if (const auto guards = disabled_guards(); !guards.empty()) plan.backend_spec["disabled_guards"] = to_array(guards);
+  plan.backend_plan = parts.backend->plan(plan.backend_spec);
+  if (plan.manifest.resources.timeout_ms && plan.choices.session == plan::Session::detached)
+    throw Failure(make_error(ErrorKind::unsupported, "resources.timeout cannot be held by a detached bottle",
+                             "start it without --detach, or take the timeout out of the bottle"));
+  return plan;
+}
+
+}  // namespace bot_bottle::launch

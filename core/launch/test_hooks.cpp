@@ -1,0 +1,34 @@
+#include "core/launch/test_hooks.hpp"
+
+#ifdef BB_TEST_HOOKS
+#include <unistd.h>
+
+#include <csignal>
+
+#include "core/base/error.hpp"
+#include "core/base/paths.hpp"
+#include "core/base/text.hpp"
+#endif
+
+namespace bot_bottle::launch {
+
+#ifdef BB_TEST_HOOKS
+std::vector<std::string> disabled_guards() {
+  std::vector<std::string> guards;
+  const std::string text = environment("BOT_BOTTLE_TEST_DISABLE_GUARDS").value_or("");
+  for (const std::string_view guard : split(text, ','))
+    if (!trim(guard).empty()) guards.emplace_back(trim(guard));
+  return guards;
+}
+
+void act_on_step_hooks(const std::string& step) {
+  if (environment("BOT_BOTTLE_TEST_KILL_AT") == step) ::kill(::getpid(), SIGKILL);
+  if (environment("BOT_BOTTLE_TEST_FAIL_AT") == step)
+    throw Failure(make_error(ErrorKind::failed_precondition, "the test hook made the step '" + step + "' fail"));
+}
+#else
+std::vector<std::string> disabled_guards() { return {}; }
+void act_on_step_hooks(const std::string& /*step*/) {}
+#endif
+
+}  // namespace bot_bottle::launch

@@ -1,0 +1,30 @@
+// The conformance suite's parts: one function a kind, run in the child that check_plugin starts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/plugins/child.hpp"
+#include "core/plugins/registry.hpp"
+#include "core/plugins/schema.hpp"
+
+namespace bot_bottle::plugins {
+
+struct CheckContext {
+  Checker& checker;
+  const Schemas& schemas;
+  HostOptions& options;
+  std::string planted;  // a secret's value: it may be nowhere
+};
+
+/// "" or the schema's problems, one a line.
+std::string schema_problems(const Schemas& schemas, const json::object& document, std::string_view tag);
+/// "" or where the planted value, or a secret-looking variable of our environment, was found.
+std::string leaked_secrets(const CheckContext& context, const json::object& document);
+
+/// Schemas, no secret in any document, argv shapes, purity.
+void check_provider(CheckContext& context, Provider& provider);
+/// The probe; a pure plan; and, where the probe says it can, the whole life of a bottle.
+void check_backend(CheckContext& context, Backend& backend);
+
+}  // namespace bot_bottle::plugins

@@ -1,0 +1,134 @@
+#include "plugins/backend-local/etc_files.hpp"
+
+#include <fcntl.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/base/file.hpp"
+
+namespace bot_bottle::backend_local {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where distributions keep their bundle of certification authorities.
+constexpr std::array<const char*, 4> bundles{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+
+/// Files that programs want and that say nothing of the operator.
+constexpr std::array<const char*, 16> harmless{"ld.so.cache", "ld.so.conf", "localtime", "services", "protocols", "mime.types", "os-release", "debian_version",
+                                               "bash.bashrc", "inputrc", "magic", "locale.alias", "gai.conf", "rpc", "ethertypes", "xattr.conf"};
+constexpr std::array<const char*, 5> harmless_directories{"alternatives", "ld.so.conf.d", "terminfo", "fonts", "crypto-policies"};
+
+/// Copies what `path` leads to; absent is fine.
+Result<void> copy_file(const std::string& path, const std::string& dest) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  const auto text = read_file(path);
+  if (!text) return {};
+  return write_file_fast(dest, *text, 0644);
+}
+
+Result<void> write(const std::string& path, std::string_view text) {
+  BB_CHECK(make_directories(fs::path(path).parent_path(), 0755));
+  return write_file_fast(path, text, 0644);
+}
+
+std::string system_bundle() {
+  for (const char* path : bundles)
+    if (auto text = read_file(path)) return std::move(*text);
+  return {};
+}
+
+/// OpenSSL finds a certificate in a directory by the hash of its subject ("1a2b3c4d.0").
+std::string subject_hash(const std::string& pem) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), &X509_free);
+  ERR_clear_error();
+  if (!certificate) return {};
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08lx", X509_subject_name_hash(certificate.get()));
+  return text.data();
+}
+
+Result<void> write_accounts(const std::string& directory, const std::string& user, std::uint32_t uid, std::uint32_t gid, const std::string& home) {
+  const std::string ids = std::to_string(uid) + ":" + std::to_string(gid);
+  BB_CHECK(write(directory + "/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n" + user + ":x:" + ids + "::" + home + ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"));
+  return write(directory + "/group", "root:x:0:\n" + user + ":x:" + std::to_string(gid) + ":\nnogroup:x:65534:\n");
+}
+
+Result<void> make_link(const std::string& target, const std::string& path) {
+  BB_CHECK(make_directories(fs::path(path).parent_path(), 0755));
+  if (::symlink(target.c_str(), path.c_str()) != 0) return fail(error_from_errno("cannot make " + path, errno));
+  return {};
+}
+
+/// The bundle under every name that a distribution's libraries ask for.
+Result<void> write_trust(const std::string& directory, const std::string& bundle) {
+  BB_CHECK(write(directory + "/ssl/certs/ca-certificates.crt", bundle));
+  BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/cert.pem"));
+  BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/ca-bundle.pem"));
+  BB_CHECK(make_link("/etc/ssl/certs/ca-certificates.crt", directory + "/pki/tls/certs/ca-bundle.crt"));
+  BB_CHECK(make_link("/etc/ssl/certs/ca-certificates.crt", directory + "/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
+  return copy_file("/etc/ssl/openssl.cnf", directory + "/ssl/openssl.cnf");
+}
+
+Result<void> start_new(const std::string& directory) {
+  BB_CHECK(remove_tree(directory));
+  return make_directories(directory, 0755);
+}
+
+}  // namespace
+
+Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOptions& options) {
+  BB_CHECK(start_new(directory));
+  BB_CHECK(write_accounts(directory, options.user, options.uid, options.gid, options.home));
+  std::string hosts = "127.0.0.1 localhost bottle";
+  for (const std::string& name : options.names) hosts += " " + name;
+  BB_CHECK(write(directory + "/hosts", hosts + "\n::1 localhost ip6-localhost\n"));
+  BB_CHECK(write(directory + "/hostname", "bottle\n"));
+  // One server that answers at once: nothing is looked up, and no program waits for a timeout.
+  BB_CHECK(write(directory + "/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"));
+  BB_CHECK(write(directory + "/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"));
+  BB_CHECK(write(directory + "/shells", "/bin/sh\n/bin/bash\n"));
+  BB_CHECK(write(directory + "/profile", "export PATH=\"${PATH:-/usr/local/bin:/usr/bin:/bin}\"\n"));
+  std::string bundle = system_bundle();
+  if (!options.ca_pem.empty()) {
+    if (!bundle.empty() && bundle.back() != '\n') bundle.push_back('\n');
+    bundle += options.ca_pem;
+    BB_CHECK(write(directory + "/bot-bottle/ca.pem", options.ca_pem));
+  }
+  BB_CHECK(write_trust(directory, bundle));
+  if (const std::string hash = subject_hash(options.ca_pem); !hash.empty())
+    BB_CHECK(make_link("/etc/bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0"));
+  for (const char* name : harmless) BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
+  EtcResult result;
+  for (const char* name : harmless_directories) {
+    const std::string source = std::string("/etc/") + name;
+    struct stat status {};
+    if (::stat(source.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+    BB_CHECK(make_directories(directory + "/" + name, 0755));
+    result.binds.push_back(source);
+  }
+  return result;
+}
+
+Result<void> write_sidecar_etc(const std::string& directory, std::uint32_t uid, std::uint32_t gid) {
+  BB_CHECK(start_new(directory));
+  BB_CHECK(write_accounts(directory, "sidecar", uid, gid, "/run/sidecar"));
+  BB_CHECK(write_trust(directory, system_bundle()));
+  for (const char* name : {"resolv.conf", "hosts", "nsswitch.conf", "services", "protocols", "gai.conf", "host.conf", "ld.so.cache", "localtime"})
+    BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
+  return {};
+}
+
+}  // namespace bot_bottle::backend_local

@@ -1,0 +1,139 @@
+#include "sidecar/control/config.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <new>
+
+#include "core/base/json.hpp"
+
+namespace bot_bottle::sidecar {
+namespace {
+
+/// Memory for a document with secrets: wiped before it is given back.
+class WipingResource final : public json::memory_resource {
+  void* do_allocate(std::size_t size, std::size_t alignment) override {
+    return ::operator new(size, std::align_val_t(alignment));
+  }
+  void do_deallocate(void* memory, std::size_t size, std::size_t alignment) override {
+    wipe(memory, size);
+    ::operator delete(memory, size, std::align_val_t(alignment));
+  }
+  [[nodiscard]] bool do_is_equal(const json::memory_resource& other) const noexcept override { return this == &other; }
+};
+
+/// A buffer of fixed place, wiped at its end: growing would leave copies behind.
+class InputBuffer {
+ public:
+  InputBuffer() { text_.reserve(max_document_bytes + 1); }
+  InputBuffer(const InputBuffer&) = delete;
+  InputBuffer& operator=(const InputBuffer&) = delete;
+  ~InputBuffer() { wipe(text_.data(), text_.size()); }
+  bool append(std::string_view bytes) {
+    if (text_.size() + bytes.size() > max_document_bytes) return false;
+    text_.append(bytes);
+    return true;
+  }
+  [[nodiscard]] std::string_view view() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+tl::unexpected<Error> bad(std::string message) {
+  return fail(make_error(ErrorKind::invalid_argument, std::move(message)).within("sidecar configuration"));
+}
+
+Result<void> read_secrets(const json::object& document, egress::SecretStore& store) {
+  if (const json::array* secrets = find_array(document, "secrets")) {
+    for (const json::value& entry : *secrets) {
+      const json::object* object = entry.if_object();
+      if (object == nullptr) return bad("secrets: an entry is not an object");
+      const json::value* name = object->if_contains("name");
+      const json::value* value = object->if_contains("value");
+      if (name == nullptr || !name->is_string() || value == nullptr || !value->is_string())
+        return bad("secrets: an entry needs the texts `name` and `value`");
+      // The view is into the wiped document: no copy in between.
+      store.add(std::string(name->get_string()), SecretBytes(std::string_view(value->get_string())));
+    }
+  }
+  if (const json::array* placeholders = find_array(document, "placeholders")) {
+    for (const json::value& entry : *placeholders) {
+      const json::object* object = entry.if_object();
+      if (object == nullptr) return bad("placeholders: an entry is not an object");
+      BB_TRY(std::string value, need_string(*object, "value"));
+      BB_TRY(std::string token_ref, need_string(*object, "token_ref"));
+      store.add_placeholder({std::move(value), std::move(token_ref)});
+    }
+  }
+  return {};
+}
+
+Result<policy::Egress> read_egress(const json::object& document) {
+  const json::value* egress = document.if_contains("egress");
+  if (egress == nullptr) return bad("egress is missing");
+  policy::ParsedEgress parsed = policy::parse_egress(*egress);
+  if (parsed.problems.empty()) return std::move(parsed.egress);
+  std::string message;
+  for (const policy::Problem& problem : parsed.problems) {
+    if (!message.empty()) message += "; ";
+    message += fmt::format("egress.{}: {}", problem.path, problem.message);
+  }
+  return bad(std::move(message));
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text) {
+  WipingResource memory;
+  json::parse_options options;
+  options.max_depth = 32;
+  json::parser parser(json::storage_ptr(&memory), options);
+  parser.reset(json::storage_ptr(&memory));
+  boost::system::error_code error;
+  parser.write(text.data(), text.size(), error);
+  if (error) return bad("it is not JSON: " + error.message());
+  const json::value value = parser.release();
+  const json::object* document = value.if_object();
+  if (document == nullptr) return bad("it is not an object");
+  if (get_string(*document, "schema") != "bot-bottle.sidecar-config/1")
+    return bad("schema is not bot-bottle.sidecar-config/1");
+
+  Config config;
+  BB_TRY(config.slug, need_string(*document, "slug"));
+  const std::int64_t level = get_int(*document, "log_level", 1);
+  if (level < 0 || level > 2) return bad("log_level is not 0, 1 or 2");
+  config.log_level = static_cast<int>(level);
+  if (const json::array* uids = find_array(*document, "control_peer_uids")) {
+    for (const json::value& uid : *uids) {
+      if (!uid.is_int64() || uid.get_int64() < 0 || uid.get_int64() > 0xfffffffeLL) return bad("control_peer_uids: not a uid");
+      config.control_peer_uids.push_back(static_cast<uid_t>(uid.get_int64()));
+    }
+  }
+  // Nobody named: whoever runs us, and nobody else.
+  if (config.control_peer_uids.empty()) config.control_peer_uids.push_back(::geteuid());
+  BB_TRY(config.egress, read_egress(*document));
+  BB_CHECK(read_secrets(*document, config.secrets));
+  const std::vector<std::string> disabled = get_strings(*document, "disabled_guards");
+  BB_TRY(config.guards, egress::Guards::disable(disabled));
+  return config;
+}
+
+Result<Config> read_config(int fd) {
+  InputBuffer input;
+  std::array<char, 4096> piece{};
+  while (true) {
+    const ssize_t count = ::read(fd, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(error_from_errno("reading the configuration", errno));
+    if (count == 0) break;
+    const bool fits = input.append({piece.data(), static_cast<std::size_t>(count)});
+    wipe(piece.data(), piece.size());
+    if (!fits) return bad("it is larger than 4 MiB");
+  }
+  return parse_config(input.view());
+}
+
+}  // namespace bot_bottle::sidecar

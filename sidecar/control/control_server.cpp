@@ -1,0 +1,96 @@
+#include "sidecar/control/control_server.hpp"
+
+#include <algorithm>
+
+namespace bot_bottle::sidecar {
+namespace {
+constexpr std::size_t max_line = std::size_t{1} << 20;
+constexpr std::size_t max_peers = 32;
+constexpr std::size_t max_unsent = std::size_t{8} << 20;
+}  // namespace
+
+class ControlServer::Peer final : public net::Retirable, public net::StreamHandler {
+ public:
+  Peer(ControlServer& server, net::Stream stream) : server_(server), stream_(std::move(stream)) {
+    stream_.set_handler(this);
+    stream_.start_reading();
+  }
+  void on_bytes(std::string_view bytes) override {
+    input_.append(bytes);
+    std::size_t begin = 0;
+    for (std::size_t end = input_.find('\n'); end != std::string::npos; end = input_.find('\n', begin)) {
+      std::string reply = server_.answer(std::string_view(input_).substr(begin, end - begin));
+      begin = end + 1;
+      if (stream_.write(reply) != 0 || stream_.unsent() > max_unsent) {
+        server_.remove(this);
+        return;
+      }
+    }
+    input_.erase(0, begin);
+    if (input_.size() > max_line) server_.remove(this);
+  }
+  void on_end() override {
+    ended_ = true;
+    if (stream_.unsent() == 0) server_.remove(this);
+  }
+  void on_failure(int /*code*/) override { server_.remove(this); }
+  void on_drained() override {
+    if (ended_) server_.remove(this);
+  }
+
+ private:
+  ControlServer& server_;
+  net::Stream stream_;
+  std::string input_;
+  bool ended_ = false;
+};
+
+ControlServer::ControlServer(net::Loop& loop, std::vector<uid_t> allowed_uids, Handle handle)
+    : loop_(loop), allowed_uids_(std::move(allowed_uids)), handle_(std::move(handle)) {}
+
+ControlServer::~ControlServer() = default;
+
+Result<void> ControlServer::listen(const std::string& socket_path) {
+  // The directory's mode and the peer's uid are the guards: root on the host must reach a sidecar of another uid.
+  BB_TRY(listener_, net::Listener::listen_unix(loop_, socket_path, 0666,
+                                               [this](net::Stream stream) { on_connection(std::move(stream)); }));
+  return {};
+}
+
+void ControlServer::on_connection(net::Stream stream) {
+  const auto uid = stream.peer_uid();
+  const bool allowed = uid && std::find(allowed_uids_.begin(), allowed_uids_.end(), *uid) != allowed_uids_.end();
+  if (!allowed || peers_.size() >= max_peers) return;  // cut off unread (attacks D1, D2)
+  auto peer = std::make_unique<Peer>(*this, std::move(stream));
+  Peer* raw = peer.get();
+  peers_.emplace(raw, std::move(peer));
+}
+
+void ControlServer::remove(Peer* peer) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  loop_.retire(std::move(found->second));
+  peers_.erase(found);
+}
+
+std::string ControlServer::answer(std::string_view line) const {
+  json::object reply;
+  Result<json::object> request = parse_json_object(line, max_line);
+  Result<json::object> result = fail(ErrorKind::invalid_argument, "");
+  if (request) {
+    if (const json::value* id = request->if_contains("id")) reply["id"] = *id;
+    result = handle_(get_string(*request, "call"), *request);
+  } else {
+    reply["id"] = nullptr;
+    result = fail(std::move(request.error()));
+  }
+  if (result) {
+    reply["ok"] = std::move(*result);
+  } else {
+    const Error& error = result.error();
+    reply["error"] = {{"kind", name_of(error.kind)}, {"message", error.message}, {"hint", error.hint}};
+  }
+  return to_text(reply) + "\n";
+}
+
+}  // namespace bot_bottle::sidecar

@@ -1,0 +1,172 @@
+#include "sidecar/control/sidecar.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/clock.hpp"
+#include "core/base/file.hpp"
+#include "core/base/paths.hpp"
+
+namespace bot_bottle::sidecar {
+namespace {
+
+constexpr std::chrono::milliseconds end_step{20};
+constexpr std::uint64_t end_patience_ms = 2000;
+// Relative to the state directory, which is our working directory: a deep home must not exceed sun_path.
+constexpr const char* egress_socket = "wire/egress.sock";
+constexpr const char* report_socket = "wire/report.sock";
+constexpr const char* control_socket = "control/control.sock";
+
+/// What name lookups, TLS trust and libraries loaded late are read from.
+std::vector<std::string> readable_paths(const Options& options) {
+  std::vector<std::string> paths = {options.share.string(), "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve",
+                                    "/run/nscd", "/dev/null", "/dev/urandom"};
+  if (!options.rules_database.empty()) paths.push_back(options.rules_database.string());
+  for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
+    if (auto value = environment(name)) paths.push_back(*value);
+  }
+  return paths;
+}
+
+}  // namespace
+
+struct Sidecar::Signals {
+  struct One {
+    uv_signal_t signal{};
+    Sidecar* owner = nullptr;
+  };
+  One* add(Sidecar& owner, int number) {
+    One* one = new One;  // freed by the close callback
+    one->owner = &owner;
+    uv_signal_init(owner.loop_.raw(), &one->signal);
+    one->signal.data = one;
+    uv_signal_start(&one->signal, [](uv_signal_t* raw, int caught) {
+      Sidecar* sidecar = static_cast<One*>(raw->data)->owner;
+      const net::Loop::Turn turn(sidecar->loop_);
+      sidecar->on_signal(caught);
+    }, number);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&one->signal));
+    all.push_back(one);
+    return one;
+  }
+  ~Signals() {
+    for (One* one : all)
+      uv_close(reinterpret_cast<uv_handle_t*>(&one->signal), [](uv_handle_t* raw) { delete static_cast<One*>(raw->data); });
+  }
+  std::vector<One*> all;
+};
+
+Sidecar::Sidecar() = default;
+
+Sidecar::~Sidecar() {
+  // Against the order of building; the loop goes last and waits for the handles to close.
+  signals_.reset();
+  end_timer_.reset();
+  control_.reset();
+  reports_.reset();
+  proxy_.reset();
+  if (log_) log_->flush();
+}
+
+Result<std::unique_ptr<Sidecar>> Sidecar::create(const Options& options, Config config) {
+  std::unique_ptr<Sidecar> sidecar(new Sidecar);  // the constructor is private
+  BB_CHECK(sidecar->build(options, std::move(config)));
+  BB_CHECK(sidecar->listen());
+  return sidecar;
+}
+
+Result<void> Sidecar::build(const Options& options, Config config) {
+  started_at_ = format_time(now_ms());
+  for (const char* name : {"egress", "wire", "control", "logs"}) BB_CHECK(make_directories(options.state / name));
+  if (::chdir(options.state.c_str()) != 0) return fail(error_from_errno(options.state.string(), errno));
+
+  log_.emplace(loop_, "logs/events.jsonl", config.log_level);
+  BB_CHECK(log_->open());
+  resolver_ = net::make_system_resolver(loop_);
+  egress::House& house = house_.emplace(loop_, *log_, *resolver_);
+  house.guards = config.guards;
+  house.secrets = std::move(config.secrets);
+  const std::filesystem::path rules = options.share / "rules";
+  if (options.rules_database.empty()) {
+    BB_TRY(house.rules, dlp::Rules::compile(rules));
+  } else {
+    BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database));
+  }
+  BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
+  log_->set_redact([&house](std::string_view text) { return house.redact(text); });
+  BB_TRY(house.authority, tls::Authority::create(config.slug));
+  const bool names = house.guards.is_on(egress::Guard::names);
+  BB_TRY(house.server_tls, tls::ServerContext::create(names ? tls::ServerContext::NameCheck::on
+                                                            : tls::ServerContext::NameCheck::off));
+  // Bad trust is found now and not in the first request; the store itself is loaded when it is needed.
+  if (!config.egress.upstream_ca.empty()) BB_CHECK(tls::check_certificates(config.egress.upstream_ca));
+  configured_ = config.egress;
+  BB_TRY(auto table, policy::RouteTable::create(std::move(config.egress)));
+  proxy_.emplace(house);
+  proxy_->use_routes(std::move(table));
+
+  reports_.emplace(loop_, *log_);
+  control_.emplace(loop_, config.control_peer_uids, [this](const std::string& name, const json::object& arguments) {
+    return call(name, arguments);
+  });
+  end_timer_.emplace(loop_, [this] { begin_end(); });
+  signals_ = std::make_unique<Signals>();
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_->add(*this, number);
+  // From here on nothing outside our own directory can be written, and little read.
+  BB_TRY(confinement_, confine({"."}, readable_paths(options)));
+  return {};
+}
+
+Result<void> Sidecar::listen() {
+  BB_CHECK(proxy_->listen(egress_socket));
+  BB_CHECK(reports_->listen(report_socket));
+  // Last: whoever finds it accepting finds everything ready.
+  BB_CHECK(control_->listen(control_socket));
+  return {};
+}
+
+void Sidecar::run() { loop_.run(); }
+
+void Sidecar::on_signal(int number) {
+  if (number != SIGHUP) {
+    begin_end();
+    return;
+  }
+  (void)call_reload();  // the event log says how it went
+}
+
+/// Requests under way may end; nothing new begins.
+void Sidecar::begin_end() {
+  if (ending_since_ms_ == 0) {
+    ending_since_ms_ = loop_.now_ms() + 1;
+    proxy_->stop_listening();
+  }
+  const bool late = loop_.now_ms() > ending_since_ms_ + end_patience_ms;
+  if (house_->counters.open_exchanges == 0 || late) {
+    log_->flush();
+    loop_.stop();
+    return;
+  }
+  end_timer_->set(end_step);
+}
+
+Result<json::object> Sidecar::call(const std::string& name, const json::object& arguments) {
+  if (name == "status") return call_status();
+  if (name == "routes") return call_routes();
+  if (name == "reload") return call_reload();
+  if (name == "check") return call_check(arguments);
+  if (name == "flush") {
+    log_->flush();
+    return json::object{};
+  }
+  if (name == "shutdown") {
+    end_timer_->set(end_step);  // after the answer
+    return json::object{};
+  }
+  return fail(ErrorKind::unsupported, fmt::format("there is no call '{}'", name),
+              "status, routes, reload, check, flush, shutdown");
+}
+
+}  // namespace bot_bottle::sidecar

@@ -1,0 +1,260 @@
+#include "sidecar/egress/exchange.hpp"
+
+#include <fmt/format.h>
+
+#include "core/base/text.hpp"
+#include "sidecar/egress/pool.hpp"
+
+namespace bot_bottle::egress {
+
+Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request)
+    : house_(house),
+      client_(client),
+      origin_(origin),
+      request_(request),
+      routes_(house.routes),
+      started_ms_(house.loop.now_ms()) {
+  ++house_.counters.open_exchanges;
+}
+
+Exchange::~Exchange() {
+  --house_.counters.open_exchanges;
+  drop_upstream();
+}
+
+void Exchange::begin() {
+  ++house_.counters.requests;
+  if (is_for_us()) {
+    answer_introspection();
+    return;
+  }
+  // A request's path through the house. The decision is made here for every request, never once per connection (A9); the first
+  // step that objects ends it. Nothing has been resolved or dialled before the last of them is passed (B3).
+  using Step = Objection (Exchange::*)();
+  static constexpr Step steps[] = {
+      &Exchange::agree_on_names,  // CONNECT, SNI and Host name one host (A2); no IP literal (A11); the path normalised (A5, A6)
+      &Exchange::refuse_tricks,   // TRACE, CONNECT inside, Upgrade (A7, A8, A13)
+      &Exchange::find_route,      // deny by default; git push; matches
+      &Exchange::keep_limits,     // requests per minute
+      &Exchange::strip_and_bind,  // hop-by-hop first (A10), then the client's accounts; the real credential is made ready
+      &Exchange::scan_head,       // outbound DLP over method, path, query and every field that will be sent
+      &Exchange::prepare_body,    // how the body will be read as it streams; what cannot be read is refused (A15)
+  };
+  for (const Step step : steps) {
+    if (Objection objection = (this->*step)()) {
+      refuse(std::move(*objection));
+      return;
+    }
+  }
+  // From here on the request is allowed. dial.cpp: resolve, SSRF rules, verified TLS. Then on_request_body streams through
+  // BodyGuard to the upstream, and on_response_* through ResponseGuard to the client (exchange_stream.cpp).
+  connect();
+}
+
+bool Exchange::is_for_us() const {
+  if (origin_.kind != Origin::Kind::proxy) return false;
+  const auto absolute = parse_absolute_target(request_.target);
+  return absolute && absolute->authority == own_host;
+}
+
+/// `http://_egress.local/allowlist`: what the agent may reach, without token names, pins or values.
+void Exchange::answer_introspection() {
+  const auto absolute = parse_absolute_target(request_.target);
+  authority_.host = std::string(own_host);
+  const bool known = request_.method == "GET" && absolute->path_and_query == "/allowlist";
+  json::array routes;
+  if (known) {
+    for (const policy::Route& route : routes_->egress().routes) routes.push_back(policy::to_public_json(route));
+  }
+  const std::string body = known ? to_pretty_text(json::object{{"routes", std::move(routes)}})
+                                 : std::string("{\"error\":\"not_found\",\"by\":\"egress\"}\n");
+  http::Fields fields;
+  fields.add("content-type", "application/json");
+  fields.add("cache-control", "no-store");
+  ResponseStart head;
+  head.status = known ? 200 : 404;
+  head.fields = &fields;
+  head.body = {BodyLength::Kind::known, body.size()};
+  over_ = true;
+  client_.send_head(head);
+  if (request_.method != "HEAD") client_.send_body(body);
+  client_.send_end(nullptr);
+}
+
+Exchange::Objection Exchange::agree_on_names() {
+  std::string_view target = request_.target;
+  std::string path_and_query;
+  std::optional<Authority> named;  // by the target itself
+  scheme_ = origin_.scheme;
+  if (target.empty() || target.front() != '/') {
+    auto absolute = parse_absolute_target(target);
+    if (!absolute) return bad_request("bad_target", "the request target is neither a path nor an http URL");
+    if (origin_.kind == Origin::Kind::proxy && absolute->scheme == policy::Scheme::https)
+      return bad_request("use_connect", "https goes through CONNECT");
+    if (origin_.kind == Origin::Kind::tunnel && absolute->scheme != origin_.scheme)
+      return bad_request("bad_target", "the URL's scheme is not the connection's");
+    auto authority = parse_authority(absolute->authority, default_port_of(absolute->scheme));
+    if (!authority) return blocked("bad_host", authority.error().message);
+    named = std::move(*authority);
+    path_and_query = std::move(absolute->path_and_query);
+    target = path_and_query;
+  } else if (origin_.kind == Origin::Kind::proxy) {
+    return bad_request("not_a_proxy_request", "this is a proxy: send CONNECT or an absolute http URL");
+  }
+  authority_ = origin_.kind == Origin::Kind::tunnel ? origin_.authority : *named;
+  host_field_ = host_field_of(authority_, scheme_);
+  const bool check = house_.guards.is_on(Guard::names);
+  if (check && named && *named != authority_)
+    return Refusal{.status = 421, .reason = "name_mismatch", .message = "the URL names another host than the connection"};
+  if (request_.authority && *request_.authority != host_field_) {
+    auto host = parse_authority(*request_.authority, default_port_of(scheme_));
+    if (check && !host) return blocked("bad_host", host.error().message);
+    if (check && *host != authority_)
+      return Refusal{.status = 421, .reason = "name_mismatch", .message = "Host names another host than the connection"};
+    if (!check) host_field_ = std::string(*request_.authority);
+  }
+  auto normalised = policy::normalise_target(target);
+  if (!normalised) return bad_request("bad_target", normalised.error().message);
+  target_ = std::move(*normalised);
+  return std::nullopt;
+}
+
+Exchange::Objection Exchange::refuse_tricks() {
+  if (request_.method == "TRACE" || request_.method == "CONNECT")
+    return blocked("method_not_allowed", "TRACE and CONNECT are not passed on");
+  // Any Upgrade at all: an unchecked protocol behind a checked connection is a tunnel (A7).
+  if (request_.fields->has("upgrade")) return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
+  return std::nullopt;
+}
+
+Exchange::Objection Exchange::find_route() {
+  house_.header_views.clear();
+  request_.fields->each([&](const http::Field& field) { house_.header_views.emplace_back(field.name, field.value); });
+  policy::RequestView view;
+  view.scheme = scheme_;
+  view.host = authority_.host;
+  view.port = authority_.port;
+  view.method = request_.method;
+  view.target = &target_;
+  view.headers = house_.header_views;
+  const policy::Decision decision = routes_->decide(view);
+  route_ = decision.route;
+  if (decision.allowed()) return std::nullopt;
+  if (decision.reason == policy::Reason::git_push && !house_.guards.is_on(Guard::git_push) && route_ != nullptr)
+    return std::nullopt;
+  if (!house_.guards.is_on(Guard::routes) && decision.reason != policy::Reason::git_push) {
+    open_route_.host = authority_.host;
+    if (route_ == nullptr) route_ = &open_route_;
+    return std::nullopt;
+  }
+  Refusal refusal = blocked(std::string(policy::name_of(decision.reason)), house_.redact(policy::explain(decision, view)));
+  refusal.propose = decision.reason == policy::Reason::host_not_allowed ||
+                    decision.reason == policy::Reason::port_not_allowed || decision.reason == policy::Reason::no_match;
+  refusal.propose_path = decision.reason == policy::Reason::no_match;
+  return refusal;
+}
+
+Exchange::Objection Exchange::keep_limits() {
+  if (house_.limits.take_request(*route_, house_.loop.now_ms())) return std::nullopt;
+  Refusal refusal = blocked("too_many_requests", "this route's requests_per_minute are used up");
+  refusal.retry_after_s = 60;
+  return refusal;
+}
+
+Exchange::Objection Exchange::strip_and_bind() {
+  strip_connection_fields(*request_.fields);
+  if (house_.guards.is_on(Guard::binding)) {
+    Bound bound = bind_account(*route_, house_.secrets, *request_.fields, target_);
+    if (bound.refusal) return std::move(bound.refusal);
+    if (!bound.stripped.empty()) {
+      Event event;
+      event.level = Level::warn;
+      event.event = "foreign_credential_removed";
+      event.host = authority_.host;
+      event.method = request_.method;
+      event.where = bound.stripped;
+      house_.log.write(event);
+    }
+  } else if (route_->auth) {
+    request_.fields->remove(route_->auth->header);
+  }
+  if (!route_->auth) return std::nullopt;
+  // Only over verified TLS to the route's own host and port, else not at all (F2, F8): a request that would go out without
+  // its credential is refused, not sent bare.
+  if (scheme_ != policy::Scheme::https)
+    return blocked("credential_needs_tls", "this route's credential is only sent over TLS");
+  auto credential = find_credential(*route_, house_.secrets);
+  if (!credential) return blocked("credential_missing", credential.error().message);
+  credential_ = std::move(*credential);
+  return std::nullopt;
+}
+
+dlp::Detectors Exchange::detectors() const {
+  if (!house_.guards.is_on(Guard::dlp)) return {false, false};
+  return {route_->dlp.token_patterns, route_->dlp.known_secrets};
+}
+
+Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
+  const dlp::Detectors which = detectors();
+  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  house_.counters.dlp_bytes += text.size();
+  auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  if (!finding) return std::nullopt;
+  Refusal refusal = blocked("secret_found", "the request holds a credential");
+  refusal.rule = finding->rule;
+  refusal.snippet = finding->snippet;
+  refusal.where = place;
+  if (place.empty()) {
+    // The line that the finding starts in tells where it was.
+    const auto at = static_cast<std::size_t>(std::min<std::uint64_t>(finding->offset, text.size()));
+    const std::size_t begin = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;
+    const std::string_view line = text.substr(begin, text.find('\n', begin) - begin);
+    if (begin == 0) {
+      const std::size_t query = line.find('?');
+      refusal.where = query != std::string_view::npos && at > query ? "query" : "path";
+    } else {
+      refusal.where = fmt::format("header {}", line.substr(0, line.find(':')));
+    }
+  }
+  return refusal;
+}
+
+Exchange::Objection Exchange::scan_head() {
+  std::string& text = house_.scan_text;
+  text.clear();
+  text.append(request_.method).append(" ").append(target_.text()).append("\n");
+  request_.fields->each([&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
+  if (Objection objection = scan_text(text, {})) return objection;
+  bytes_out_ += text.size();
+  if (house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) return std::nullopt;
+  return blocked("too_many_bytes", "this route's bytes_out_per_hour are used up");
+}
+
+Exchange::Objection Exchange::prepare_body() {
+  if (request_.body.kind == BodyLength::Kind::none) return std::nullopt;
+  const dlp::Detectors which = detectors();
+  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  std::optional<Coding> coding;
+  bool unreadable = false;
+  std::size_t codings = 0;
+  request_.fields->each([&](const http::Field& field) {
+    if (field.name != "content-encoding") return;
+    http::each_member(field.value, [&](std::string_view member) {
+      if (equals_ignoring_case(member, "identity")) return;
+      ++codings;
+      coding = parse_coding(member);
+      unreadable = unreadable || !coding;
+    });
+  });
+  unreadable = unreadable || codings > 1;
+  if (unreadable) coding.reset();
+  if (unreadable && route_->on_unscannable == policy::OnUnscannable::block) {
+    Refusal refusal = blocked("unscannable", "the body's Content-Encoding cannot be read");
+    refusal.where = "header content-encoding";
+    return refusal;
+  }
+  guard_.emplace(house_.rules, house_.known_secrets, which, coding, route_->on_unscannable);
+  return std::nullopt;
+}
+
+}  // namespace bot_bottle::egress

@@ -1,0 +1,115 @@
+// One request and its answer on their way through the house (spec 04, "What a request goes through").
+// Protocol-neutral: versions of HTTP plug in as ClientSide and UpstreamSide. Hostile input: both ends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sidecar/egress/body_guard.hpp"
+#include "sidecar/egress/dial.hpp"
+#include "sidecar/egress/house.hpp"
+#include "sidecar/egress/http1_client.hpp"
+#include "sidecar/egress/refusal.hpp"
+#include "sidecar/egress/response_guard.hpp"
+#include "sidecar/egress/sides.hpp"
+
+namespace bot_bottle::egress {
+
+/// Owned by the client's connection, which retires it after `send_end` or `abort`, or calls cancel() when the client is gone.
+class Exchange final : public net::Retirable, public UpstreamHandler {
+ public:
+  Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request);
+  ~Exchange() override;
+
+  /// Takes the head through every step; then on_request_body… and on_request_end are called as the body comes.
+  void begin();
+  void on_request_body(std::string_view bytes);
+  void on_request_end(const http::Fields* trailers);
+  void on_client_drained();
+  /// The client is gone; nothing is called on it any more.
+  void cancel(std::string_view why);
+  /// The client waited too long for the upstream.
+  void on_timeout();
+
+  void on_informational(int status, http::Fields& fields) override;
+  void on_response_head(ResponseStart& head) override;
+  void on_response_body(std::string_view bytes) override;
+  void on_response_end(http::Fields* trailers) override;
+  void on_upstream_drained() override;
+  void on_upstream_failure(std::string_view reason, Progress progress) override;
+
+ private:
+  using Objection = std::optional<Refusal>;
+  // The steps, in order; see begin().
+  Objection agree_on_names();
+  Objection refuse_tricks();
+  Objection find_route();
+  Objection keep_limits();
+  Objection strip_and_bind();
+  Objection scan_head();
+  Objection prepare_body();
+
+  bool is_for_us() const;
+  void answer_introspection();
+  Objection scan_text(std::string_view text, std::string_view place);
+  Objection body_objection(const BodyGuard::Block& block);
+  [[nodiscard]] dlp::Detectors detectors() const;
+
+  void connect();
+  void on_dialled(Dial::Done done);
+  void use(std::unique_ptr<Http1Client> upstream);
+  void forward(std::string_view bytes);
+  void finish_request();
+  void give_back_upstream();
+  void drop_upstream();
+  void deliver(std::string_view bytes);
+
+  void refuse(Refusal refusal);
+  void finish();
+  void note_block(const Refusal& refusal);
+  void note_request(std::string_view outcome);
+
+  House& house_;
+  ClientSide& client_;
+  const Origin& origin_;
+  IncomingRequest request_;
+  std::shared_ptr<const policy::RouteTable> routes_;
+  std::uint64_t started_ms_;
+
+  policy::Scheme scheme_ = policy::Scheme::https;
+  Authority authority_;
+  std::string host_field_;
+  policy::Target target_;
+  const policy::Route* route_ = nullptr;
+  policy::Route open_route_;  // only with the test hook "routes"
+  Credential credential_;
+  std::optional<BodyGuard> guard_;
+  std::string released_;
+  std::uint64_t scanned_ = 0;
+
+  std::unique_ptr<Dial> dial_;
+  std::unique_ptr<Http1Client> upstream_;
+  bool reused_ = false;
+  std::string waiting_;  // of the body, cleared, until there is an upstream
+  std::optional<http::Fields> request_trailers_;
+  bool request_ended_ = false;    // by the client
+  bool request_sent_ = false;     // to the upstream, to its end
+  bool body_forwarded_ = false;
+  bool client_paused_ = false;
+  bool upstream_paused_ = false;
+
+  std::optional<ResponseGuard> scrub_;
+  std::string scrubbed_;
+  dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;
+  bool head_sent_ = false;
+  bool over_ = false;
+  int status_ = 0;
+  std::optional<std::uint64_t> promised_;  // Content-Length told to the client
+  std::uint64_t delivered_ = 0;
+  std::uint64_t bytes_in_ = 0;
+  std::uint64_t bytes_out_ = 0;
+};
+
+}  // namespace bot_bottle::egress

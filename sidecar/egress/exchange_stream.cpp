@@ -1,0 +1,393 @@
+// The second half of an exchange: an allowed request streams to its upstream and the answer streams back.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sidecar/egress/exchange.hpp"
+#include "sidecar/egress/pool.hpp"
+
+namespace bot_bottle::egress {
+namespace {
+
+/// GET and its like may be tried again on a fresh connection when a pooled one turns out to be closed; nothing else may
+/// (RFC 9110 §9.2.2).
+bool is_idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
+}
+
+constexpr std::string_view padding = "                                                                ";
+
+}  // namespace
+
+void Exchange::connect() {
+  // Everything that makes a connection good for this request and for no other (A9).
+  std::string key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
+                                credential_.token_ref);
+  if (std::unique_ptr<Http1Client> idle = house_.pool->take(key)) {
+    reused_ = true;
+    use(std::move(idle));
+    return;
+  }
+  reused_ = false;
+  const auto security = scheme_ == policy::Scheme::https ? Dial::Security::tls : Dial::Security::plain;
+  dial_ = std::make_unique<Dial>(house_, routes_, authority_, security, [this](Dial::Done done) { on_dialled(std::move(done)); });
+  dial_->start();
+}
+
+void Exchange::on_dialled(Dial::Done done) {
+  house_.loop.retire(std::move(dial_));
+  if (!done.channel) {
+    refuse(std::move(done.refusal));
+    return;
+  }
+  auto upstream = std::make_unique<Http1Client>(house_, std::move(done.channel));
+  upstream->pool_key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host,
+                                   authority_.port, credential_.token_ref);
+  upstream->address = std::move(done.address);
+  use(std::move(upstream));
+}
+
+void Exchange::use(std::unique_ptr<Http1Client> upstream) {
+  upstream_ = std::move(upstream);
+  upstream_->set_handler(this);
+  OutgoingRequest outgoing;
+  outgoing.method = request_.method;
+  outgoing.target = target_.text();
+  outgoing.authority = host_field_;
+  outgoing.fields = request_.fields;
+  outgoing.credential = &credential_;
+  outgoing.body = request_.body;
+  outgoing.expects_continue = request_.expects_continue;
+  upstream_->send_head(outgoing);
+  upstream_->start();
+  if (!waiting_.empty()) {
+    body_forwarded_ = true;
+    upstream_->send_body(waiting_);
+    waiting_.clear();
+  }
+  if (request_ended_) finish_request();
+  if (client_paused_ && !upstream_->is_congested()) {
+    client_paused_ = false;
+    client_.resume_request();
+  }
+}
+
+Exchange::Objection Exchange::body_objection(const BodyGuard::Block& block) {
+  if (!block.finding) {
+    Refusal refusal = blocked("unscannable", std::string(block.unscannable));
+    refusal.where = "body";
+    return refusal;
+  }
+  Refusal refusal = blocked("secret_found", "the request holds a credential");
+  refusal.rule = block.finding->rule;
+  refusal.snippet = block.finding->snippet;
+  refusal.where = fmt::format("{} offset {}", block.decoded ? "decoded body" : "body", block.finding->offset);
+  return refusal;
+}
+
+void Exchange::on_request_body(std::string_view bytes) {
+  if (over_) return;
+  bytes_out_ += bytes.size();
+  house_.counters.bytes_out += bytes.size();
+  if (!house_.limits.take_bytes(*route_, bytes.size(), house_.loop.now_ms())) {
+    refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
+    return;
+  }
+  if (!guard_) {
+    forward(bytes);
+    return;
+  }
+  released_.clear();
+  const auto block = guard_->write(bytes, released_);
+  house_.counters.dlp_bytes += guard_->scanned() - scanned_;
+  scanned_ = guard_->scanned();
+  if (block) {
+    refuse(std::move(*body_objection(*block)));
+    return;
+  }
+  forward(released_);
+}
+
+void Exchange::forward(std::string_view bytes) {
+  if (bytes.empty()) return;
+  if (!upstream_) {
+    waiting_.append(bytes);
+  } else {
+    body_forwarded_ = true;
+    upstream_->send_body(bytes);
+  }
+  const bool congested = upstream_ ? upstream_->is_congested() : waiting_.size() > house_.bounds.high_water;
+  if (congested && !client_paused_) {
+    client_paused_ = true;
+    client_.pause_request();
+  }
+}
+
+void Exchange::on_request_end(const http::Fields* trailers) {
+  if (over_) return;
+  if (guard_) {
+    released_.clear();
+    if (const auto block = guard_->finish(released_)) {
+      refuse(std::move(*body_objection(*block)));
+      return;
+    }
+    forward(released_);
+  }
+  if (trailers != nullptr && !trailers->empty()) {
+    request_trailers_ = *trailers;
+    strip_trailers(*request_trailers_);
+    if (route_->auth) request_trailers_->remove(route_->auth->header);
+    std::string text;
+    request_trailers_->each([&](const http::Field& field) {
+      text.append(field.name).append(": ").append(field.value).append("\n");
+    });
+    if (Objection objection = scan_text(text, "trailer")) {
+      refuse(std::move(*objection));
+      return;
+    }
+  }
+  request_ended_ = true;
+  if (upstream_) finish_request();
+}
+
+void Exchange::finish_request() {
+  request_sent_ = true;
+  upstream_->send_end(request_trailers_ ? &*request_trailers_ : nullptr);
+}
+
+void Exchange::on_upstream_drained() {
+  if (!client_paused_ || over_) return;
+  client_paused_ = false;
+  client_.resume_request();
+}
+
+void Exchange::on_client_drained() {
+  if (!upstream_paused_ || !upstream_) return;
+  upstream_paused_ = false;
+  upstream_->resume_response();
+}
+
+void Exchange::on_informational(int status, http::Fields& fields) {
+  // 100 goes to a client that waits for it; the others (103) to all.
+  if (status == 100 && !request_.expects_continue) return;
+  strip_response_fields(fields);
+  if (house_.guards.is_on(Guard::scrub) && !house_.secrets.empty())
+    scrub_fields(house_.rules, house_.known_secrets, fields);
+  client_.send_informational(status, fields);
+}
+
+void Exchange::on_response_head(ResponseStart& head) {
+  status_ = head.status;
+  http::Fields& fields = *head.fields;
+  strip_response_fields(fields);
+  const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
+  if (scrub) {
+    const bool has_body = head.body.kind != BodyLength::Kind::none;
+    std::optional<Coding> coding;
+    bool unreadable = false;
+    fields.each([&](const http::Field& field) {
+      if (field.name != "content-encoding") return;
+      http::each_member(field.value, [&](std::string_view member) {
+        unreadable = unreadable || coding.has_value() || !parse_coding(member);
+        coding = parse_coding(member);
+      });
+    });
+    // Part of a compressed body cannot be decoded, so a secret in it could not be seen.
+    unreadable = unreadable || (coding && status_ == 206);
+    if (has_body && unreadable && route_->on_unscannable == policy::OnUnscannable::block) {
+      refuse(upstream_failed(502, "unscannable_response", "the answer's Content-Encoding cannot be read"));
+      return;
+    }
+    if (unreadable || !has_body) coding.reset();
+    if (has_body) scrub_.emplace(house_.known_secrets, coding);
+    if (coding) {
+      fields.remove("content-encoding");
+      head.body = {BodyLength::Kind::unknown, 0};
+    }
+    if (scrub_fields(house_.rules, house_.known_secrets, fields) > 0) note_request("secret_scrubbed");
+  }
+  if (head.body.kind == BodyLength::Kind::known) promised_ = head.body.size;
+  // Where nobody knows the length somebody may be waiting for the next event.
+  flush_ = head.body.kind == BodyLength::Kind::unknown ? dlp::Scrubber::Flush::now : dlp::Scrubber::Flush::no;
+  head_sent_ = true;
+  client_.send_head(head);
+}
+
+void Exchange::deliver(std::string_view bytes) {
+  // Never more than was promised: what goes beyond would be read as another response.
+  if (promised_) bytes = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), *promised_ - delivered_)));
+  if (bytes.empty()) return;
+  delivered_ += bytes.size();
+  client_.send_body(bytes);
+  if (client_.is_congested() && !upstream_paused_ && upstream_) {
+    upstream_paused_ = true;
+    upstream_->pause_response();
+  }
+}
+
+void Exchange::on_response_body(std::string_view bytes) {
+  if (over_) return;
+  bytes_in_ += bytes.size();
+  house_.counters.bytes_in += bytes.size();
+  if (!scrub_) {
+    deliver(bytes);
+    return;
+  }
+  scrubbed_.clear();
+  if (!scrub_->write(bytes, scrubbed_, flush_)) {
+    on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
+    return;
+  }
+  deliver(scrubbed_);
+}
+
+void Exchange::on_response_end(http::Fields* trailers) {
+  if (over_) return;
+  if (scrub_) {
+    scrubbed_.clear();
+    if (!scrub_->finish(scrubbed_)) {
+      on_upstream_failure("the compressed answer is cut off", Progress::answered);
+      return;
+    }
+    deliver(scrubbed_);
+    if (scrub_->replaced() > 0) note_request("secret_scrubbed");
+  }
+  // The stars are never longer than what they stand for: spaces keep the promised length, and JSON stays JSON.
+  while (promised_ && delivered_ < *promised_ && scrub_)
+    deliver(padding.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(padding.size(), *promised_ - delivered_))));
+  if (promised_ && delivered_ != *promised_) {
+    over_ = true;
+    drop_upstream();
+    client_.abort();
+    return;
+  }
+  if (trailers != nullptr) {
+    strip_trailers(*trailers);
+    if (scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
+  }
+  give_back_upstream();
+  finish();
+  client_.send_end(trailers);
+}
+
+void Exchange::on_upstream_failure(std::string_view reason, Progress progress) {
+  if (over_) return;
+  drop_upstream();
+  if (reused_ && progress == Progress::nothing_came && !body_forwarded_ && is_idempotent(request_.method)) {
+    request_sent_ = false;
+    connect();
+    return;
+  }
+  if (head_sent_) {
+    over_ = true;
+    note_request("upstream_failed");
+    client_.abort();
+    return;
+  }
+  refuse(upstream_failed(502, "upstream_failed", std::string(reason)));
+}
+
+void Exchange::on_timeout() {
+  if (over_) return;
+  drop_upstream();
+  if (head_sent_) {
+    over_ = true;
+    client_.abort();
+    return;
+  }
+  refuse(upstream_failed(504, "upstream_timeout", "the upstream did not answer in time"));
+}
+
+void Exchange::give_back_upstream() {
+  if (!upstream_) return;
+  upstream_->set_handler(nullptr);
+  if (request_sent_) {
+    house_.pool->put(std::move(upstream_));
+  } else {
+    house_.loop.retire(std::move(upstream_));
+  }
+}
+
+void Exchange::drop_upstream() {
+  if (dial_) house_.loop.retire(std::move(dial_));
+  if (!upstream_) return;
+  upstream_->set_handler(nullptr);
+  house_.loop.retire(std::move(upstream_));
+}
+
+void Exchange::refuse(Refusal refusal) {
+  if (over_) return;
+  over_ = true;
+  drop_upstream();
+  status_ = refusal.status;
+  note_block(refusal);
+  if (head_sent_) {
+    client_.abort();
+    return;
+  }
+  std::string path = refusal.propose_path ? house_.redact(target_.path) : std::string();
+  const std::string body = refusal_body(refusal, authority_.host, authority_.port, request_.method, path);
+  http::Fields fields;
+  fields.add("content-type", "application/json");
+  fields.add("cache-control", "no-store");
+  if (refusal.retry_after_s > 0) fields.add("retry-after", fmt::format_int(refusal.retry_after_s).c_str());
+  ResponseStart head;
+  head.status = refusal.status;
+  head.fields = &fields;
+  head.body = {BodyLength::Kind::known, body.size()};
+  // A client that was promised 100 may send its body or not: the next request could begin anywhere.
+  if (refusal.blame == Blame::request || request_.expects_continue) client_.close_after_response();
+  client_.send_head(head);
+  if (request_.method != "HEAD") client_.send_body(body);
+  client_.send_end(nullptr);
+}
+
+void Exchange::finish() {
+  over_ = true;
+  note_request("request");
+}
+
+void Exchange::cancel(std::string_view why) {
+  if (over_) return;
+  over_ = true;
+  drop_upstream();
+  note_request(why);
+}
+
+void Exchange::note_block(const Refusal& refusal) {
+  if (refusal.blame == Blame::policy) ++house_.counters.blocked;
+  Event event;
+  event.kind = refusal.rule.empty() ? "egress" : "dlp";
+  event.level = refusal.blame == Blame::policy ? Level::block : Level::warn;
+  event.event = refusal.blame == Blame::policy    ? "blocked"
+                : refusal.blame == Blame::request ? "bad_request"
+                                                  : "upstream_failed";
+  event.host = authority_.host;
+  event.method = request_.method;
+  event.path = target_.path;
+  event.status = refusal.status;
+  event.reason = refusal.reason;
+  event.rule = refusal.rule;
+  event.where = refusal.where;
+  event.snippet = refusal.snippet;
+  house_.log.write(event);
+}
+
+void Exchange::note_request(std::string_view outcome) {
+  const bool noteworthy = outcome != "request";
+  const Level level = noteworthy ? Level::warn : Level::info;
+  if (!house_.log.wants(level)) return;
+  Event event;
+  event.level = level;
+  event.event = outcome;
+  event.host = authority_.host;
+  event.method = request_.method;
+  event.path = target_.path;
+  if (status_ != 0) event.status = status_;
+  event.bytes_in = bytes_in_;
+  event.bytes_out = bytes_out_;
+  event.ms = house_.loop.now_ms() - started_ms_;
+  house_.log.write(event);
+}
+
+}  // namespace bot_bottle::egress

@@ -1,0 +1,71 @@
+// A connection to an upstream that speaks HTTP/1.1. Hostile input: everything the upstream sends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "sidecar/egress/house.hpp"
+#include "sidecar/egress/sides.hpp"
+#include "sidecar/http1/chunks.hpp"
+#include "sidecar/http1/head.hpp"
+#include "sidecar/tls/channel.hpp"
+
+namespace bot_bottle::egress {
+
+/// Owned by its exchange while in use, by the pool while idle. One request at a time: nothing is pipelined to upstreams.
+class Http1Client final : public net::Retirable, public UpstreamSide, public tls::ChannelHandler {
+ public:
+  Http1Client(House& house, std::unique_ptr<tls::Channel> channel);
+
+  void set_handler(UpstreamHandler* handler) { handler_ = handler; }
+  /// Whole request sent, whole response read, nothing left over, and both sides said keep-alive.
+  [[nodiscard]] bool is_reusable() const;
+  void start() { channel_->resume(); }
+
+  void send_head(const OutgoingRequest& request) override;
+  void send_body(std::string_view bytes) override;
+  void send_end(const http::Fields* trailers) override;
+  void pause_response() override;
+  void resume_response() override;
+  [[nodiscard]] bool is_congested() const override { return channel_->unsent() > house_.bounds.high_water; }
+
+  void on_bytes(std::string_view bytes) override;
+  void on_end() override;
+  void on_failure(std::string_view reason) override;
+  void on_drained() override;
+
+  /// Set by the pool: an idle connection that says anything, or ends, is of no more use.
+  std::function<void()> on_idle_event;
+  std::uint64_t idle_since_ms = 0;
+  std::string pool_key;
+  std::string address;  // "192.0.2.1:443": what was checked and dialled
+
+ private:
+  enum class State : std::uint8_t { idle, head, body, done, broken };
+  void read(std::string_view bytes);
+  bool read_head(std::string_view& bytes);
+  bool read_body(std::string_view& bytes);
+  void end_response(http::Fields* trailers);
+  void fail(std::string_view reason);
+
+  House& house_;
+  std::unique_ptr<tls::Channel> channel_;
+  UpstreamHandler* handler_ = nullptr;
+  State state_ = State::idle;
+  std::string method_;
+  BodyLength request_body_;
+  bool request_sent_ = false;
+  bool keep_alive_ = true;
+  bool answered_ = false;
+  bool ended_ = false;  // the upstream has ended its side
+  std::string input_;
+  http1::HeadProgress progress_;
+  http1::ResponseHead head_;
+  http1::Framing framing_ = http1::Framing::none;
+  std::uint64_t left_ = 0;
+  http1::ChunkReader chunks_;
+  unsigned informational_ = 0;
+};
+
+}  // namespace bot_bottle::egress

@@ -1,0 +1,105 @@
+// The two ends of an exchange, whatever the version of HTTP: what the exchange calls, and what calls the exchange.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/policy/decide.hpp"
+#include "sidecar/egress/binding.hpp"
+#include "sidecar/egress/names.hpp"
+#include "sidecar/http/fields.hpp"
+
+namespace bot_bottle::egress {
+
+struct BodyLength {
+  enum class Kind : std::uint8_t { none, known, unknown };
+  Kind kind = Kind::none;
+  std::uint64_t size = 0;  // with Kind::known
+};
+
+/// What the client's connection was opened to.
+struct Origin {
+  enum class Kind : std::uint8_t {
+    proxy,   // the proxy itself: absolute-form targets
+    tunnel,  // the inside of a CONNECT
+  };
+  Kind kind = Kind::proxy;
+  policy::Scheme scheme = policy::Scheme::http;
+  Authority authority;  // of a tunnel
+};
+
+/// A request as its parser saw it. The exchange takes fields off; the memory is the parser's and lives as long as the exchange.
+struct IncomingRequest {
+  std::string_view method;
+  std::string_view target;                     // as sent: origin-form or absolute-form
+  std::optional<std::string_view> authority;   // Host or :authority
+  http::Fields* fields = nullptr;              // all of them
+  BodyLength body;
+  bool expects_continue = false;
+};
+
+/// What goes to the upstream: checked, stripped, bound.
+struct OutgoingRequest {
+  std::string_view method;
+  std::string target;
+  std::string authority;
+  const http::Fields* fields = nullptr;
+  const Credential* credential = nullptr;
+  BodyLength body;
+  bool expects_continue = false;
+};
+
+struct ResponseStart {
+  int status = 0;
+  std::string_view reason;
+  http::Fields* fields = nullptr;
+  BodyLength body;  // `none` also where the method or status forbids one; `size` may then be what Content-Length said
+  std::optional<std::uint64_t> announced_length;  // for HEAD and 304
+};
+
+/// The client's end of one exchange. Calls: informational*, head, body*, then end or abort, which is the last.
+class ClientSide {
+ public:
+  virtual ~ClientSide() = default;
+  virtual void send_informational(int status, const http::Fields& fields) = 0;
+  virtual void send_head(const ResponseStart& head) = 0;
+  virtual void send_body(std::string_view bytes) = 0;
+  virtual void send_end(const http::Fields* trailers) = 0;
+  /// The response cannot be completed: the client must see that it is cut.
+  virtual void abort() = 0;
+  /// After this response the connection ends.
+  virtual void close_after_response() = 0;
+  virtual void pause_request() = 0;
+  virtual void resume_request() = 0;
+  [[nodiscard]] virtual bool is_congested() const = 0;
+};
+
+/// The upstream's end. Calls: head, body*, end; then it is given back to the pool or destroyed.
+class UpstreamSide {
+ public:
+  virtual ~UpstreamSide() = default;
+  virtual void send_head(const OutgoingRequest& request) = 0;
+  virtual void send_body(std::string_view bytes) = 0;
+  virtual void send_end(const http::Fields* trailers) = 0;
+  virtual void pause_response() = 0;
+  virtual void resume_response() = 0;
+  [[nodiscard]] virtual bool is_congested() const = 0;
+};
+
+/// What an upstream says. Order: informational*, head, body*, end; or failure at any time, which is the last.
+class UpstreamHandler {
+ public:
+  virtual ~UpstreamHandler() = default;
+  virtual void on_informational(int status, http::Fields& fields) = 0;
+  virtual void on_response_head(ResponseStart& head) = 0;
+  virtual void on_response_body(std::string_view bytes) = 0;
+  virtual void on_response_end(http::Fields* trailers) = 0;
+  virtual void on_upstream_drained() = 0;
+  /// `answered`: octets of a response had come.
+  enum class Progress : std::uint8_t { nothing_came, answered };
+  virtual void on_upstream_failure(std::string_view reason, Progress progress) = 0;
+};
+
+}  // namespace bot_bottle::egress

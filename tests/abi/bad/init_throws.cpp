@@ -1,0 +1,6 @@
+// Lets an exception out of init.
+#include "good.h"
+#include <stdexcept>
+static bb_status init(const bb_host*) { throw std::runtime_error("from init"); }
+#define INIT init
+#include "entry.h"

@@ -1,0 +1,175 @@
+// Choice of a backend, what runs, stop and cleanup: against fakes.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "core/launch/removal.hpp"
+#include "fakes.hpp"
+
+namespace bot_bottle::launch {
+namespace {
+
+using namespace testing_fakes;
+
+class RemovalTest : public testing::Test {
+ protected:
+  void SetUp() override { ::unsetenv("BOT_BOTTLE_BACKEND"); }
+  Backends both() {
+    return {.names = {"alpha", "beta"}, .get = [this](const std::string& name) -> plugins::Backend& { return name == "alpha" ? alpha : beta; }};
+  }
+  /// A directory whose launcher is dead.
+  state::Directory add(const std::string& slug) {
+    state::Metadata metadata;
+    metadata.slug = slug;
+    metadata.agent = "writer";
+    metadata.backend = "alpha";
+    metadata.label = "label-of-" + slug;
+    metadata.started_at_ms = 1000;
+    state::Directory directory = state::Directory::reserve(place.home, metadata);
+    directory.write_document("plan.json", {{"slug", slug}});
+    return directory;
+  }
+  void set_running(FakeBackend& backend, const std::string& slug, const std::string& state_dir = {}) {
+    backend.running.push_back(json::object{{"slug", slug},
+                                           {"agent", "writer"},
+                                           {"status", "running"},
+                                           {"services", json::array{"egress"}},
+                                           {"state_dir", state_dir.empty() ? place.home.state_of(slug).string() : state_dir}});
+  }
+  Place place;
+  FakeBackend alpha{"alpha"};
+  FakeBackend beta{"beta"};
+};
+
+TEST_F(RemovalTest, the_choice_of_a_backend_goes_by_availability_rank_and_name) {
+  EXPECT_EQ(choose_backend(both(), {}), "alpha");
+  alpha.probe_result = {{"available", true}, {"rank", 90}};
+  EXPECT_EQ(choose_backend(both(), {}), "beta");
+  beta.probe_result = {{"available", false}, {"reason", "no engine"}, {"fix", "start it"}};
+  EXPECT_EQ(choose_backend(both(), {}), "alpha");
+  EXPECT_EQ(choose_backend(both(), [](const auto&) -> std::optional<std::string> { ADD_FAILURE() << "nothing to choose"; return {}; }), "alpha");
+  alpha.probe_result = {{"available", false}, {"reason", "no bwrap"}};
+  try {
+    choose_backend(both(), {});
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error().kind, ErrorKind::unavailable);
+    EXPECT_EQ(failure.error().details, "alpha: no bwrap\nbeta: no engine (start it)");
+  }
+}
+
+TEST_F(RemovalTest, the_most_explicit_wish_for_a_backend_wins) {
+  EXPECT_FALSE(wanted_backend("", "", place.home));
+  remember_backend(place.home, "remembered");
+  EXPECT_EQ(wanted_backend("", "", place.home), "remembered");
+  EXPECT_EQ(wanted_backend("", "of-bottle", place.home), "of-bottle");
+  ::setenv("BOT_BOTTLE_BACKEND", "of-env", 1);
+  EXPECT_EQ(wanted_backend("", "of-bottle", place.home), "of-env");
+  EXPECT_EQ(wanted_backend("option", "of-bottle", place.home), "option");
+  ::unsetenv("BOT_BOTTLE_BACKEND");
+}
+
+TEST_F(RemovalTest, remembering_a_backend_keeps_the_rest_of_the_file) {
+  std::filesystem::create_directories(place.home.root);
+  std::ofstream(place.home.config()) << "other = 1\nbackend = \"old\"\n";
+  remember_backend(place.home, "new");
+  EXPECT_EQ(wanted_backend("", "", place.home), "new");
+  EXPECT_NE(or_throw(read_file(place.home.config())).find("other = 1"), std::string::npos);
+}
+
+TEST_F(RemovalTest, what_runs_is_the_backends_word_joined_with_our_names) {
+  add("x-1");
+  set_running(alpha, "x-1");
+  set_running(beta, "foreign", "/somewhere/else/state/foreign");
+  set_running(beta, "../evil");
+  const Running running = list_running(both(), place.home);
+  ASSERT_EQ(running.bottles.size(), 1U);
+  EXPECT_EQ(running.bottles[0].label, "label-of-x-1");
+  EXPECT_EQ(running.bottles[0].started_at_ms, 1000);
+  EXPECT_EQ(running.bottles[0].services, (std::vector<std::string>{"egress"}));
+}
+
+TEST_F(RemovalTest, a_backend_that_is_not_here_is_not_a_fault_and_a_broken_one_is) {
+  alpha.on_call["enumerate"] = [] { throw Failure(make_error(ErrorKind::unavailable, "no engine")); };
+  beta.on_call["enumerate"] = [] { throw Failure(make_error(ErrorKind::internal, "broken")); };
+  const Running running = list_running(both(), place.home);
+  ASSERT_EQ(running.failed.size(), 1U);
+  EXPECT_EQ(running.failed[0].first, "beta");
+}
+
+TEST_F(RemovalTest, stopping_keeps_the_state_unless_it_shall_go) {
+  add("x-1");
+  stop_bottle(both(), place.home, "x-1", AfterStop::preserve, [](std::string_view) {});
+  EXPECT_TRUE(alpha.was_called("stop"));
+  EXPECT_TRUE(state::Directory::open(place.home, "x-1").is_preserved());
+  stop_bottle(both(), place.home, "x-1", AfterStop::remove, [](std::string_view) {});
+  EXPECT_TRUE(alpha.was_called("remove"));
+  EXPECT_FALSE(std::filesystem::exists(place.home.state_of("x-1")));
+}
+
+TEST_F(RemovalTest, cleanup_takes_dead_launches_and_orphans_and_nothing_else) {
+  add("dead");
+  add("runs");
+  set_running(alpha, "runs");
+  add("kept").preserve("exit code 3");
+  state::Metadata launching;
+  launching.slug = "launching";
+  launching.backend = "alpha";
+  launching.cli = state::ProcessIdentity::of_this_process();
+  state::Directory::reserve(place.home, launching);
+  std::filesystem::create_directories(place.home.state_of("just-made"));
+  beta.orphan_items = {json::object{{"kind", "process"}, {"what", "pid 7"}, {"slug", "gone"}},
+                       json::object{{"kind", "process"}, {"what", "pid 8"}, {"slug", "runs"}}};
+
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
+  ASSERT_EQ(plan.states.size(), 1U);
+  EXPECT_EQ(plan.states[0].slug, "dead");
+  ASSERT_EQ(plan.orphans.size(), 1U);
+  EXPECT_EQ(find_array(plan.orphans[0].document, "items")->size(), 1U);
+  EXPECT_EQ(describe(plan).size(), 2U);
+
+  EXPECT_TRUE(run_cleanup(both(), place.home, plan, Preserved::kept).empty());
+  EXPECT_EQ(state::list_slugs(place.home), (std::vector<std::string>{"just-made", "kept", "launching", "runs"}));
+  EXPECT_TRUE(alpha.was_called("remove"));
+  EXPECT_TRUE(beta.was_called("cleanup"));
+}
+
+TEST_F(RemovalTest, cleanup_all_takes_what_was_kept_too) {
+  add("kept").preserve("exit code 3");
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::removed);
+  ASSERT_EQ(plan.states.size(), 1U);
+  EXPECT_TRUE(run_cleanup(both(), place.home, plan, Preserved::removed).empty());
+  EXPECT_TRUE(state::list_slugs(place.home).empty());
+}
+
+TEST_F(RemovalTest, a_bottle_that_started_after_the_plan_is_not_cleaned_up) {
+  add("dead");
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
+  set_running(alpha, "dead");
+  run_cleanup(both(), place.home, plan, Preserved::kept);
+  EXPECT_TRUE(std::filesystem::exists(place.home.state_of("dead")));
+}
+
+TEST_F(RemovalTest, nothing_of_a_backend_that_cannot_be_asked_is_touched) {
+  add("maybe");
+  alpha.on_call["enumerate"] = [] { throw Failure(make_error(ErrorKind::internal, "broken")); };
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
+  EXPECT_TRUE(plan.states.empty());
+  EXPECT_EQ(plan.failed.size(), 1U);
+}
+
+TEST_F(RemovalTest, what_could_not_be_removed_is_told_and_the_rest_goes) {
+  add("first");
+  add("second");
+  int times = 0;
+  alpha.on_call["remove"] = [&times] {
+    if (++times == 1) throw Failure(make_error(ErrorKind::timeout, "it hangs"));
+  };
+  const auto failed = run_cleanup(both(), place.home, plan_cleanup(both(), place.home, Preserved::kept), Preserved::kept);
+  ASSERT_EQ(failed.size(), 1U);
+  EXPECT_EQ(failed[0].first, "state first");
+  EXPECT_EQ(state::list_slugs(place.home), (std::vector<std::string>{"first"}));
+}
+
+}  // namespace
+}  // namespace bot_bottle::launch
