@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <filesystem>
 #include <random>
 
 namespace bot_bottle::egress {
@@ -48,7 +49,7 @@ struct Scan {
 class BodyGuards : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    rules_ = dlp::Rules::compile(std::string(BB_SOURCE_DIR) + "/core/policy/rules").value();
+    rules_ = dlp::Rules::compile(std::filesystem::path(BB_SOURCE_DIR) / "core/policy/rules").value();
     const dlp::KnownSecret known{"S", secret};
     secrets_ = dlp::KnownSecrets::create({&known, 1}).value();
   }
@@ -63,7 +64,7 @@ class BodyGuards : public testing::Test {
     BodyGuard guard(rules_, secrets_, {}, coding, on_unscannable);
     Scan out;
     while (!body.empty() && !out.block) {
-      const std::size_t size = std::min(body.size(), std::max(std::size_t{1}, static_cast<std::size_t>(cut())));
+      const std::size_t size = std::min(body.size(), std::max<std::size_t>(1, static_cast<std::size_t>(cut())));
       out.block = guard.write(body.substr(0, size), out.released);
       body.remove_prefix(size);
     }
@@ -107,7 +108,7 @@ TEST_F(BodyGuards, A15_clean_bodies_are_released_as_they_came) {
   std::mt19937 random(1);
   for (const Coded& coded : codings_of(text_with("nothing"))) {
     for (const std::size_t longest : {std::size_t{1}, std::size_t{40}, std::size_t{5000}, std::size_t{1} << 20}) {
-      const Scan out = scan(coded.body, coded.coding, [&] { return longest == 1 ? 1 : random() % longest; });
+      const Scan out = scan(coded.body, coded.coding, [&] { return longest == 1 ? std::size_t{1} : random() % longest; });
       ASSERT_FALSE(out.block) << coded.name << " " << out.block->unscannable;
       ASSERT_EQ(out.released, coded.body) << coded.name;
     }

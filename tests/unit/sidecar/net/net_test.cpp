@@ -62,18 +62,14 @@ TEST(Net, a_timer_that_is_moved_fires_once_at_its_last_time) {
   Loop loop;
   int fired = 0;
   Timer timer(loop, [&] { ++fired; });
-  Timer keep(loop, [] {});
   timer.set(std::chrono::milliseconds(5));
   timer.set(std::chrono::milliseconds(20));
   const std::uint64_t begin = loop.now_ms();
-  uv_timer_t awake{};
-  uv_timer_init(loop.raw(), &awake);
-  uv_timer_start(&awake, [](uv_timer_t*) {}, 60, 0);
   while (fired == 0) loop.run_once();
   EXPECT_GE(loop.now_ms() - begin, 20U);
   EXPECT_EQ(fired, 1);
-  uv_close(reinterpret_cast<uv_handle_t*>(&awake), nullptr);
   loop.run();
+  EXPECT_EQ(fired, 1);
 }
 
 TEST(Net, connecting_goes_on_to_the_next_address) {
