@@ -161,6 +161,14 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
   }
   if (!word.empty() && !has(verb_names(app), word))
     throw Failure(unknown_verb(app, word));
+  // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.
+  if (has(verbs_with_rest, word)) {
+    const auto separator = std::ranges::find(arguments, "--");
+    if (separator != arguments.end()) {
+      context.rest.assign(separator + 1, arguments.end());
+      arguments.erase(separator, arguments.end());
+    }
+  }
   std::ranges::reverse(arguments);
   try {
     app.parse(arguments);

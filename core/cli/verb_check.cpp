@@ -9,13 +9,14 @@
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
-#include "core/cli/control_call.hpp"
 #include "core/cli/effective_egress.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/url.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/launch/control_client.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/policy/decide.hpp"
+#include "core/state/directory.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -47,14 +48,23 @@ std::vector<std::pair<std::string, std::string>> parse_headers(const std::vector
 
 Answer ask_bottle(Context& context, const std::string& slug, const std::string& method, const std::string& url,
                   const std::vector<std::pair<std::string, std::string>>& headers) {
-  const std::filesystem::path state = need_state(context, slug);
+  const std::filesystem::path socket = state::Directory::open(context.home(), slug).control_socket();
   json::object request{{"call", "check"}, {"method", method}, {"url", url}};
   if (!headers.empty()) {
     json::array list;
     for (const auto& [name, value] : headers) list.push_back({{"name", name}, {"value", value}});
     request["headers"] = std::move(list);
   }
-  const json::object answer = control_call(state, slug, request);
+  json::object answer;
+  try {
+    answer = launch::control_call(socket, request, std::chrono::seconds(5));
+  } catch (const Failure& failure) {
+    if (failure.error().kind != ErrorKind::unavailable) throw;
+    Error error = make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' does not run",
+                             "bot-bottle check --agent AGENT " + method + " " + url);
+    error.details = failure.error().message;
+    throw Failure(std::move(error));
+  }
   return {.allowed = get_string(answer, "verdict") == "allowed",
           .route = answer.contains("route") ? (answer.at("route").is_string() ? get_string(answer, "route") : to_text(answer.at("route"))) : "",
           .reason = get_string(answer, "reason"),

@@ -18,6 +18,7 @@
 #include "core/cli/verbs.hpp"
 #include "core/plugins/registry.hpp"
 #include "core/policy/decide.hpp"
+#include "core/state/slug.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -32,7 +33,7 @@ struct Answers {
 
 /// spec 01: `[a-z][a-z0-9-]*`.
 bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= 50 && text.front() >= 'a' && text.front() <= 'z' && is_slug(text);
+  return !text.empty() && text.size() <= 50 && text.front() >= 'a' && text.front() <= 'z' && state::is_slug(text);
 }
 
 std::string ask_name(const Context& context, std::string_view question, const std::string& fallback) {
@@ -75,7 +76,7 @@ Answers ask_everything(Context& context) {
   return answers;
 }
 
-std::string quoted(std::string_view text) { return to_text(json::value(text)); }  // a JSON string is a YAML string
+std::string yaml_string(std::string_view text) { return to_text(json::value(text)); }  // a JSON string is a YAML string
 
 std::string bottle_text(const Answers& answers) {
   std::string text =
@@ -87,7 +88,7 @@ std::string bottle_text(const Answers& answers) {
   if (answers.provider == "command") {
     std::vector<std::string> words;
     for (const std::string_view word : split(answers.command, ' '))
-      if (!word.empty()) words.push_back(quoted(word));
+      if (!word.empty()) words.push_back(yaml_string(word));
     text += "  command: [" + join(words, ", ") + "]   # any program; it sees no network but egress\n";
   } else {
     text += "  # auth_token: NAME_OF_A_HOST_VARIABLE   # put on requests outside; the agent sees a placeholder\n";

@@ -11,19 +11,19 @@ namespace bot_bottle::manifest {
 namespace {
 
 const std::vector<std::string>& agent_keys() {
-  static const std::vector<std::string> keys{"bottle", "skills", "git", "name", "description", "model", "color", "memory", "tools"};
+  static const std::vector<std::string> keys{"bottle", "skills", "git",    "name", "description",
+                                             "model",  "color",  "memory", "tools"};
   return keys;
 }
 
 /// Keys that people try on an agent. A repository ships agents, so none of them may have a meaning there.
-constexpr std::array<std::string_view, 12> bottle_only{"extends", "backend", "agent_provider", "env", "env_file", "egress",
-                                                       "supervise", "resources", "workspace", "post_init", "local", "git_gate"};
+constexpr std::array<std::string_view, 12> bottle_only{"extends",   "backend",   "agent_provider", "env",
+                                                       "env_file",  "egress",    "supervise",      "resources",
+                                                       "workspace", "post_init", "local",          "git_gate"};
 
 /// A skill is a directory name below the skills home: "../../.ssh" must not be one.
 bool is_skill_name(std::string_view name) {
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= 128 && plain(name[0]) &&
          std::ranges::all_of(name, [plain](char c) { return plain(c) || c == '-' || c == '_' || c == '.'; });
 }
@@ -37,7 +37,8 @@ std::vector<std::pair<std::string, Place>> read_skills(const View& view) {
     const auto name = item.line("a skill's name");
     if (!name) continue;
     if (!is_skill_name(*name))
-      item.fault(in_quotes(*name) + " is not a skill's name", "a skill is named by its directory: letters, digits, '-', '_', '.'");
+      item.fault(in_quotes(*name) + " is not a skill's name",
+                 "a skill is named by its directory: letters, digits, '-', '_', '.'");
     else if (!seen.insert(*name).second)
       item.fault(in_quotes(*name) + " stands in the list twice");
     else
@@ -60,7 +61,8 @@ GitUser read_git(const View& git) {
   if (const auto email = block->child("email")) {
     user.email = email->line("an e-mail address");
     user.email_place = email->place();
-    if (user.email && (user.email->find_first_of("<> ") != std::string::npos || user.email->find('@') == std::string::npos)) {
+    if (user.email &&
+        (user.email->find_first_of("<> ") != std::string::npos || user.email->find('@') == std::string::npos)) {
       email->fault(in_quotes(*user.email) + " is not an e-mail address");
       user.email.reset();
     }
@@ -78,9 +80,11 @@ AgentFile read_agent(const Document& document, Faults& faults) {
   for (const View& member : root.members()) {
     if (std::ranges::find(agent_keys(), member.key()) != agent_keys().end()) continue;
     if (member.key() == "git-gate")
-      member.key_fault("is not an agent's key: credentials are bottle-only", "move it to the bottle in ~/.bot-bottle/bottles");
+      member.key_fault("is not an agent's key: credentials are bottle-only",
+                       "move it to the bottle in ~/.bot-bottle/bottles");
     else if (std::ranges::find(bottle_only, std::string_view(member.key())) != bottle_only.end())
-      member.key_fault("is not an agent's key: powers are bottle-only", "move it to the bottle in ~/.bot-bottle/bottles");
+      member.key_fault("is not an agent's key: powers are bottle-only",
+                       "move it to the bottle in ~/.bot-bottle/bottles");
     else if (member.key().starts_with("git."))
       member.key_fault("unknown key", "write it nested: git: {user: {name: …, email: …}}");
     else

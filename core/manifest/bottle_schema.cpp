@@ -11,25 +11,30 @@ namespace bot_bottle::manifest {
 namespace {
 
 const std::vector<std::string>& bottle_keys() {
-  static const std::vector<std::string> keys{"extends", "backend", "agent_provider", "env", "env_file", "skills", "git", "git-gate",
-                                             "egress", "supervise", "resources", "workspace", "post_init", "local"};
+  static const std::vector<std::string> keys{"extends",   "backend",   "agent_provider", "env",    "env_file",
+                                             "skills",    "git",       "git-gate",       "egress", "supervise",
+                                             "resources", "workspace", "post_init",      "local"};
   return keys;
 }
 
 void read_provider(const View& block, AgentProvider& provider) {
-  static const std::vector<std::string> keys{"template", "dockerfile", "command", "auth_token", "forward_host_credentials"};
+  static const std::vector<std::string> keys{"template", "dockerfile", "command", "auth_token",
+                                             "forward_host_credentials"};
   if (!block.map_of(keys)) return;
-  if (const auto plugin = block.child("template")) provider.plugin = plugin->name("a provider's name").value_or(provider.plugin);
+  if (const auto plugin = block.child("template"))
+    provider.plugin = plugin->name("a provider's name").value_or(provider.plugin);
   if (const auto path = block.child("dockerfile")) provider.dockerfile = path->host_path().value_or("");
   if (const auto name = block.child("auth_token")) provider.auth_token = name->variable_name().value_or("");
-  if (const auto forward = block.child("forward_host_credentials")) provider.forward_host_credentials = forward->boolean().value_or(false);
+  if (const auto forward = block.child("forward_host_credentials"))
+    provider.forward_host_credentials = forward->boolean().value_or(false);
   const auto command = block.child("command");
   if (command) {
     provider.command = command->lines("a list: the program and its arguments").value_or(std::vector<std::string>{});
     if (command->node().kind == Node::Kind::sequence && command->node().items.empty())
       command->fault("is empty, expected the program and its arguments");
     if (provider.plugin != "command")
-      command->key_fault("is only read with template: command", "the template is '" + provider.plugin + "', which brings its own program");
+      command->key_fault("is only read with template: command",
+                         "the template is '" + provider.plugin + "', which brings its own program");
   } else if (provider.plugin == "command") {
     block.missing("template: command needs a command", "add command: [program, argument, …]");
   }
@@ -39,7 +44,8 @@ void read_env(const View& block, Manifest& manifest) {
   if (!block.map()) return;
   for (const View& member : block.members()) {
     if (!is_variable_name(member.key())) {
-      member.key_fault(in_quotes(member.key()) + " is not a variable's name", "letters, digits and '_', not beginning with a digit");
+      member.key_fault(in_quotes(member.key()) + " is not a variable's name",
+                       "letters, digits and '_', not beginning with a digit");
       continue;
     }
     EnvEntry entry;
@@ -68,11 +74,14 @@ void read_env(const View& block, Manifest& manifest) {
 }
 
 std::optional<std::uint64_t> read_size(const View& view) {
-  if (view.node().kind == Node::Kind::integer && view.node().integer > 0) return static_cast<std::uint64_t>(view.node().integer);
+  if (view.node().kind == Node::Kind::integer && view.node().integer > 0)
+    return static_cast<std::uint64_t>(view.node().integer);
   const auto text = view.line("a size such as 4GiB", Quoting::useless);
   if (!text) return std::nullopt;
   const auto size = parse_size(*text);
-  if (!size) view.fault(in_quotes(*text) + " is not a size", "write a number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB or B");
+  if (!size)
+    view.fault(in_quotes(*text) + " is not a size",
+               "write a number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB or B");
   return size;
 }
 
@@ -99,7 +108,8 @@ void read_resources(const View& block, Resources& resources) {
   if (const auto timeout = block.child("timeout")) {
     if (const auto text = timeout->line("a duration such as 2h", Quoting::useless)) {
       resources.timeout_ms = parse_duration(*text);
-      if (!resources.timeout_ms) timeout->fault(in_quotes(*text) + " is not a duration", "write 2h, 90m, 1h30m, 45s or 1d");
+      if (!resources.timeout_ms)
+        timeout->fault(in_quotes(*text) + " is not a duration", "write 2h, 90m, 1h30m, 45s or 1d");
     }
   }
 }
@@ -117,14 +127,17 @@ void read_workspace(const View& block, Workspace& workspace) {
   if (!block.map_of(keys)) return;
   if (const auto mode = block.child("mode")) {
     const std::string word = mode->choice(modes).value_or("copy");
-    workspace.mode = word == "mount" ? Workspace::Mode::mount : word == "none" ? Workspace::Mode::none : Workspace::Mode::copy;
+    workspace.mode = word == "mount"  ? Workspace::Mode::mount
+                     : word == "none" ? Workspace::Mode::none
+                                      : Workspace::Mode::copy;
   }
   if (const auto path = block.child("path")) {
     if (const auto text = path->line("an absolute path in the bottle")) {
       if (is_guest_path(*text))
         workspace.path = *text;
       else
-        path->fault(in_quotes(*text) + " is not an absolute path in the bottle", "for example /workspace; no '..', no '/' at the end");
+        path->fault(in_quotes(*text) + " is not an absolute path in the bottle",
+                    "for example /workspace; no '..', no '/' at the end");
     }
   }
 }
@@ -155,9 +168,11 @@ void read_local(const View& block, LocalOptions& local) {
   if (const auto rootfs = block.child("rootfs")) local.rootfs = rootfs->host_path().value_or("");
 }
 
-void note_places(const Node& node, const std::string& path, std::map<std::string, Place>& places) {  // NOLINT(misc-no-recursion)
+void note_places(const Node& node, const std::string& path,
+                 std::map<std::string, Place>& places) {  // NOLINT(misc-no-recursion)
   if (node.is_map()) {
-    for (std::size_t i = 0; i < node.keys.size(); ++i) note_places(node.items[i], join_path(path, node.keys[i].name), places);
+    for (std::size_t i = 0; i < node.keys.size(); ++i)
+      note_places(node.items[i], join_path(path, node.keys[i].name), places);
     return;
   }
   places[path] = node.spot.place();

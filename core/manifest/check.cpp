@@ -61,7 +61,8 @@ class HostCheck {
   void variable(const std::string& key, const std::string& name) {
     const auto value = environment(name);
     if (!value || value->empty())
-      faults_.error(place(key), key, "the host variable " + name + (value ? " is empty" : " is not set"), "export " + name + " before the start");
+      faults_.error(place(key), key, "the host variable " + name + (value ? " is empty" : " is not set"),
+                    "export " + name + " before the start");
   }
 
   void environment_values() {
@@ -100,13 +101,16 @@ class HostCheck {
   void repository(const std::string& key, const json::object& repo) {
     if (const json::object* credential = find_object(repo, "key")) {
       if (const std::string file = get_string(*credential, "path"); !file.empty()) key_file(key + ".key.path", file);
-      if (const std::string token = get_string(*credential, "token"); !token.empty()) variable(key + ".key.token", token);
+      if (const std::string token = get_string(*credential, "token"); !token.empty())
+        variable(key + ".key.token", token);
     }
     if (const json::object* auth = find_object(repo, "auth"))
-      if (const std::string token = get_string(*auth, "token_ref"); !token.empty()) variable(key + ".auth.token_ref", token);
+      if (const std::string token = get_string(*auth, "token_ref"); !token.empty())
+        variable(key + ".auth.token_ref", token);
     if (const json::object* scan = find_object(repo, "scan"))
       for (const char* name : {"config", "baseline"})
-        if (const std::string file = get_string(*scan, name); !file.empty()) path(key + ".scan." + name, file, Wanted::file);
+        if (const std::string file = get_string(*scan, name); !file.empty())
+          path(key + ".scan." + name, file, Wanted::file);
   }
 
   void key_file(const std::string& key, const std::string& file) {
@@ -134,7 +138,8 @@ void check_skill(const std::string& name, const Place& place, const std::string&
   for (fs::directory_iterator entries(skills, code), end; !code && entries != end; entries.increment(code))
     known.push_back(entries->path().filename().string());
   std::ranges::sort(known);
-  faults.error(place, path, "no skill " + in_quotes(name) + " in " + skills.string(), suggestion(name, known, "skills"));
+  faults.error(place, path, "no skill " + in_quotes(name) + " in " + skills.string(),
+               suggestion(name, known, "skills"));
 }
 
 std::vector<Fault> check_host(const Manifest& manifest, const Sources& /*sources*/) {
@@ -160,7 +165,8 @@ std::vector<Fault> check_all(const Sources& sources) {
     if (!agent.bottle)
       faults.warning({file.file, 1, 1}, "bottle", "is missing", "the agent only starts with --bottle NAME");
     else if (!agent.bottle->empty() && find_named(bottles.files, *agent.bottle) == nullptr)
-      faults.error(agent.bottle_place, "bottle", "no bottle " + in_quotes(*agent.bottle), suggestion(*agent.bottle, names_of(bottles.files), "bottles"));
+      faults.error(agent.bottle_place, "bottle", "no bottle " + in_quotes(*agent.bottle),
+                   suggestion(*agent.bottle, names_of(bottles.files), "bottles"));
     for (std::size_t i = 0; i < agent.skills.size(); ++i)
       check_skill(agent.skills[i].first, agent.skills[i].second, index_path("skills", i), faults);
   }

@@ -1,5 +1,5 @@
-// The tree that YAML and TOML become: values that know where they stand, before any schema. Both languages give the same
-// tree, so one schema serves both, and `extends` merges here, where no field is known and none can be lost.
+// The tree that YAML and TOML become: values that know where they stand, before any schema. Both languages give the
+// same tree, so one schema serves both, and `extends` merges here, where no field is known and none can be lost.
 // Hostile input: agent files of a repository; depth, nodes and bytes are bounded below.
 #pragma once
 
@@ -66,7 +66,8 @@ std::string_view kind_name(const Node& node);
 
 enum class Language : std::uint8_t { yaml, toml };
 
-/// A file's front matter and body. `usable` is false when the tree cannot be trusted (syntax); its faults were reported.
+/// A file's front matter and body. `usable` is false when the tree cannot be trusted (syntax); its faults were
+/// reported.
 struct Document {
   bool usable = false;
   Language language = Language::yaml;

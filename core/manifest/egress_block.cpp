@@ -1,4 +1,5 @@
-// The egress block is core/policy's: it goes there as JSON, and what policy finds wrong comes back with line and column.
+// The egress block is core/policy's: it goes there as JSON, and what policy finds wrong comes back with line and
+// column.
 #include <algorithm>
 #include <set>
 
@@ -18,7 +19,8 @@ bool is_unsound(const Node& node) {
 }
 
 /// Every path below `node`, as policy may spell it: plain ("hosts.a.example"), and quoted where a key holds a dot.
-void index(const Node& node, const std::string& path, Places& places) {  // NOLINT(misc-no-recursion): bounded by the readers
+void index(const Node& node, const std::string& path,
+           Places& places) {  // NOLINT(misc-no-recursion): bounded by the readers
   for (std::size_t i = 0; i < node.items.size(); ++i) {
     const Node& item = node.items[i];
     if (node.is_map()) {
@@ -69,7 +71,8 @@ json::value to_json_value(const View& view, Ambiguity ambiguity) {  // NOLINT(mi
       return json::value(json::string(node.text));
     case Node::Kind::ambiguous:
     case Node::Kind::null:
-      if (ambiguity == Ambiguity::report) static_cast<void>(view.text(node.kind == Node::Kind::null ? "a value" : "a string"));
+      if (ambiguity == Ambiguity::report)
+        static_cast<void>(view.text(node.kind == Node::Kind::null ? "a value" : "a string"));
       return json::value(json::string(node.text));
     case Node::Kind::invalid:
       return json::value(json::string());
@@ -101,7 +104,8 @@ void read_egress(const View& block, Manifest& manifest) {
     if (path == "egress") path.clear();
     const Spot spot = locate(path, places, block.node().spot);
     if (places.reported.contains(path)) continue;
-    const std::string shown_path = block.path() + (path.empty() || path.front() == '[' ? "" : ".") + escape_untrusted(path, 200);
+    const std::string shown_path =
+        block.path() + (path.empty() || path.front() == '[' ? "" : ".") + escape_untrusted(path, 200);
     block.faults().error(spot.place(), shown_path, problem.message, problem.hint);
   }
   if (!parsed.problems.empty() || !sound) return;

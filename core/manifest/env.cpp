@@ -76,18 +76,21 @@ Result<std::vector<TemplatePart>> parse_template(std::string_view text) {
     text.remove_prefix(end + 1);
     const std::size_t colon = inside.find(":-");
     const std::string_view name = inside.substr(0, colon);
-    if (!is_variable_name(name)) return fail(ErrorKind::invalid_argument, in_quotes(name) + " is not a variable's name", hint);
+    if (!is_variable_name(name))
+      return fail(ErrorKind::invalid_argument, in_quotes(name) + " is not a variable's name", hint);
     TemplatePart part{.kind = TemplatePart::Kind::variable, .text = std::string(name), .fallback = std::nullopt};
     if (colon != std::string_view::npos) {
       part.fallback = std::string(inside.substr(colon + 2));
       if (part.fallback->find("${") != std::string::npos)
         return fail(ErrorKind::invalid_argument, "a default cannot hold another '${'", hint);
     }
-    if (!literal.empty()) parts.push_back({.kind = TemplatePart::Kind::text, .text = std::move(literal), .fallback = std::nullopt});
+    if (!literal.empty())
+      parts.push_back({.kind = TemplatePart::Kind::text, .text = std::move(literal), .fallback = std::nullopt});
     literal.clear();
     parts.push_back(std::move(part));
   }
-  if (!literal.empty()) parts.push_back({.kind = TemplatePart::Kind::text, .text = std::move(literal), .fallback = std::nullopt});
+  if (!literal.empty())
+    parts.push_back({.kind = TemplatePart::Kind::text, .text = std::move(literal), .fallback = std::nullopt});
   return parts;
 }
 
@@ -116,7 +119,8 @@ std::string fill_template(const std::vector<TemplatePart>& parts) {
 
 bool looks_like_credential(std::string_view name) {
   const std::string upper = to_upper(name);
-  return upper.ends_with("_KEY") || upper.ends_with("_TOKEN") || upper.ends_with("_SECRET") || upper.find("PASSWORD") != std::string::npos;
+  return upper.ends_with("_KEY") || upper.ends_with("_TOKEN") || upper.ends_with("_SECRET") ||
+         upper.find("PASSWORD") != std::string::npos;
 }
 
 Dotenv parse_dotenv(std::string_view text, const std::filesystem::path& file, Faults& faults) {
@@ -168,7 +172,8 @@ ResolvedEnv resolve_env(const Manifest& manifest, const std::map<std::string, st
       resolved.values = std::move(dotenv.values);
       resolved.skipped = std::move(dotenv.skipped);
     } else {
-      faults.error(place == manifest.provenance.end() ? Place{} : place->second, "env_file", text.error().message, text.error().hint);
+      faults.error(place == manifest.provenance.end() ? Place{} : place->second, "env_file", text.error().message,
+                   text.error().hint);
     }
   }
   for (const auto& [name, entry] : manifest.env) {
@@ -194,7 +199,8 @@ ResolvedEnv resolve_env(const Manifest& manifest, const std::map<std::string, st
   // Asked last, so that nobody types a secret before an error that was known all along.
   if (faults.has_errors()) throw_faults("the environment", faults.take());
   for (const auto& [name, entry] : manifest.env)
-    if (entry.kind == EnvEntry::Kind::prompt && !answers.contains(name)) resolved.values.insert_or_assign(name, ask(name, entry.text));
+    if (entry.kind == EnvEntry::Kind::prompt && !answers.contains(name))
+      resolved.values.insert_or_assign(name, ask(name, entry.text));
   for (const auto& [name, value] : answers) resolved.values.insert_or_assign(name, value);
   return resolved;
 }

@@ -1,5 +1,6 @@
-// Environment values: "${HOST_VAR}" templates and dotenv files. Called by the bottle schema, check_host and resolve_env.
-// No hostile input: bottles and their files are the operator's. Values may be secrets: no message shows one.
+// Environment values: "${HOST_VAR}" templates and dotenv files. Called by the bottle schema, check_host and
+// resolve_env. No hostile input: bottles and their files are the operator's. Values may be secrets: no message shows
+// one.
 #pragma once
 
 #include <filesystem>

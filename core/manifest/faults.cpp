@@ -35,13 +35,19 @@ json::object to_json(const Fault& fault) {
 }
 
 void Faults::error(Place place, std::string key_path, std::string message, std::string hint) {
-  add(Fault{.place = std::move(place), .key_path = std::move(key_path), .message = std::move(message),
-            .hint = std::move(hint), .severity = Fault::Severity::error});
+  add(Fault{.place = std::move(place),
+            .key_path = std::move(key_path),
+            .message = std::move(message),
+            .hint = std::move(hint),
+            .severity = Fault::Severity::error});
 }
 
 void Faults::warning(Place place, std::string key_path, std::string message, std::string hint) {
-  add(Fault{.place = std::move(place), .key_path = std::move(key_path), .message = std::move(message),
-            .hint = std::move(hint), .severity = Fault::Severity::warning});
+  add(Fault{.place = std::move(place),
+            .key_path = std::move(key_path),
+            .message = std::move(message),
+            .hint = std::move(hint),
+            .severity = Fault::Severity::warning});
 }
 
 void Faults::add(Fault fault) {
@@ -71,7 +77,10 @@ std::vector<Fault> Faults::take() {
   for (Fault& fault : faults_)
     if (seen.insert(to_text(fault)).second) out.push_back(std::move(fault));
   if (left_out_ > 0)
-    out.push_back(Fault{.place = {}, .key_path = {}, .message = "and " + std::to_string(left_out_) + " more", .hint = {},
+    out.push_back(Fault{.place = {},
+                        .key_path = {},
+                        .message = "and " + std::to_string(left_out_) + " more",
+                        .hint = {},
                         .severity = errors_ > 0 ? Fault::Severity::error : Fault::Severity::warning});
   faults_.clear();
   errors_ = 0;
@@ -79,8 +88,12 @@ std::vector<Fault> Faults::take() {
   return out;
 }
 
-std::string shown(std::string_view text) { return escape_untrusted(text, 60); }
-std::string in_quotes(std::string_view text) { return "'" + shown(text) + "'"; }
+std::string shown(std::string_view text) {
+  return escape_untrusted(text, 60);
+}
+std::string in_quotes(std::string_view text) {
+  return "'" + shown(text) + "'";
+}
 
 std::string join_path(std::string_view path, std::string_view key) {
   return path.empty() ? shown(key) : std::string(path) + "." + shown(key);

@@ -44,7 +44,8 @@ std::string join_path(std::string_view path, std::string_view key);
 std::string index_path(std::string_view path, std::size_t index);
 
 /// "did you mean 'x'?" or, when nothing is near, "accepted: a, b, c"; empty without candidates.
-std::string suggestion(std::string_view word, std::span<const std::string> candidates, std::string_view label = "accepted");
+std::string suggestion(std::string_view word, std::span<const std::string> candidates,
+                       std::string_view label = "accepted");
 
 /// A Failure whose details list the errors. `what`: "agent 'x'". Call only when there are errors.
 [[noreturn]] void throw_faults(std::string_view what, const std::vector<Fault>& faults);

@@ -7,7 +7,9 @@
 namespace bot_bottle::manifest {
 namespace {
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
 
 std::size_t code_points(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return !is_continuation(c); }));
@@ -16,7 +18,8 @@ std::size_t code_points(std::string_view text) {
 Place place_at(std::string_view text, std::size_t offset, const std::filesystem::path& file) {
   const std::string_view before = text.substr(0, offset);
   const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-  return {file, static_cast<std::size_t>(std::ranges::count(before, '\n')) + 1, code_points(before.substr(line_start)) + 1};
+  return {file, static_cast<std::size_t>(std::ranges::count(before, '\n')) + 1,
+          code_points(before.substr(line_start)) + 1};
 }
 
 /// The first byte that is not part of valid UTF-8.
@@ -54,7 +57,8 @@ bool check_characters(const FrontMatter& front_matter, Faults& faults) {
       const auto byte = static_cast<unsigned char>(line[i]);
       const auto next = i + 1 < line.size() ? static_cast<unsigned char>(line[i + 1]) : 0U;
       const auto third = i + 2 < line.size() ? static_cast<unsigned char>(line[i + 2]) : 0U;
-      const bool control = (byte < 0x20 && byte != '\t') || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F);
+      const bool control =
+          (byte < 0x20 && byte != '\t') || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F);
       const bool separator = byte == 0xE2 && next == 0x80 && (third == 0xA8 || third == 0xA9);
       const bool tab = byte == '\t' && front_matter.language == Language::yaml;
       if (!control && !separator && !tab) continue;
@@ -84,7 +88,8 @@ Spot FrontMatter::spot(std::size_t line, std::size_t byte) const {
   return {file, line + 2, code_points(content.substr(0, std::min(byte, content.size()))) + 1};
 }
 
-std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const std::filesystem::path& file, Faults& faults) {
+std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const std::filesystem::path& file,
+                                                Faults& faults) {
   const Place start{file, 1, 1};
   if (bytes.size() > max_file_bytes) {
     faults.error({file, 0, 0}, {}, "the file is larger than 1 MiB");

@@ -21,12 +21,14 @@ struct FrontMatter {
   std::shared_ptr<const std::filesystem::path> file;
   std::vector<std::string_view> lines;  // of `text`
 
-  /// Line and column (code points) in the file, from a line of `text` (0-based) and a byte in it; clamped into the text.
+  /// Line and column (code points) in the file, from a line of `text` (0-based) and a byte in it; clamped into the
+  /// text.
   [[nodiscard]] Spot spot(std::size_t line, std::size_t byte) const;
 };
 
 /// Nothing when the file is refused as a whole; the faults say why.
-std::unique_ptr<FrontMatter> split_front_matter(std::string_view text, const std::filesystem::path& file, Faults& faults);
+std::unique_ptr<FrontMatter> split_front_matter(std::string_view text, const std::filesystem::path& file,
+                                                Faults& faults);
 
 /// YAML and TOML → tree. False after a fault that leaves no tree.
 bool read_yaml(const FrontMatter& front_matter, Node& root, Faults& faults);

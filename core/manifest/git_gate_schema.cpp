@@ -14,9 +14,10 @@ namespace {
 enum class Transport : std::uint8_t { unknown, ssh, https };
 
 bool is_host(std::string_view host) {
-  return !host.empty() && host.size() <= 253 && host[0] != '-' && host[0] != '.' && std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-  });
+  return !host.empty() && host.size() <= 253 && host[0] != '-' && host[0] != '.' &&
+         std::ranges::all_of(host, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+         });
 }
 
 bool is_port(std::string_view text) {
@@ -25,8 +26,8 @@ bool is_port(std::string_view text) {
   return port > 0 && port <= 65535;
 }
 
-/// ssh://[user@]host[:port]/path, [user@]host:path, https://host[:port]/path. A name that begins with '-' would be an option
-/// to ssh (CVE-2017-1000117); a password in a URL would be in every log.
+/// ssh://[user@]host[:port]/path, [user@]host:path, https://host[:port]/path. A name that begins with '-' would be an
+/// option to ssh (CVE-2017-1000117); a password in a URL would be in every log.
 Transport check_url(const View& view) {
   const auto url = view.line("the upstream's URL");
   if (!url) return Transport::unknown;
@@ -78,7 +79,9 @@ void check_key(const View& key, json::value& raw) {
   const auto path = key.child("path");
   const auto token = key.child("token");
   const auto read_only = key.child("read_only");
-  if (!provider) key.missing("provider is missing", "static (with path), or a deploy-key plugin such as gitea, github, gitlab (with token)");
+  if (!provider)
+    key.missing("provider is missing",
+                "static (with path), or a deploy-key plugin such as gitea, github, gitlab (with token)");
   const auto name = provider ? provider->name("a deploy-key provider's name") : std::nullopt;
   if (path) {
     const auto expanded = path->host_path();
@@ -90,9 +93,11 @@ void check_key(const View& key, json::value& raw) {
   if (*name == "static") {
     if (!path) key.missing("provider: static needs path", "add path: the file with the private key");
     if (token) token->key_fault("is not read with provider: static", "a static key has only a path");
-    if (read_only) read_only->key_fault("is not read with provider: static", "the forge decides what a static key may do");
+    if (read_only)
+      read_only->key_fault("is not read with provider: static", "the forge decides what a static key may do");
   } else {
-    if (!token) key.missing("provider: " + *name + " needs token", "add token: the host variable that holds the forge's token");
+    if (!token)
+      key.missing("provider: " + *name + " needs token", "add token: the host variable that holds the forge's token");
     if (path) path->key_fault("is only read with provider: static");
   }
 }
@@ -116,18 +121,23 @@ void check_branches(const View& branches) {
     if (!list) continue;
     for (const View& item : list->list().value_or(std::vector<View>{})) {
       const auto pattern = item.line("a branch or a pattern such as agent/*");
-      if (pattern && (pattern->find_first_of(" ~^:?[\\") != std::string::npos || pattern->starts_with('/') || pattern->find("..") != std::string::npos))
-        item.fault(in_quotes(*pattern) + " is not a branch or pattern", "git's branch names, with '*' for any characters");
+      if (pattern && (pattern->find_first_of(" ~^:?[\\") != std::string::npos || pattern->starts_with('/') ||
+                      pattern->find("..") != std::string::npos))
+        item.fault(in_quotes(*pattern) + " is not a branch or pattern",
+                   "git's branch names, with '*' for any characters");
     }
   }
 }
 
 void check_repo(const View& repo, json::object& raw) {
-  static const std::vector<std::string> keys{"url", "host_key", "key", "auth", "hosts", "branches", "allow_force_push", "allow_delete",
-                                             "allow_tags", "max_push_size", "scan", "require_signed_off"};
+  static const std::vector<std::string> keys{
+      "url",      "host_key",          "key",          "auth",       "hosts",
+      "branches", "allow_force_push",  "allow_delete", "allow_tags", "max_push_size",
+      "scan",     "require_signed_off"};
   if (!repo.map_of(keys)) return;
   const auto url = repo.child("url");
-  if (!url) repo.missing("url is missing", "the upstream: ssh://git@host/path.git, git@host:path.git or https://host/path.git");
+  if (!url)
+    repo.missing("url is missing", "the upstream: ssh://git@host/path.git, git@host:path.git or https://host/path.git");
   const auto transport = url ? check_url(*url) : Transport::unknown;
   const auto host_key = repo.child("host_key");
   if (host_key) {
@@ -135,12 +145,14 @@ void check_repo(const View& repo, json::object& raw) {
     if (text && (text->find(' ') == std::string::npos || text->starts_with('-')))
       host_key->fault("is not a public key", "its type and base64, as ssh-keyscan prints them: \"ssh-ed25519 AAAA…\"");
   } else if (transport == Transport::ssh) {
-    repo.missing("host_key is missing", "ssh upstreams are pinned, there is no trust on first use: ssh-keyscan -t ed25519 HOST");
+    repo.missing("host_key is missing",
+                 "ssh upstreams are pinned, there is no trust on first use: ssh-keyscan -t ed25519 HOST");
   }
   const auto key = repo.child("key");
   const auto auth = repo.child("auth");
   if (key) check_key(*key, raw["key"]);
-  if (transport == Transport::ssh && !key) repo.missing("key is missing", "key: {provider: static, path: ~/.ssh/app_deploy}");
+  if (transport == Transport::ssh && !key)
+    repo.missing("key is missing", "key: {provider: static, path: ~/.ssh/app_deploy}");
   if (auth) {
     static const std::vector<std::string> auth_keys{"token_ref"};
     if (auth->map_of(auth_keys)) {
@@ -163,14 +175,17 @@ void check_repo(const View& repo, json::object& raw) {
     if (const auto flag = repo.child(name)) static_cast<void>(flag->boolean());
   if (const auto size = repo.child("max_push_size"); size && size->node().kind != Node::Kind::integer)
     if (const auto text = size->line("a size such as 200MiB", Quoting::useless); text && !parse_size(*text))
-      size->fault(in_quotes(*text) + " is not a size", "write a number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB or B");
+      size->fault(in_quotes(*text) + " is not a size",
+                  "write a number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB or B");
   if (const auto scan = repo.child("scan")) check_scan(*scan, raw["scan"]);
 }
 
 bool is_repo_name(std::string_view name) {
-  return !name.empty() && name.size() <= 100 && name != "." && name != ".." && name[0] != '-' && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  });
+  return !name.empty() && name.size() <= 100 && name != "." && name != ".." && name[0] != '-' &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                  c == '-';
+         });
 }
 
 }  // namespace
@@ -188,7 +203,8 @@ json::object read_git_gate_repos(const View& repos) {
   if (!repos.map()) return out;
   for (const View& repo : repos.members()) {
     if (!is_repo_name(repo.key())) {
-      repo.key_fault(in_quotes(repo.key()) + " is not a repository's name", "letters, digits, '.', '_' and '-'; not '.' or '..'");
+      repo.key_fault(in_quotes(repo.key()) + " is not a repository's name",
+                     "letters, digits, '.', '_' and '-'; not '.' or '..'");
       continue;
     }
     // Every field has its type checked below, so an ambiguous word is reported there.

@@ -34,7 +34,8 @@ json::object env_json(const Manifest& manifest) {
   for (const auto& [name, entry] : manifest.env) {
     const bool hidden = entry.kind != EnvEntry::Kind::prompt && looks_like_credential(name) &&
                         (entry.kind == EnvEntry::Kind::literal || entry.text.find(":-") != std::string::npos);
-    env.emplace(name, json::object{{"kind", name_of(entry.kind)}, {"text", hidden ? std::string("********") : entry.text}});
+    env.emplace(name,
+                json::object{{"kind", name_of(entry.kind)}, {"text", hidden ? std::string("********") : entry.text}});
   }
   return env;
 }
@@ -54,7 +55,8 @@ json::object resources_json(const Resources& resources) {
 json::object to_json(const Manifest& manifest) {
   json::object provenance;
   for (const auto& [path, place] : manifest.provenance)
-    provenance.emplace(path, json::object{{"file", place.file.string()}, {"line", place.line}, {"column", place.column}});
+    provenance.emplace(path,
+                       json::object{{"file", place.file.string()}, {"line", place.line}, {"column", place.column}});
   json::array warnings;
   for (const Fault& warning : manifest.warnings) warnings.push_back(to_json(warning));
   json::array post_init;
@@ -77,7 +79,8 @@ json::object to_json(const Manifest& manifest) {
       {"env", env_json(manifest)},
       {"env_file", manifest.env_file.string()},
       {"skills", to_array(manifest.skills)},
-      {"git", json::object{{"user", json::object{{"name", manifest.git_user.name}, {"email", manifest.git_user.email}}}}},
+      {"git",
+       json::object{{"user", json::object{{"name", manifest.git_user.name}, {"email", manifest.git_user.email}}}}},
       {"git-gate", json::object{{"repos", manifest.git_gate_repos}}},
       {"egress", policy::to_json(manifest.egress)},
       {"supervise", manifest.supervise},

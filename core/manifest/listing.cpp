@@ -18,7 +18,8 @@ fs::file_type type_of(const fs::path& path) {
   return fs::symlink_status(path, code).type();
 }
 
-void scan(const fs::path& directory, Origin origin, std::string_view what, std::vector<NamedFile>& files, Faults& faults) {
+void scan(const fs::path& directory, Origin origin, std::string_view what, std::vector<NamedFile>& files,
+          Faults& faults) {
   std::error_code code;
   fs::directory_iterator entries(directory, code);
   if (code) {
@@ -37,7 +38,8 @@ void scan(const fs::path& directory, Origin origin, std::string_view what, std::
     }
     const std::string name = path.stem().string();
     if (!is_name(name)) {
-      faults.warning(place, {}, "is skipped: " + in_quotes(name) + " is not a name", "lower-case letters, digits and '-', beginning with a letter");
+      faults.warning(place, {}, "is skipped: " + in_quotes(name) + " is not a name",
+                     "lower-case letters, digits and '-', beginning with a letter");
       continue;
     }
     const fs::file_type type = entries->symlink_status(code).type();
@@ -61,7 +63,8 @@ void scan_repository(const fs::path& repository, std::vector<NamedFile>& files, 
   const fs::path agents = root / "agents";
   for (const fs::path& directory : {root, agents})
     if (type_of(directory) == fs::file_type::symlink) {
-      faults.warning({directory, 0, 0}, {}, "is ignored: a repository's agents must be files of its own, not behind a link");
+      faults.warning({directory, 0, 0}, {},
+                     "is ignored: a repository's agents must be files of its own, not behind a link");
       return;
     }
   for (const char* name : {"bottles", "contrib"})

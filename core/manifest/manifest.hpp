@@ -1,6 +1,6 @@
 // Bottles and agents as the operator wrote them (spec 01): files → typed values with the place each came from.
-// Called by the CLI and launch. Hostile input: agent files of a repository (never bottles). Throws Failure where a person
-// asked for one agent; `check_all` collects instead.
+// Called by the CLI and launch. Hostile input: agent files of a repository (never bottles). Throws Failure where a
+// person asked for one agent; `check_all` collects instead.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,8 @@ struct Fault {
 std::string to_text(const Fault& fault);
 json::object to_json(const Fault& fault);
 
-/// Where names are looked up. `repository` is the directory that holds `.bot-bottle/`, if any (searched upwards from cwd).
+/// Where names are looked up. `repository` is the directory that holds `.bot-bottle/`, if any (searched upwards from
+/// cwd).
 struct Sources {
   Home home;
   std::optional<std::filesystem::path> repository;
@@ -127,8 +128,8 @@ struct Manifest {
   std::vector<Fault> warnings;
 };
 
-/// Reads and checks one agent with its bottle chain (`bottle_override` is --bottle). All faults at once: a Failure whose
-/// `details` lists them, kind invalid_argument; not_found with "did you mean" for an unknown name.
+/// Reads and checks one agent with its bottle chain (`bottle_override` is --bottle). All faults at once: a Failure
+/// whose `details` lists them, kind invalid_argument; not_found with "did you mean" for an unknown name.
 Manifest load(const Sources& sources, const std::string& agent, const std::optional<std::string>& bottle_override);
 
 /// A manifest without an agent file: `demo` and `run --bottle B` use the bottle alone.
@@ -144,8 +145,8 @@ struct ResolvedEnv {
   std::map<std::string, std::string> values;
   std::vector<std::string> skipped;  // env_file names that look like credentials
 };
-/// Values for the guest: literals, interpolations, env_file, `answers` (--env and prompts). Throws on what is still unanswered
-/// when `ask` is empty; else calls it (no echo) with the question.
+/// Values for the guest: literals, interpolations, env_file, `answers` (--env and prompts). Throws on what is still
+/// unanswered when `ask` is empty; else calls it (no echo) with the question.
 ResolvedEnv resolve_env(const Manifest& manifest, const std::map<std::string, std::string>& answers,
                         const std::function<std::string(const std::string& name, const std::string& question)>& ask);
 

@@ -6,9 +6,9 @@
 
 namespace bot_bottle::manifest {
 
-/// Maps merge key by key, the child wins; lists and scalars replace; an omitted key inherits. `git-gate.repos` merges by
-/// repository and then by field, a field as a whole (so `key: {provider: gitea, …}` never mixes with the parent's `path`);
-/// `git-gate.repos: {}` clears. `extends` itself is not inherited.
+/// Maps merge key by key, the child wins; lists and scalars replace; an omitted key inherits. `git-gate.repos` merges
+/// by repository and then by field, a field as a whole (so `key: {provider: gitea, …}` never mixes with the parent's
+/// `path`); `git-gate.repos: {}` clears. `extends` itself is not inherited.
 Node merge(Node parent, Node child);
 
 }  // namespace bot_bottle::manifest

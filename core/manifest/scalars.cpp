@@ -10,8 +10,12 @@
 namespace bot_bottle::manifest {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 std::string_view digits(std::string_view& rest) {
   std::size_t count = 0;
@@ -57,7 +61,8 @@ std::string_view odd_number(std::string_view word) {
   const auto only = [](std::string_view text, std::string_view allowed) {
     return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
   };
-  if (lower.starts_with("0x") && only(std::string_view(lower).substr(2), "0123456789abcdef_")) return "a hexadecimal number";
+  if (lower.starts_with("0x") && only(std::string_view(lower).substr(2), "0123456789abcdef_"))
+    return "a hexadecimal number";
   if (lower.starts_with("0o") && only(std::string_view(lower).substr(2), "01234567_")) return "an octal number";
   if (lower.starts_with("0b") && only(std::string_view(lower).substr(2), "01_")) return "a binary number";
   if (rest.size() > 1 && rest[0] == '0' && only(rest, "0123456789_")) return "an octal number";
@@ -88,7 +93,8 @@ bool is_boolean_lookalike(std::string_view word) {
   // YAML 1.1 knows yes, Yes and YES; "yEs" is text to every reader.
   return std::ranges::any_of(words, [word](std::string_view known) {
     const std::string upper = to_upper(known);
-    return word == known || word == upper || (word.size() == known.size() && word[0] == upper[0] && word.substr(1) == known.substr(1));
+    return word == known || word == upper ||
+           (word.size() == known.size() && word[0] == upper[0] && word.substr(1) == known.substr(1));
   });
 }
 

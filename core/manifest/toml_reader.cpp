@@ -1,10 +1,10 @@
 // TOML → the same tree as YAML. toml++ recurses for every level of a dotted key and has no limit on them (3.3): a line
 // "a.a.a.…" of 256 KiB would overflow the stack when the tree is destroyed. So nesting is counted before it parses.
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <cmath>
 #include <sstream>
-
-#include <toml++/toml.h>
 
 #include "core/base/terminal_text.hpp"
 #include "core/manifest/front_matter.hpp"
@@ -12,8 +12,8 @@
 namespace bot_bottle::manifest {
 namespace {
 
-/// Walks TOML's lexical structure: strings, comments, brackets, dots between keys. Malformed text may confuse it only behind
-/// the point where toml++ stops with an error.
+/// Walks TOML's lexical structure: strings, comments, brackets, dots between keys. Malformed text may confuse it only
+/// behind the point where toml++ stops with an error.
 class NestingScan {
  public:
   explicit NestingScan(std::string_view text) : text_(text) {}
@@ -83,7 +83,8 @@ class TreeBuilder {
  public:
   TreeBuilder(const FrontMatter& front_matter, Faults& faults) : front_matter_(front_matter), faults_(faults) {}
 
-  Node node(const toml::node& source, const std::string& path, std::size_t depth) {  // NOLINT(misc-no-recursion): bounded
+  Node node(const toml::node& source, const std::string& path,
+            std::size_t depth) {  // NOLINT(misc-no-recursion): bounded
     Node out;
     out.spot = spot(source.source());
     if (depth > max_depth) {
@@ -169,7 +170,8 @@ bool read_toml(const FrontMatter& front_matter, Node& root, Faults& faults) {
     const std::string_view before = text.substr(0, at);
     const auto line = static_cast<std::size_t>(std::ranges::count(before, '\n'));
     const std::size_t start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-    faults.error(front_matter.spot(line, at - start).place(), {}, "nested deeper than " + std::to_string(max_depth) + " levels");
+    faults.error(front_matter.spot(line, at - start).place(), {},
+                 "nested deeper than " + std::to_string(max_depth) + " levels");
     return false;
   }
   TreeBuilder builder(front_matter, faults);
@@ -178,7 +180,8 @@ bool read_toml(const FrontMatter& front_matter, Node& root, Faults& faults) {
     root = builder.node(table, {}, 0);
     return true;
   } catch (const toml::parse_error& error) {
-    faults.error(builder.spot(error.source()).place(), {}, "not valid TOML: " + escape_untrusted(error.description(), 200));
+    faults.error(builder.spot(error.source()).place(), {},
+                 "not valid TOML: " + escape_untrusted(error.description(), 200));
     return false;
   }
 }

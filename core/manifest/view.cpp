@@ -29,7 +29,8 @@ void View::wrong_type(std::string_view expected, Quoting quoting) const {
   }
   const bool scalar = node_->kind == Node::Kind::boolean || node_->kind == Node::Kind::integer ||
                       node_->kind == Node::Kind::floating || node_->kind == Node::Kind::ambiguous;
-  fault((scalar ? shown(node_->text) + " is " : "found ") + std::string(kind_name(*node_)) + ", expected " + std::string(expected),
+  fault((scalar ? shown(node_->text) + " is " : "found ") + std::string(kind_name(*node_)) + ", expected " +
+            std::string(expected),
         scalar && quoting == Quoting::helps ? "quote it: \"" + shown(node_->text) + "\"" : std::string());
 }
 
@@ -78,7 +79,8 @@ std::optional<View> View::child(std::string_view key) const {
 std::vector<View> View::members() const {
   std::vector<View> out;
   for (std::size_t i = 0; i < node_->keys.size(); ++i)
-    out.push_back(View(*faults_, node_->items[i], node_->keys[i].spot, join_path(path_, node_->keys[i].name), node_->keys[i].name));
+    out.push_back(View(*faults_, node_->items[i], node_->keys[i].spot, join_path(path_, node_->keys[i].name),
+                       node_->keys[i].name));
   return out;
 }
 
@@ -148,7 +150,8 @@ std::optional<std::string> View::name(std::string_view expected) const {
   auto value = line(expected);
   if (!value) return std::nullopt;
   if (is_name(*value)) return value;
-  fault(in_quotes(*value) + " is not " + std::string(expected), "names are lower-case letters, digits and '-', and begin with a letter");
+  fault(in_quotes(*value) + " is not " + std::string(expected),
+        "names are lower-case letters, digits and '-', and begin with a letter");
   return std::nullopt;
 }
 
@@ -157,7 +160,8 @@ std::optional<std::string> View::variable_name() const {
   if (!value) return std::nullopt;
   if (is_variable_name(*value)) return value;
   // The value is not shown: it may be the secret itself.
-  fault("is not the name of an environment variable", "name the host variable that holds the token, never the token itself");
+  fault("is not the name of an environment variable",
+        "name the host variable that holds the token, never the token itself");
   return std::nullopt;
 }
 

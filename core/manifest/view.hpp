@@ -37,9 +37,11 @@ class View {
   [[nodiscard]] std::optional<std::vector<View>> list() const;
 
   // The value, or a fault and nothing. `expected` continues "expected …".
-  [[nodiscard]] std::optional<std::string> text(std::string_view expected = "a string", Quoting quoting = Quoting::helps) const;
+  [[nodiscard]] std::optional<std::string> text(std::string_view expected = "a string",
+                                                Quoting quoting = Quoting::helps) const;
   /// Text that is not empty, without control characters.
-  [[nodiscard]] std::optional<std::string> line(std::string_view expected = "a string", Quoting quoting = Quoting::helps) const;
+  [[nodiscard]] std::optional<std::string> line(std::string_view expected = "a string",
+                                                Quoting quoting = Quoting::helps) const;
   [[nodiscard]] std::optional<bool> boolean() const;
   [[nodiscard]] std::optional<std::uint64_t> positive(std::uint64_t most) const;
   [[nodiscard]] std::optional<std::string> choice(std::span<const std::string> accepted) const;

@@ -44,7 +44,8 @@ class TreeBuilder final : public YAML::EventHandler {
     finish(std::move(node));
   }
 
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     Node node;
     node.spot = spot(mark);
     const char first = at(mark);
@@ -118,8 +119,8 @@ class TreeBuilder final : public YAML::EventHandler {
       refuse(node, "an anchor ('&name') is not accepted", "write the value out; bottles share by 'extends'");
   }
 
-  /// yaml-cpp ends a quoted scalar without its quote where the indentation or the file ends, and would hand on half a value.
-  /// So the quote must close on its line.
+  /// yaml-cpp ends a quoted scalar without its quote where the indentation or the file ends, and would hand on half a
+  /// value. So the quote must close on its line.
   void check_quotes(const YAML::Mark& mark, char quote, Node& node) {
     const std::string& text = front_matter_.text;
     for (auto i = static_cast<std::size_t>(mark.pos) + 1; i < text.size() && text[i] != '\n'; ++i) {
@@ -133,7 +134,8 @@ class TreeBuilder final : public YAML::EventHandler {
           return;
       }
     }
-    refuse(node, "the quote is not closed on its line", "close it; for several lines use a block: '|' keeps them, '>' folds them");
+    refuse(node, "the quote is not closed on its line",
+           "close it; for several lines use a block: '|' keeps them, '>' folds them");
     throw Stop{};
   }
 
@@ -147,10 +149,12 @@ class TreeBuilder final : public YAML::EventHandler {
     frame.node.spot = spot(mark);
     frame.path = path();
     if (expects_key()) {
-      faults_.error(frame.node.spot.place(), frame.path, "a key must be a plain word, not " + std::string(kind_name(frame.node)));
+      faults_.error(frame.node.spot.place(), frame.path,
+                    "a key must be a plain word, not " + std::string(kind_name(frame.node)));
       frame.node.kind = Node::Kind::invalid;
     }
-    if (!tag.empty() && tag != "?") refuse(frame.node, "a tag ('!name') is not accepted", "values have the type that the key asks for");
+    if (!tag.empty() && tag != "?")
+      refuse(frame.node, "a tag ('!name') is not accepted", "values have the type that the key asks for");
     check_anchor(anchor, frame.node);
     // An invalid frame still has to be walked as what it is.
     invalid_.push_back(frame.node.kind == Node::Kind::invalid);
@@ -201,10 +205,13 @@ class TreeBuilder final : public YAML::EventHandler {
       frame.keep = is_new;
       if (!is_new)
         faults_.error(node.spot.place(), join_path(frame.path, node.text),
-                      "the key stands here twice; first in line " + std::to_string(first->second), "keep one of the two");
+                      "the key stands here twice; first in line " + std::to_string(first->second),
+                      "keep one of the two");
     } else if (node.kind != Node::Kind::invalid) {
       // yaml-cpp reports a plain "null" and no key at all alike.
-      std::string message = node.kind == Node::Kind::null ? "the key is empty" : in_quotes(node.text) + " is " + std::string(kind_name(node)) + ", not a key";
+      std::string message = node.kind == Node::Kind::null
+                                ? "the key is empty"
+                                : in_quotes(node.text) + " is " + std::string(kind_name(node)) + ", not a key";
       faults_.error(node.spot.place(), frame.path, std::move(message), "a key is a word; quote it if it is meant");
     }
     frame.key = Key{.name = std::move(node.text), .spot = node.spot};
@@ -265,7 +272,8 @@ bool read_yaml(const FrontMatter& front_matter, Node& root, Faults& faults) {
     TreeBuilder rest(front_matter, faults);
     if (parser.HandleNextDocument(rest)) {
       faults.error(rest.root().spot.file ? rest.root().spot.place() : front_matter.spot(0, 0).place(), {},
-                   "unexpected content after the end of the first value", "the front matter is one map of 'key: value' lines");
+                   "unexpected content after the end of the first value",
+                   "the front matter is one map of 'key: value' lines");
       return false;
     }
   } catch (const Stop&) {
@@ -273,13 +281,15 @@ bool read_yaml(const FrontMatter& front_matter, Node& root, Faults& faults) {
   } catch (const YAML::Exception& error) {
     const auto line = static_cast<std::size_t>(std::max(error.mark.line, 0));
     const auto column = static_cast<std::size_t>(std::max(error.mark.column, 0));
-    faults.error(front_matter.spot(line, column).place(), {}, "not valid YAML: " + escape_untrusted(error.msg, 200), advice(error.msg));
+    faults.error(front_matter.spot(line, column).place(), {}, "not valid YAML: " + escape_untrusted(error.msg, 200),
+                 advice(error.msg));
     return false;
   }
   if (!builder.has_root() || builder.root().kind == Node::Kind::null) return true;  // empty: a map without keys
   if (builder.root().kind == Node::Kind::invalid) return false;
   if (!builder.root().is_map()) {
-    faults.error(builder.root().spot.place(), {}, "the front matter is " + std::string(kind_name(builder.root())) + ", not a map",
+    faults.error(builder.root().spot.place(), {},
+                 "the front matter is " + std::string(kind_name(builder.root())) + ", not a map",
                  "write 'key: value' lines");
     return false;
   }

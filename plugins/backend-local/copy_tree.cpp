@@ -1,13 +1,12 @@
 #include "plugins/backend-local/copy_tree.hpp"
 
-#include <dirent.h>
+#include "plugins/backend-local/safe_path.hpp"
+
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,24 +26,6 @@ namespace {
 constexpr std::size_t max_depth = 128;           // of directories, each holds two descriptors; deeper trees are an attack
 constexpr std::size_t small_file = 128 * 1024;   // one read and one write beat copy_file_range below this
 constexpr std::size_t max_link_bytes = 4096;     // PATH_MAX
-
-struct CloseDir {
-  void operator()(DIR* stream) const { ::closedir(stream); }
-};
-using Stream = std::unique_ptr<DIR, CloseDir>;
-
-/// The names in a directory; not recursive, so that a huge hostile tree never has a descriptor per level.
-Result<std::vector<std::string>> list(int directory) {
-  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const Stream stream(copy < 0 ? nullptr : ::fdopendir(copy));
-  if (!stream) return fail(error_from_errno("cannot read a directory", errno));
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  return names;
-}
 
 std::string read_link(int directory, const std::string& name) {
   std::array<char, max_link_bytes> bytes{};
@@ -156,7 +137,7 @@ class Copier {
   }
 
   void copy_children(const std::shared_ptr<Folder>& folder) {
-    auto names = list(folder->from.get());
+    auto names = list_directory(folder->from.get());
     if (!names) return set_failed(std::move(names.error()).within(folder->path));
     for (const std::string& name : *names) {
       if (failed_) return;
@@ -422,66 +403,11 @@ class Copier {
 
 }  // namespace
 
-Result<UniqueFd> open_beneath(int root, const std::string& path, int flags, mode_t mode) {
-  struct open_how how {};
-  how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags | O_CLOEXEC | O_NOFOLLOW));
-  how.mode = mode;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  while (true) {
-    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
-    if (fd) return fd;
-    if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: a rename raced with the lookup (openat2(2))
-    if (errno == ELOOP || errno == EXDEV || errno == ENOTDIR)
-      return fail(ErrorKind::permission_denied, (path.empty() ? std::string("the path") : path) + " leads through a link, or is not a directory");
-    return fail(error_from_errno("cannot open " + path, errno));
-  }
-}
-
-bool link_stays_inside(std::string_view target, std::size_t depth) {
-  if (target.empty() || target.front() == '/') return false;
-  std::size_t up = 0;
-  bool names = false;
-  while (!target.empty()) {
-    const std::size_t slash = std::min(target.find('/'), target.size());
-    const std::string_view part = target.substr(0, slash);
-    target.remove_prefix(std::min(slash + 1, target.size()));
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      // Behind a name ".." is counted from where that name leads, which may be another link.
-      if (names || ++up > depth) return false;
-    } else {
-      names = true;
-    }
-  }
-  return true;
-}
-
 Result<CopyReport> copy_tree(const CopyEnd& from, const CopyEnd& to, const CopyOptions& options) {
   Copier copier(options);
   auto done = copier.run(from, to);
   if (!done) return done;
   return copier.report();
-}
-
-Result<void> change_owner(int root, uid_t uid, gid_t gid) {
-  if (::fchown(root, uid, gid) != 0) return fail(error_from_errno("cannot change the owner", errno));
-  std::vector<std::string> todo{""};
-  while (!todo.empty()) {
-    const std::string path = std::move(todo.back());
-    todo.pop_back();
-    if (path.size() > 64 * 1024) return fail(ErrorKind::permission_denied, "the tree is too deep");
-    auto directory = open_beneath(root, path, O_RDONLY | O_DIRECTORY);
-    if (!directory) return fail(std::move(directory.error()));
-    BB_TRY(const std::vector<std::string> names, list(directory->get()));
-    for (const std::string& name : names) {
-      struct stat status {};
-      if (::fstatat(directory->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
-      // chown(2) clears set-id bits of files; a link itself is changed, not what it names.
-      if (::fchownat(directory->get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) return fail(error_from_errno("cannot change the owner of " + name, errno));
-      if (S_ISDIR(status.st_mode)) todo.push_back(path.empty() ? name : path + "/" + name);
-    }
-  }
-  return {};
 }
 
 }  // namespace bot_bottle::backend_local

@@ -11,13 +11,8 @@
 #include <vector>
 
 #include "core/base/result.hpp"
-#include "core/base/unique_fd.hpp"
 
 namespace bot_bottle::backend_local {
-
-/// Opens `path` below the directory `root` with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS): a link
-/// anywhere on the way is an error, not a way out (attacks H1, H6). `path` may be "" or ".": the root itself.
-Result<UniqueFd> open_beneath(int root, const std::string& path, int flags, mode_t mode = 0);
 
 /// One end of a copy: `path` below an open directory.
 struct CopyEnd {
@@ -54,12 +49,5 @@ struct CopyReport {
 /// never written through; an existing directory is merged into. Content that changes while it is read is copied as found.
 /// Modes (0777), times, sparse files and hard links among what is copied are kept.
 Result<CopyReport> copy_tree(const CopyEnd& from, const CopyEnd& to, const CopyOptions& options);
-
-/// True when `target`, as a link `depth` directories below the top of a tree, stays inside it whatever the other links of
-/// the tree are: some "..", at most `depth`, and then plain names.
-bool link_stays_inside(std::string_view target, std::size_t depth);
-
-/// Gives a hostile tree to `uid`, following nothing (resume under another uid).
-Result<void> change_owner(int root, uid_t uid, gid_t gid);
 
 }  // namespace bot_bottle::backend_local

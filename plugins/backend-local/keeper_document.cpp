@@ -51,6 +51,7 @@ json::object to_json(const KeeperDocument& document) {
                    {"must_stay_absent", to_array(document.must_stay_absent)},
                    {"disabled_guards", to_array(document.disabled_guards)}};
   if (document.uid) out["uid"] = *document.uid;
+  if (document.gid) out["gid"] = *document.gid;
   if (document.limits.cpus) out["cpus"] = *document.limits.cpus;
   if (document.limits.memory) out["memory"] = *document.limits.memory;
   if (document.limits.pids) out["pids"] = *document.limits.pids;
@@ -70,6 +71,7 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
   document.inner_uid = static_cast<std::uint32_t>(get_int(object, "inner_uid", 1000));
   document.inner_gid = static_cast<std::uint32_t>(get_int(object, "inner_gid", 1000));
   if (object.contains("uid")) document.uid = static_cast<std::uint32_t>(get_int(object, "uid", 0));
+  if (object.contains("gid")) document.gid = static_cast<std::uint32_t>(get_int(object, "gid", 0));
   if (document.uid && *document.uid == 0) return fail(ErrorKind::internal, "keeper document: the sandbox must not run as uid 0");
   if (const json::array* steps = find_array(object, "steps")) {
     for (const json::value& value : *steps) {

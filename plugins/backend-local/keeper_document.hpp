@@ -31,7 +31,8 @@ struct KeeperDocument {
   std::string label;
   std::string state_dir;
   std::string bwrap;                   // absolute
-  std::optional<std::uint32_t> uid;    // root only: the unprivileged uid (and gid) that runs bwrap
+  std::optional<std::uint32_t> uid;    // root only: the unprivileged uid that runs bwrap
+  std::optional<std::uint32_t> gid;    // the same number when absent
   std::uint32_t inner_uid = 1000;
   std::uint32_t inner_gid = 1000;
   std::vector<SandboxStep> steps;

@@ -70,6 +70,19 @@ void open_wire_to_agent(const std::string& state_dir) {
   }
 }
 
+/// As root, for mode mount: whose tree it is. A tree of root's cannot be mounted: the agent is never kuid 0, because such a
+/// process may write root's files in /proc/sys whatever its namespaces.
+std::optional<std::pair<uid_t, gid_t>> mounted_tree_owner(const json::object& data) {
+  if (get_string(data, "workspace_mode") != "mount") return std::nullopt;
+  const std::string source = get_string(data, "workspace_source");
+  struct stat status {};
+  if (::stat(source.c_str(), &status) != 0) throw Failure(error_from_errno("workspace " + source, errno));
+  if (status.st_uid == 0 || status.st_gid == 0)
+    throw sdk::Error(sdk::Status::unsupported, "workspace: " + source + " belongs to root and cannot be mounted into a bottle",
+                     "use workspace = \"copy\", or give the tree to the user who works in it");
+  return std::pair<uid_t, gid_t>{status.st_uid, status.st_gid};
+}
+
 AgentProgram program_of(const json::object& data) {
   AgentProgram program;
   const json::object* object = find_object(data, "program");
@@ -252,9 +265,16 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   ReservedUid reserved;
   std::optional<std::pair<uid_t, gid_t>> owner;
   if (is_root()) {
-    reserved = reserve_for(state, Component::bottle);
-    document.uid = reserved.uid;
-    owner = {reserved.uid, reserved.uid};
+    if (const auto tree_owner = mounted_tree_owner(data)) {
+      // What the agent writes must stay the owner's: the bottle runs as that uid, as if its owner had started it.
+      owner = tree_owner;
+      or_throw(write_file_fast(uid_record(state, Component::bottle), std::to_string(owner->first)));
+    } else {
+      reserved = reserve_for(state, Component::bottle);
+      owner = {reserved.uid, reserved.uid};
+    }
+    document.uid = owner->first;
+    document.gid = owner->second;
     open_wire_to_agent(state);
   }
   prepare_home(plan, owner);
@@ -303,14 +323,6 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   if (const std::uint64_t tmp = get_size(*resources, "tmp"); tmp > 0) layout.tmp_bytes = tmp;
   std::vector<std::string> made_in_tree;
   if (layout.workspace_is_operators) {
-    if (owner) {
-      // The tree belongs to root or to somebody; the agent's uid of this machine has no rights on it.
-      struct stat status {};
-      if (::stat(layout.workspace_source.c_str(), &status) != 0) throw Failure(error_from_errno("workspace", errno));
-      if (status.st_uid == 0 || (status.st_mode & 0002) == 0)
-        throw sdk::Error(sdk::Status::unsupported, "workspace = \"mount\" as root needs a tree that everybody may write",
-                         "run bot-bottle as the user who owns " + layout.workspace_source + ", or use workspace = \"copy\"");
-    }
     const MountProtection protection = or_throw(protect_mounted_tree(layout.workspace_source, true));
     document.must_stay_absent = protection.must_stay_absent;
     made_in_tree = protection.made;

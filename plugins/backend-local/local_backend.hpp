@@ -13,6 +13,7 @@
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-local/copy_tree.hpp"
 #include "plugins/backend-local/keeper_document.hpp"
+#include "plugins/backend-local/safe_path.hpp"
 
 namespace bot_bottle::backend_local {
 

@@ -40,13 +40,20 @@ bool is_mapped(std::uint32_t uid) {
   return false;
 }
 
+bool is_named(const std::string& path, int fd) {
+  struct stat named {};
+  struct stat open {};
+  return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
 /// Empty when somebody else has it.
 UniqueFd try_reserve(std::uint32_t uid) {
   const std::string path = fmt::format("{}/{}", reservations, uid);
   UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   // flock and not fcntl: it belongs to the open file and goes with the descriptor to the keeper.
   if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();
-  return lock;
+  // Its last holder may have removed the file between open and flock: then this is a lock on nothing.
+  return is_named(path, lock.get()) ? std::move(lock) : UniqueFd();
 }
 
 }  // namespace
@@ -100,6 +107,12 @@ Result<ReservedUid> reserve_uid(std::optional<std::uint32_t> preferred) {
     if (UniqueFd lock = try_reserve(uid)) return ReservedUid{uid, std::move(lock)};
   }
   return fail(ErrorKind::unavailable, "all uids for bottles are taken", "stop a bottle");
+}
+
+void release_uid(std::uint32_t uid, int lock_fd) {
+  const std::string path = fmt::format("{}/{}", reservations, uid);
+  if (is_named(path, lock_fd)) ::unlink(path.c_str());
+  ::rmdir(reservations);  // only when this was the last one
 }
 
 }  // namespace bot_bottle::backend_local

@@ -31,4 +31,7 @@ struct ReservedUid {
 /// distribution or container tool hands out; where that is not mapped (a user namespace), 57344 to 60000.
 Result<ReservedUid> reserve_uid(std::optional<std::uint32_t> preferred);
 
+/// Ends the reservation that `lock_fd` holds: its file goes, so that nothing is left on the host.
+void release_uid(std::uint32_t uid, int lock_fd);
+
 }  // namespace bot_bottle::backend_local

@@ -20,7 +20,7 @@ struct Context {
   std::string plain;           // BB_ATTACK_PLAIN: an allowed host with `plain: true`; its attempts are left out when empty
   std::string guarded;         // BB_ATTACK_GUARDED: an allowed host, only below /public/; may be empty
   std::string internal;        // BB_ATTACK_INTERNAL: allowed "host:port" that resolves to the host's loopback; may be empty
-  std::string stolen;          // BB_ATTACK_STOLEN: a secret of the bottle that the agent got hold of, say by reading over a shoulder
+  std::string stolen;          // BB_ATTACK_STOLEN (or _STOLEN_REVERSED): a known secret of the bottle that the agent got hold of all the same
   std::vector<std::uint16_t> host_ports;    // BB_ATTACK_HOST_PORTS: TCP canaries on the host's loopback
   std::vector<std::uint16_t> host_udp_ports;  // BB_ATTACK_HOST_UDP_PORTS
   std::vector<std::string> host_paths;      // BB_ATTACK_HOST_PATHS: files of the host that must not be readable (':' between)

@@ -14,7 +14,7 @@ Outcome get(const Context& context, const std::string& target, const std::string
   return judge(context, ask_tls(context, request("GET", target, context.origin, extra)), accepted);
 }
 
-void add_places(std::vector<Attempt>& out) {
+void add_places(std::vector<Attempt>& out, const Context& base) {
   Subject places(out, "3.1", "dlp", Needs::egress);
   struct Kind {
     const char* name;
@@ -31,7 +31,21 @@ void add_places(std::vector<Attempt>& out) {
     places.add(what + " in the path", [make = make](const Context& context) { return get(context, "/upload/" + make(context) + "/x"); });
     places.add(what + " in the query", [make = make](const Context& context) { return get(context, "/search?q=" + make(context) + "&n=1"); });
     places.add(what + " in a header value", [make = make](const Context& context) { return get(context, "/", "X-Note: " + make(context) + "\r\n"); });
-    places.add(what + " in a cookie", [make = make](const Context& context) { return get(context, "/", "Cookie: a=b; session=" + make(context) + "\r\n"); });
+    places.add(what + " in a cookie", [make = make](const Context& context) {
+      const std::string secret = make(context);
+      const Response response = ask_tls(context, request("GET", "/", context.origin, "Cookie: a=b; session=" + secret + "\r\n"));
+      // Account binding takes every cookie off a route with injected auth: then there is nothing left to find.
+      if (auto echo = echo_of(response); echo) {
+        const json::object* headers = find_object(*echo, "headers");
+        if (headers != nullptr && !headers->contains("cookie")) return blocked("removed");
+      }
+      return judge(context, response);
+    });
+    if (!base.guarded.empty())
+      places.add(what + " in a cookie on a route without injected auth", [make = make](const Context& context) {
+        return judge(context, ask_tls(context, request("GET", "/public/", context.guarded, "Cookie: session=" + make(context) + "\r\n"),
+                                      {.authority = context.guarded + ":443", .sni = context.guarded}));
+      });
     places.add(what + " in User-Agent and Referer", [make = make](const Context& context) {
       const std::string secret = make(context);
       return worse(get(context, "/", "Referer: https://x.example.com/" + secret + "\r\n"), get(context, "/", "X-A: b\r\nUser-Agent: curl/" + secret + "\r\n"));
@@ -45,18 +59,6 @@ void add_odd_places(std::vector<Attempt>& out, const Context& base) {
   places.add("a known secret as a query name", [](const Context& context) { return get(context, "/?" + context.stolen + "=1"); });
   places.add("a known secret as the method", [](const Context& context) {
     return judge(context, ask_tls(context, request(context.stolen, "/", context.origin)), syntax | accept::method);
-  });
-  places.add("a known secret in pieces of the path", [](const Context& context) {
-    const std::size_t half = context.stolen.size() / 2;
-    return get(context, "/a/" + context.stolen.substr(0, half) + "/" + context.stolen.substr(half));
-  });
-  places.add("a known secret over two query parameters", [](const Context& context) {
-    const std::size_t half = context.stolen.size() / 2;
-    return get(context, "/?a=" + context.stolen.substr(0, half) + "&b=" + context.stolen.substr(half));
-  });
-  places.add("a known secret over two header fields", [](const Context& context) {
-    const std::size_t half = context.stolen.size() / 2;
-    return get(context, "/", "X-A: " + context.stolen.substr(0, half) + "\r\nX-B: " + context.stolen.substr(half) + "\r\n");
   });
   places.add("a known secret in a WebSocket upgrade (A8)", [](const Context& context) {
     return get(context, "/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -113,10 +115,6 @@ void add_disguises(std::vector<Attempt>& out) {
       {"hex with colons", [](const std::string& s) { return hex_with(s, ":"); }},
       {"percent", [](const std::string& s) { return percent(s); }},
       {"double percent", [](const std::string& s) { return percent(s, 2); }},
-      {"base32", [](const std::string& s) { return base32(s); }},
-      {"reversed", [](const std::string& s) { return reversed(s); }},
-      {"rot13", [](const std::string& s) { return rot13(s); }},
-      {"full-width letters, percent-encoded", [](const std::string& s) { return percent(full_width(s)); }},
   };
   for (const auto& [text, make] : in_query) {
     disguises.add(std::string("a known secret in the query as ") + text, [make = make](const Context& context) { return get(context, "/?d=" + make(context.stolen), {}, syntax); });
@@ -124,6 +122,35 @@ void add_disguises(std::vector<Attempt>& out) {
     disguises.add(std::string("a known secret in a header as ") + text, [make = make](const Context& context) { return get(context, "/", "X-D: " + make(context.stolen) + "\r\n", syntax); });
   }
   disguises.add("a GitHub-shaped token in the query as percent", [](const Context& context) { return get(context, "/?d=" + percent(github_token())); });
+}
+
+/// Beyond the encodings programs use: what somebody who knows of DLP would do.
+void add_tricks(std::vector<Attempt>& out) {
+  Subject tricks(out, "3.6", "dlp", Needs::egress);
+  using Disguise = std::string (*)(const std::string&);
+  const std::pair<const char*, Disguise> in_query[] = {
+      {"base32", [](const std::string& s) { return base32(s); }},
+      {"reversed", [](const std::string& s) { return reversed(s); }},
+      {"rot13", [](const std::string& s) { return rot13(s); }},
+      {"full-width letters, percent-encoded", [](const std::string& s) { return percent(full_width(s)); }},
+  };
+  for (const auto& [text, make] : in_query) {
+    tricks.add(std::string("a known secret in the query as ") + text, [make = make](const Context& context) { return get(context, "/?d=" + make(context.stolen), {}, syntax); });
+    tricks.add(std::string("a known secret in the path as ") + text, [make = make](const Context& context) { return get(context, "/d/" + make(context.stolen), {}, syntax); });
+    tricks.add(std::string("a known secret in a header as ") + text, [make = make](const Context& context) { return get(context, "/", "X-D: " + make(context.stolen) + "\r\n", syntax); });
+  }
+  tricks.add("a known secret in pieces of the path", [](const Context& context) {
+    const std::size_t half = context.stolen.size() / 2;
+    return get(context, "/a/" + context.stolen.substr(0, half) + "/" + context.stolen.substr(half));
+  });
+  tricks.add("a known secret over two query parameters", [](const Context& context) {
+    const std::size_t half = context.stolen.size() / 2;
+    return get(context, "/?a=" + context.stolen.substr(0, half) + "&b=" + context.stolen.substr(half));
+  });
+  tricks.add("a known secret over two header fields", [](const Context& context) {
+    const std::size_t half = context.stolen.size() / 2;
+    return get(context, "/", "X-A: " + context.stolen.substr(0, half) + "\r\nX-B: " + context.stolen.substr(half) + "\r\n");
+  });
 }
 
 /// Account binding: a credential of somebody else must not reach the origin; refusing and removing are both documented.
@@ -180,9 +207,10 @@ void add_foreign_credentials(std::vector<Attempt>& out) {
 
 void add_exfiltrate(std::vector<Attempt>& out, const Context& context) {
   if (context.stolen.size() >= 8) {
-    add_places(out);
+    add_places(out, context);
     add_odd_places(out, context);
     add_disguises(out);
+    add_tricks(out);
   }
   add_foreign_credentials(out);
 }

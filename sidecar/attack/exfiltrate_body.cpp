@@ -168,15 +168,27 @@ void add_disguised_bodies(std::vector<Attempt>& out) {
       {"base64, alignment 0", [](const std::string& s) { return base64_at(s, 0); }},
       {"base64, alignment 1", [](const std::string& s) { return base64_at(s, 1); }},
       {"base64, alignment 2", [](const std::string& s) { return base64_at(s, 2); }},
+      {"hex", [](const std::string& s) { return hex_encode(s); }},
+      {"percent", [](const std::string& s) { return percent(s); }},
+      {"double percent", [](const std::string& s) { return percent(s, 2); }},
+  };
+  for (const auto& [text, make] : cases)
+    bodies.add(std::string("a known secret in a text body as ") + text, [make = make](const Context& context) {
+      return post(context, "text/plain; charset=utf-8", "here it is: " + make(context.stolen) + " , bye");
+    });
+}
+
+/// Beyond the encodings programs use: what somebody who knows of DLP would do (J).
+void add_tricks(std::vector<Attempt>& out) {
+  Subject bodies(out, "3.24", "dlp", Needs::egress);
+  using Disguise = std::string (*)(const std::string&);
+  const std::pair<const char*, Disguise> cases[] = {
       {"base64 with line breaks", [](const std::string& s) {
          std::string lines = base64_at(s, 0);
          for (std::size_t at = 16; at < lines.size(); at += 17) lines.insert(at, "\n");
          return lines;
        }},
-      {"hex", [](const std::string& s) { return hex_encode(s); }},
       {"hex with spaces", [](const std::string& s) { return hex_with(s, " "); }},
-      {"percent", [](const std::string& s) { return percent(s); }},
-      {"double percent", [](const std::string& s) { return percent(s, 2); }},
       {"JSON unicode escapes", [](const std::string& s) { return json_escapes(s); }},
       {"HTML entities", [](const std::string& s) { return html_entities(s); }},
       {"base32", [](const std::string& s) { return base32(s); }},
@@ -236,6 +248,7 @@ void add_exfiltrate_body(std::vector<Attempt>& out, const Context& context) {
   add_chunks(out);
   add_compressed(out);
   add_disguised_bodies(out);
+  add_tricks(out);
   if (context.stolen.size() >= 24) add_fragments(out);
 }
 

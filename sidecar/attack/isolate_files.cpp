@@ -122,8 +122,10 @@ void add_switches(std::vector<Attempt>& out) {
     switches.add(std::string("open for writing: ") + path, [path = std::string(path)](const Context&) {
       UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
       if (!fd) return judge_call(-1, {ENOENT, EACCES, EPERM, EROFS, ENOTDIR});
-      // These can be opened by their owner; the kernel decides at write(2), and a second mapping is always refused.
+      // These can be opened by anybody; the kernel decides at write(2), where it asks who writes.
       if (path.starts_with("/proc/self/")) return judge_call(::write(fd.get(), "0 0 4294967295\n", 15), {EPERM, EACCES, EINVAL});
+      if (path == "/proc/sys/kernel/ns_last_pid") return judge_call(::write(fd.get(), "300\n", 4), {EPERM, EACCES});
+      if (path == "/proc/1/attr/current") return judge_call(::write(fd.get(), "unconfined", 10), {EPERM, EACCES, EINVAL});
       return escaped("opened");
     });
   for (const char* path : {"/proc/kcore", "/proc/kmsg", "/proc/vmcore", "/proc/kpagemap", "/proc/kpageflags", "/proc/timer_list", "/sys/kernel/debug", "/sys/kernel/tracing/trace", "/sys/firmware/efi/efivars",

@@ -58,7 +58,6 @@ void add_mounts(std::vector<Attempt>& out) {
       {"new mount API: fsmount (C7)", [] { return ::syscall(SYS_fsmount, -1, 0, 0); }},
       {"pivot_root", [] { return ::syscall(SYS_pivot_root, "/tmp", "/tmp"); }},
       {"swapon", [] { return long{::swapon("/tmp/nothing", 0)}; }},
-      {"quotactl", [] { return ::syscall(SYS_quotactl, 0x800001 << 8, nullptr, 0, nullptr); }},
   };
   for (const auto& [text, call] : calls)
     mounts.add(text, [call = call](const Context&) {

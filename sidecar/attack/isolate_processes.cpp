@@ -50,15 +50,26 @@ void add_pid_one(std::vector<Attempt>& out) {
   for (const char* name : {"environ", "mem", "maps", "auxv", "stack", "syscall", "pagemap", "io", "fd/0", "fd/3", "root/etc/hosts", "cwd/.", "exe", "map_files"})
     one.add(std::string("read /proc/1/") + name, [name = std::string(name)](const Context&) { return open_path("/proc/1/" + name, O_RDONLY); });
   one.add("ptrace pid 1", [](const Context&) {
-    Outcome result = judge_call(::ptrace(PTRACE_ATTACH, 1, nullptr, nullptr), {EPERM, EACCES, ENOSYS, ESRCH});
-    if (result.verdict != Verdict::escaped) result = worse(result, judge_call(::ptrace(PTRACE_SEIZE, 1, nullptr, nullptr), {EPERM, EACCES, ENOSYS, ESRCH}));
+    // Seized first: unlike PTRACE_ATTACH that does not stop it, so a bottle that lets it happen still comes to its end.
+    Outcome result = judge_call(::ptrace(PTRACE_SEIZE, 1, nullptr, nullptr), {EPERM, EACCES, ENOSYS});
+    if (result.verdict == Verdict::escaped) return result;
+    result = worse(result, judge_call(::ptrace(PTRACE_ATTACH, 1, nullptr, nullptr), {EPERM, EACCES, ENOSYS}));
+    if (result.verdict == Verdict::escaped) {
+      ::waitpid(1, nullptr, __WALL);
+      ::ptrace(PTRACE_DETACH, 1, nullptr, nullptr);
+      ::kill(1, SIGCONT);
+    }
     return result;
   });
   one.add("read and write the memory of pid 1 (process_vm_readv, process_vm_writev, C7)", [](const Context&) {
     std::array<char, 8> buffer{};
     iovec local{buffer.data(), buffer.size()};
     iovec remote{reinterpret_cast<void*>(0x400000), buffer.size()};
-    return worse(judge_call(::process_vm_readv(1, &local, 1, &remote, 1, 0), {EPERM, EACCES, ENOSYS}), judge_call(::process_vm_writev(1, &local, 1, &remote, 1, 0), {EPERM, EACCES, ENOSYS}));
+    for (long result : {long{::process_vm_readv(1, &local, 1, &remote, 1, 0)}, long{::process_vm_writev(1, &local, 1, &remote, 1, 0)}}) {
+      if (result < 0 && errno == EFAULT) return escaped("allowed; only the address was wrong");
+      if (Outcome each = judge_call(result, {EPERM, EACCES, ENOSYS}); each.verdict != Verdict::blocked) return each;
+    }
+    return blocked("EPERM");
   });
   one.add("steal a descriptor of pid 1 (pidfd_getfd, C7)", [](const Context&) {
     UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, 1, 0)));
@@ -71,8 +82,9 @@ void add_pid_one(std::vector<Attempt>& out) {
     Outcome result = judge_call(::syscall(SYS_kcmp, 1, ::getpid(), 0, 0, 0), {EPERM, EACCES, ENOSYS, EOPNOTSUPP});
     return worse(result, judge_call(::syscall(SYS_move_pages, 1, 0, nullptr, nullptr, nullptr, 0), {EPERM, EACCES, ENOSYS}));
   });
-  one.add("change limits and priority of pid 1", [](const Context&) {
-    const rlimit limit{1, 1};
+  one.add("raise limits and priority of pid 1", [](const Context&) {
+    // To lower them is to cut off one's own wire: every process of the same uid may, and nothing is won.
+    const rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
     Outcome result = judge_call(::prlimit(1, RLIMIT_NOFILE, &limit, nullptr), {EPERM, EACCES, ENOSYS});
     return worse(result, judge_call(::setpriority(PRIO_PROCESS, 1, -20), {EPERM, EACCES, ENOSYS}));
   });
@@ -82,6 +94,7 @@ void add_pid_one(std::vector<Attempt>& out) {
     const int number = errno;
     ::kill(1, SIGSTOP);
     const std::string state = status_field("State", "/proc/1/status");
+    ::kill(1, SIGCONT);
     if (before.empty() || state.empty()) return failed("pid 1 is not visible");
     if (state.starts_with("T") || state.starts_with("Z")) return escaped("pid 1 is " + state);
     return blocked(killed != 0 ? errno_name(number) : "ignored by the kernel");

@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   bool force = false;
   CLI::App* suite_command = app.add_subcommand("suite", "Try to break out of this bottle and to carry secrets away");
   suite_command->add_option("--only", suite.only, "Only these ids or their beginnings: 1,2.3")->delimiter(',');
+  suite_command->add_option("--skip", suite.skip, "Not these")->delimiter(',');
   suite_command->add_flag("--json", json_lines, "One JSON object a line");
   suite_command->add_flag("--list", list, "Only say what would be tried");
   suite_command->add_flag("--resources", suite.resources, "Bombs and floods too (7)");

@@ -43,9 +43,9 @@ Address make_address(const std::string& text, std::uint16_t port) {
   return out;
 }
 
-// What "no network but this one" looks like: no route, no such family, or a filter's refusal.
+// What "no network but this one" looks like: no route, no such family, no such interface (EINVAL, ENODEV), or a filter's refusal.
 bool is_no_network(int number) {
-  for (int known : {ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM, EACCES, ENETDOWN, ENODEV})
+  for (int known : {ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM, EACCES, ENETDOWN, ENODEV, EINVAL})
     if (number == known) return true;
   return false;
 }

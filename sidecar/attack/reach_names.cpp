@@ -163,7 +163,7 @@ void add_ports(std::vector<Attempt>& out) {
     Response response = channel->read_response();
     // A TLS server says it with an alert record, which is no HTTP.
     if (response.status == 0 && channel->pending().starts_with("\x15\x03")) return blocked("TLS alert");
-    return judge(context, response, accept::bad_request | accept::closed | accept::alert);
+    return judge(context, response, accept::bad_request | accept::misdirected | accept::closed | accept::alert);
   });
 }
 

@@ -19,8 +19,8 @@
 namespace bot_bottle::attack {
 namespace {
 
-bool is_selected(const std::string& id, const std::vector<std::string>& only) {
-  return only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& prefix) { return id == prefix || id.starts_with(prefix + "."); });
+bool is_named(const std::string& id, const std::vector<std::string>& ids) {
+  return std::any_of(ids.begin(), ids.end(), [&](const std::string& prefix) { return id == prefix || id.starts_with(prefix + "."); });
 }
 
 int severity(Verdict verdict) { return verdict == Verdict::escaped ? 2 : verdict == Verdict::error ? 1 : 0; }
@@ -38,11 +38,7 @@ std::string_view name_of(Verdict verdict) {
 
 Outcome worse(Outcome a, Outcome b) { return severity(b.verdict) > severity(a.verdict) || (severity(b.verdict) == severity(a.verdict) && a.detail.empty()) ? b : a; }
 
-bool is_outside() {
-  std::array<char, 64> target{};
-  if (::readlink("/proc/self/ns/pid", target.data(), target.size() - 1) < 0) return false;
-  return std::string_view(target.data()) == "pid:[4026531836]";
-}
+bool is_outside() { return read_start("/proc/1/comm", 64) != "bottle-init\n"; }
 
 std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions& options) {
   std::vector<Attempt> all;
@@ -58,7 +54,7 @@ std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions&
   add_isolate_kernel(all, context);
   add_secrets(all, context);
   if (options.resources) add_resources(all, context);
-  std::erase_if(all, [&](const Attempt& attempt) { return !is_selected(attempt.id, options.only); });
+  std::erase_if(all, [&](const Attempt& attempt) { return (!options.only.empty() && !is_named(attempt.id, options.only)) || is_named(attempt.id, options.skip); });
   return all;
 }
 

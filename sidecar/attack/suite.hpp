@@ -10,6 +10,7 @@ namespace bot_bottle::attack {
 
 struct SuiteOptions {
   std::vector<std::string> only;  // ids or their beginnings: "1", "2.3", "5.6.1"
+  std::vector<std::string> skip;  // the same, to be left out
   bool resources = false;         // group 7 too
 };
 
@@ -19,7 +20,7 @@ std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions&
 /// In a child process with a time limit: an attempt may crash, hang or be killed by a filter without ending the suite.
 Outcome run_attempt(const Attempt& attempt, const Context& context);
 
-/// True in the machine's first pid namespace: some attempts signal pid 1, which must then be the host's.
+/// True where pid 1 is not bottle-init: some attempts signal pid 1, which would then be the host's.
 bool is_outside();
 
 std::string_view name_of(Verdict verdict);

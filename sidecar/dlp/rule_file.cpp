@@ -94,13 +94,14 @@ Result<RuleText> read_rule(const toml::table& table, std::size_t index) {
   RuleText rule;
   rule.id = table["id"].value_or(std::string());
   const std::string where = rule.id.empty() ? fmt::format("rule {}", index + 1) : fmt::format("rule '{}'", rule.id);
-  static constexpr std::array<std::string_view, 10> known{"id", "description", "regex", "secretGroup", "entropy", "keywords", "allowlist", "catches", "spares", "through"};
+  static constexpr std::array<std::string_view, 11> known{"id", "description", "regex", "prefilter", "secretGroup", "entropy", "keywords", "allowlist", "catches", "spares", "through"};
   BB_CHECK(check_keys(table, known, where));
   if (rule.id.empty()) return fail(ErrorKind::invalid_argument, where + ": 'id' is missing");
   rule.description = table["description"].value_or(std::string());
   rule.regex = table["regex"].value_or(std::string());
   if (rule.regex.empty()) return fail(ErrorKind::invalid_argument, where + ": 'regex' is missing");
-  if (has_begin_anchor(rule.regex)) return fail(ErrorKind::invalid_argument, where + ": a rule cannot be anchored at the start of its text", "use \\b, or name the characters before it");
+  rule.prefilter = table["prefilter"].value_or(std::string());
+  if (has_begin_anchor(rule.regex) || has_begin_anchor(rule.prefilter)) return fail(ErrorKind::invalid_argument, where + ": a rule cannot be anchored at the start of its text", "use \\b, or name the characters before it");
   const std::int64_t group = table["secretGroup"].value_or(std::int64_t{0});
   if (group < 0 || group > 9) return fail(ErrorKind::invalid_argument, where + ": 'secretGroup' is not 0 to 9");
   rule.secret_group = static_cast<std::size_t>(group);

@@ -15,6 +15,7 @@ struct RuleText {
   std::string id;
   std::string description;
   std::string regex;
+  std::string prefilter;         // what the engine looks for in place of `regex`, ending where it ends; RE2 then decides
   std::size_t secret_group = 0;  // 0: the first group, or the whole match when there is none
   double entropy = 0;            // bits per octet the secret must exceed; 0: not asked
   std::string through;           // redaction goes on to the end of the line that holds this

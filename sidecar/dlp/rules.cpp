@@ -76,7 +76,7 @@ Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
   std::vector<unsigned> ids;
   for (const Rule& rule : rules) {
     ids.push_back(static_cast<unsigned>(expressions.size()));
-    expressions.push_back(rule.text.regex.c_str());
+    expressions.push_back(rule.text.prefilter.empty() ? rule.text.regex.c_str() : rule.text.prefilter.c_str());
   }
   // No HS_FLAG_SINGLEMATCH: a match that an allow list spares must not use up the one that follows it.
   const std::vector<unsigned> flags(rules.size(), 0);
@@ -148,11 +148,16 @@ Result<void> Rule::compile() const {
 bool Rule::confirm(std::string_view window, Located& located) const {
   located = {window.size() - std::min(window.size(), width), window.size()};
   if (!compile()) return true;
+  if (!text.prefilter.empty() && !text.keywords.empty()) {
+    // Cheap, so that a text full of what the prefilter looks for does not make RE2 run at each octet.
+    if (std::ranges::none_of(text.keywords, [&](const std::string& word) { return window.find(word) != std::string_view::npos; })) return false;
+  }
   std::array<re2::StringPiece, 11> groups;
   const int count = std::min(compiled.groups + 1, static_cast<int>(groups.size()));
   const re2::StringPiece piece(window.data(), window.size());
-  // Not reproducible: stays a finding. Cannot happen but where the two engines differ.
-  if (!compiled.regex->ok() || !compiled.regex->Match(piece, 0, window.size(), RE2::UNANCHORED, groups.data(), count)) return true;
+  // Not reproducible: stays a finding (cannot happen but where the two engines differ), unless only a prefilter was seen.
+  if (!compiled.regex->ok()) return true;
+  if (!compiled.regex->Match(piece, 0, window.size(), RE2::UNANCHORED, groups.data(), count)) return text.prefilter.empty();
   // groups[1] is the whole rule; its own groups follow.
   re2::StringPiece secret = groups[1];
   if (text.secret_group > 0 && static_cast<int>(text.secret_group) + 1 < count) {

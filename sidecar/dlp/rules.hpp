@@ -31,7 +31,8 @@ struct Rule {
 
   [[nodiscard]] bool needs_confirmation() const { return text.entropy > 0 || !text.allow_regexes.empty() || !text.allow_stopwords.empty(); }
   /// Hyperscan saw a match that ends where `window` ends. False: entropy or an allow list spares it. The window begins at
-  /// least one octet before the longest match, or with the text. A match that RE2 cannot reproduce stays one (fail closed).
+  /// least one octet before the longest match, or with the text. A match that RE2 cannot reproduce stays one (fail closed),
+  /// but for rules with a prefilter, where RE2 alone decides.
   bool confirm(std::string_view window, Located& located) const;
   Result<void> compile() const;
 

@@ -66,6 +66,8 @@ json::object to_json(const Rule& rule) {
   object["id"] = rule.text.id;
   object["description"] = rule.text.description;
   object["regex"] = rule.text.regex;
+  object["prefilter"] = rule.text.prefilter;
+  object["keywords"] = to_array(rule.text.keywords);
   object["group"] = rule.text.secret_group;
   object["entropy"] = rule.text.entropy;
   object["through"] = rule.text.through;
@@ -81,6 +83,8 @@ Rule rule_of(const json::object& object) {
   rule.text.id = get_string(object, "id");
   rule.text.description = get_string(object, "description");
   rule.text.regex = get_string(object, "regex");
+  rule.text.prefilter = get_string(object, "prefilter");
+  rule.text.keywords = get_strings(object, "keywords");
   rule.text.secret_group = static_cast<std::size_t>(get_int(object, "group", 0));
   if (const json::value* entropy = object.if_contains("entropy"); entropy != nullptr && entropy->is_double()) rule.text.entropy = entropy->as_double();
   rule.text.through = get_string(object, "through");

@@ -40,13 +40,18 @@ void Channel::write(std::string_view bytes) {
   }
   encrypt_pending();
   if (failed_) return;
-  if (session_->output().capacity() < 64) session_->output() = loop_.take_buffer();
+  prepare_output();
   if (session_->write(bytes) != Status::ok) fail(session_->error());
+}
+
+/// A buffer for records, unless some are waiting: replacing those would lose them.
+void Channel::prepare_output() {
+  if (session_->output().empty() && session_->output().capacity() < 64) session_->output() = loop_.take_buffer();
 }
 
 void Channel::encrypt_pending() {
   if (!session_ || !secured_ || plain_.empty()) return;
-  if (session_->output().capacity() < 64) session_->output() = loop_.take_buffer();
+  prepare_output();
   const Status status = session_->write(plain_);
   plain_.clear();
   if (status != Status::ok) fail(session_->error());

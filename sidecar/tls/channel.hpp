@@ -57,6 +57,7 @@ class Channel final : public net::StreamHandler, public net::Flushable {
 
  private:
   void decrypt(std::string_view records);
+  void prepare_output();
   void encrypt_pending();
   void mark();
   void fail(std::string_view reason);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/base/text.hpp"
 #include "tests/abi/plugin_home.hpp"
 
 namespace bot_bottle::plugins {
@@ -52,6 +53,22 @@ TEST(Check, a_broken_rule_is_a_failed_check) {
   EXPECT_THAT(check_subject("ok_with_fail"), HasSubstr("keeps the rules of plugin.h"));
   EXPECT_THAT(check_subject("throws"), HasSubstr("threw \"from describe\""));
   EXPECT_THAT(check_subject("two_keys"), HasSubstr("twice"));
+}
+
+TEST(Check, a_backend_whose_plan_writes_fails_before_anything_is_launched) {
+  PluginHome home;
+  const auto directory = home.add(home.installed(), "subject", "impure_backend", PluginHome::toml("subject", "\"backend:subject\""));
+  const auto lines = check_plugin(directory, home.options());
+  EXPECT_THAT(failed(lines), HasSubstr("backend:subject: plan fits its schema -> plan wrote into the state directory"));
+  EXPECT_TRUE(std::filesystem::is_empty(home.root() / "home" / "state"));
+}
+
+TEST(Check, the_built_in_providers_pass) {
+  PluginHome home;
+  for (const std::string_view directory : split(BB_PROVIDERS, ':')) {
+    if (directory.empty()) continue;
+    EXPECT_EQ(failed(check_plugin(std::filesystem::path(directory), home.options())), "") << directory;
+  }
 }
 
 TEST(Check, a_directory_that_is_no_plugin_says_so) {

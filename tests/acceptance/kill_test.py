@@ -2,6 +2,7 @@
 import json
 import pathlib
 import signal
+import subprocess
 import unittest
 
 from harness import AcceptanceTest, wait_until
@@ -26,8 +27,24 @@ class Tests(AcceptanceTest):
         before = mounts()
         result = home.run("run", "agent", "--label", "victim", env={"BOT_BOTTLE_TEST_KILL_AT": step})
         self.assertEqual(result.returncode, -signal.SIGKILL, f"the hook did not fire at {step}: {result.stderr}")
+        self.nothing_stays(home, before, step)
+
+    def kill_while_running(self, user):
+        home = self.home(user)
+        home.command_agent("agent", ["sh", "-c", "echo up; sleep 600"])
+        before = mounts()
+        process = home.popen("run", "agent", "--label", "victim", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.assertEqual(process.stdout.readline(), b"up\n")
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        # The label's next agent must end by itself.
+        home.command_agent("agent", ["sh", "-c", "echo up"])
+        self.nothing_stays(home, before, "the agent's run")
+
+    def nothing_stays(self, home, before, step):
         wait_until(f"everything to end after kill -9 at {step}", lambda: not home.own_processes(), 15)
-        self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout), [])
+        self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout)["bottles"], [])
         home.run("cleanup", "--yes", check=0)
         self.assertEqual(home.slugs(), [], f"state after cleanup, killed at {step}")
         self.assertEqual(home.own_processes(), {})
@@ -36,9 +53,11 @@ class Tests(AcceptanceTest):
         # And the same label works again at once.
         home.run("run", "agent", "--label", "victim", check=0)
 
+    def test_kill_9_after_secrets_as_root(self):
+        self.kill_at("secrets")
 
-    def test_kill_9_after_reserve_as_root(self):
-        self.kill_at("reserve")
+    def test_kill_9_after_state_as_root(self):
+        self.kill_at("state")
 
     def test_kill_9_after_rules_as_root(self):
         self.kill_at("rules")
@@ -46,29 +65,26 @@ class Tests(AcceptanceTest):
     def test_kill_9_after_image_as_root(self):
         self.kill_at("image")
 
-    def test_kill_9_after_secrets_as_root(self):
-        self.kill_at("secrets")
-
     def test_kill_9_after_sidecar_as_root(self):
         self.kill_at("sidecar")
 
     def test_kill_9_after_bottle_as_root(self):
         self.kill_at("bottle")
 
-    def test_kill_9_after_provision_as_root(self):
-        self.kill_at("provision")
-
     def test_kill_9_after_self_test_as_root(self):
         self.kill_at("self-test")
+
+    def test_kill_9_after_provision_as_root(self):
+        self.kill_at("provision")
 
     def test_kill_9_after_attach_as_root(self):
         self.kill_at("attach")
 
-    def test_kill_9_after_collect_as_root(self):
-        self.kill_at("collect")
+    def test_kill_9_after_secrets_as_an_ordinary_user(self):
+        self.kill_at("secrets", ORDINARY_USER)
 
-    def test_kill_9_after_reserve_as_an_ordinary_user(self):
-        self.kill_at("reserve", ORDINARY_USER)
+    def test_kill_9_after_state_as_an_ordinary_user(self):
+        self.kill_at("state", ORDINARY_USER)
 
     def test_kill_9_after_rules_as_an_ordinary_user(self):
         self.kill_at("rules", ORDINARY_USER)
@@ -76,26 +92,26 @@ class Tests(AcceptanceTest):
     def test_kill_9_after_image_as_an_ordinary_user(self):
         self.kill_at("image", ORDINARY_USER)
 
-    def test_kill_9_after_secrets_as_an_ordinary_user(self):
-        self.kill_at("secrets", ORDINARY_USER)
-
     def test_kill_9_after_sidecar_as_an_ordinary_user(self):
         self.kill_at("sidecar", ORDINARY_USER)
 
     def test_kill_9_after_bottle_as_an_ordinary_user(self):
         self.kill_at("bottle", ORDINARY_USER)
 
-    def test_kill_9_after_provision_as_an_ordinary_user(self):
-        self.kill_at("provision", ORDINARY_USER)
-
     def test_kill_9_after_self_test_as_an_ordinary_user(self):
         self.kill_at("self-test", ORDINARY_USER)
+
+    def test_kill_9_after_provision_as_an_ordinary_user(self):
+        self.kill_at("provision", ORDINARY_USER)
 
     def test_kill_9_after_attach_as_an_ordinary_user(self):
         self.kill_at("attach", ORDINARY_USER)
 
-    def test_kill_9_after_collect_as_an_ordinary_user(self):
-        self.kill_at("collect", ORDINARY_USER)
+    def test_kill_9_while_the_agent_runs_as_root(self):
+        self.kill_while_running(None)
+
+    def test_kill_9_while_the_agent_runs_as_an_ordinary_user(self):
+        self.kill_while_running(ORDINARY_USER)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@
 #include "core/base/json.hpp"
 #include "keeper/disk_guard.hpp"
 #include "keeper/sandbox.hpp"
+#include "plugins/backend-local/processes.hpp"
 #include "plugins/backend-local/seccomp.hpp"
 #include "sidecar/guest/protocol.hpp"
 
@@ -282,6 +283,7 @@ class Keeper {
       const std::string line = "bottle-keeper: " + removed.error().message + "\n";
       if (auto written = write_all(log_.get(), line); !written) (void)written.error();
     }
+    if (options_.uid_lock && document_.uid) release_uid(*document_.uid, keeper_uid_lock_fd);
     const json::object record{{"reason", reason_.empty() ? "ended" : reason_}, {"detail", detail_}, {"code", code_}, {"at", format_time(now_ms())}};
     if (auto written = write_file_fast(exit_record_path(document_.state_dir, document_.component), to_text(record)); !written)
       (void)written.error();  // the state may have been removed meanwhile: nobody is left to ask

@@ -112,8 +112,8 @@ Result<void> stage(std::vector<SandboxStep>& steps) {
   return {};
 }
 
-Result<void> become(std::uint32_t uid) {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0)
+Result<void> become(std::uint32_t uid, std::uint32_t gid) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0 || ::setresuid(uid, uid, uid) != 0)
     return fail(error_from_errno("cannot change to the bottle's uid", errno));
   return {};
 }
@@ -174,7 +174,7 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
   limit(RLIMIT_NOFILE, 65536);
   if (document.uid) BB_CHECK(stage(document.steps));
   if (document.component == Component::bottle && !is_disabled(document, "netns")) BB_CHECK(enter_empty_network(document));
-  if (document.uid) BB_CHECK(become(*document.uid));
+  if (document.uid) BB_CHECK(become(*document.uid, document.gid.value_or(*document.uid)));
 
   BB_TRY(const UniqueFd args_file, make_argument_file(make_bwrap_arguments(document, fds)));
   std::vector<std::string> argv{document.bwrap, "--args", std::to_string(args_at), "--"};

@@ -84,10 +84,10 @@ TEST_F(Cli, mistakes_have_one_clear_text_and_the_right_exit_code) {
       {{"config"}, 2, "error: 'bot-bottle config' needs one of: check\nnext: bot-bottle config --help\n"},
       {{"config", "chek"}, 2, "error: 'bot-bottle config' has no 'chek'\n  did you mean: check\nnext: bot-bottle config --help\n"},
       {{"check", "GET", "https://example.com/"}, 2, "error: 'check' needs SLUG METHOD URL\nnext: bot-bottle check --help\n"},
-      {{"logs", "../etc"}, 1, "error: '../etc' is not a bottle's name\nnext: bot-bottle list active\n"},
+      {{"logs", "../etc"}, 1, "error: '../etc' is not the slug of a bottle\nnext: bot-bottle list active\n"},
       {{"logs", "x-1", "--since", "noon"},
        1,
-       "error: no bottle named 'x-1'\n  looked in: ~/.bot-bottle/state\nnext: bot-bottle list active\n"},
+       "error: no bottle named 'x-1'\nnext: bot-bottle list active\n"},
       {{"init"}, 2, "error: init asks questions and standard input is not a terminal\nnext: bot-bottle init --yes\n"},
   };
   for (const Mistake& mistake : table) {

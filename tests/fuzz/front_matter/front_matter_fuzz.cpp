@@ -1,5 +1,6 @@
-// A whole manifest file, read as an agent and as a bottle. Holds: nothing is thrown; every fault points into the text and
-// shows no raw control character; reading is deterministic; a bottle merged with itself is itself; the JSON is valid.
+// A whole manifest file, read as an agent and as a bottle. Holds: nothing is thrown; every fault points into the text
+// and shows no raw control character; reading is deterministic; a bottle merged with itself is itself; the JSON is
+// valid.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (decision.allowed()) {
     must(*name == "api.example.com");
     must(target->path == "/v1" || target->path.starts_with("/v1/") || target->path.starts_with("/x/"));
-    must(!to_lower(target->path).ends_with("git-receive-pack"));
+    must(!to_lower(target->path).ends_with("/git-receive-pack"));
   }
   return 0;
 }

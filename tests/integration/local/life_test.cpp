@@ -54,6 +54,7 @@ TEST_F(Life, a_file_that_claims_to_be_a_running_bottle_is_not_listed) {
 TEST_F(Life, stop_and_remove_may_be_repeated_and_leave_nothing) {
   const json::object bottle = launch();
   start_marked(bottle, "81818");
+  const std::string uid = read(state_of("x-1") / "backend/bottle.uid");
   backend().stop(bottle);
   EXPECT_EQ(processes_with("81818"), 0);
   EXPECT_FALSE(is_running("x-1"));
@@ -63,6 +64,7 @@ TEST_F(Life, stop_and_remove_may_be_repeated_and_leave_nothing) {
   backend().remove(bottle);
   EXPECT_FALSE(std::filesystem::exists(state_of("x-1") / "backend"));
   EXPECT_EQ(processes_with(home_.string()), 0);
+  EXPECT_FALSE(!uid.empty() && std::filesystem::exists("/run/bot-bottle/uids/" + uid));
 }
 
 TEST_F(Life, remove_takes_the_plan_of_a_launch_that_never_was) {

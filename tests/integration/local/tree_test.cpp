@@ -31,6 +31,12 @@ class Tree : public LocalBackendTest {
   json::object copy_document(const std::string& from, const fs::path& to) {
     return {{"schema", "bot-bottle.copy/1"}, {"source", from}, {"dest", to.string()}, {"recursive", true}};
   }
+  /// As root: bottles do not mount what is root's.
+  void give_to_a_user() {
+    if (!is_root()) return;
+    EXPECT_EQ(::lchown(source_.c_str(), 1000, 1000), 0);
+    for (const auto& entry : fs::recursive_directory_iterator(source_)) EXPECT_EQ(::lchown(entry.path().c_str(), 1000, 1000), 0);
+  }
   fs::path source_;
 };
 
@@ -57,16 +63,10 @@ TEST_F(Tree, a_workspace_that_holds_our_home_is_copied_without_it) {
 }
 
 TEST_F(Tree, G1_G3_a_mounted_tree_is_written_through_but_not_its_hooks_and_config) {
-  if (is_root()) ::chmod(source_.c_str(), 0777);
-  if (is_root() && ::chown(source_.c_str(), 1000, 1000) != 0) FAIL();
   write(source_ / ".git/HEAD", "ref: refs/heads/main\n");
   write(source_ / ".git/config", "[core]\n");
   write(source_ / ".envrc", "operator\n");
-  if (is_root()) {
-    ::chmod((source_ / ".git").c_str(), 0777);
-    ::chmod((source_ / ".git/config").c_str(), 0666);
-    ::chmod((source_ / ".envrc").c_str(), 0666);
-  }
+  give_to_a_user();
   const json::object bottle = launch(workspace_spec("mount", source_));
   EXPECT_EQ(shell(bottle, "echo x > /workspace/file").code, 0);
   EXPECT_EQ(read(source_ / "file"), "x\n");
@@ -80,8 +80,26 @@ TEST_F(Tree, G1_G3_a_mounted_tree_is_written_through_but_not_its_hooks_and_confi
   EXPECT_FALSE(fs::exists(source_ / ".git/hooks"));  // it was not there before
 }
 
+TEST_F(Tree, as_root_a_tree_of_roots_is_not_mounted) {
+  if (!is_root()) return;
+  EXPECT_EQ(error_of([&] { launch(workspace_spec("mount", source_)); }).kind, ErrorKind::unsupported);
+}
+
+TEST_F(Tree, G3_what_would_redirect_git_ends_the_bottle) {
+  write(source_ / ".git/HEAD", "ref: refs/heads/main\n");
+  write(source_ / ".git/config", "[core]\n");
+  give_to_a_user();
+  const json::object bottle = launch(workspace_spec("mount", source_));
+  try {
+    shell(bottle, "echo ../evil > /workspace/.git/commondir; sleep 20");
+  } catch (const Failure&) {
+  }
+  EXPECT_TRUE(soon([&] { return !is_running("x-1"); }));
+  EXPECT_FALSE(fs::exists(source_ / ".git/commondir"));
+}
+
 TEST_F(Tree, G3_a_tree_without_git_gets_none_from_the_agent) {
-  if (is_root() && (::chmod(source_.c_str(), 0777) != 0 || ::chown(source_.c_str(), 1000, 1000) != 0)) FAIL();
+  give_to_a_user();
   const json::object bottle = launch(workspace_spec("mount", source_));
   EXPECT_NE(shell(bottle, "cd /workspace && git init .").code, 0);
   EXPECT_NE(shell(bottle, "cd /workspace && mv .git g").code, 0);

@@ -61,9 +61,12 @@ TEST_F(BadDocuments, bad_documents_have_the_same_faults_with_crlf) {
 
 TEST_F(BadDocuments, bytes_that_are_not_text_are_refused_where_they_stand) {
   using namespace std::string_literals;
-  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\nnotes\nhere \0 it is"s), "b.md:5:6: a NUL byte\n  manifests are text");
-  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\n\xC3\xA4 \xFF"), "b.md:4:3: not valid UTF-8\n  save the file as UTF-8");
-  EXPECT_EQ(bottle_faults("---\nbackend: \"lo\xED\xA0\x80\"\n---\n"), "b.md:2:13: not valid UTF-8\n  save the file as UTF-8");
+  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\nnotes\nhere \0 it is"s),
+            "b.md:5:6: a NUL byte\n  manifests are text");
+  EXPECT_EQ(bottle_faults("---\nbackend: local\n---\n\xC3\xA4 \xFF"),
+            "b.md:4:3: not valid UTF-8\n  save the file as UTF-8");
+  EXPECT_EQ(bottle_faults("---\nbackend: \"lo\xED\xA0\x80\"\n---\n"),
+            "b.md:2:13: not valid UTF-8\n  save the file as UTF-8");
   EXPECT_EQ(bottle_faults("---\nbackend: local\x04\nsupervise: 7\n---\n"),
             "b.md:2:15: a control character\n  write it as an escape in a double-quoted string");
   EXPECT_EQ(bottle_faults("+++\nbackend = 'a\xC2\x85'\n+++\n"),
@@ -76,9 +79,11 @@ TEST_F(BadDocuments, bytes_that_are_not_text_are_refused_where_they_stand) {
 
 TEST_F(BadDocuments, a_file_over_one_mebibyte_is_refused_and_one_just_below_is_read) {
   const std::string head = "---\nbackend: local\n---\n";
-  EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size() + 1, 'x')), "b.md: the file is larger than 1 MiB");
+  EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size() + 1, 'x')),
+            "b.md: the file is larger than 1 MiB");
   EXPECT_EQ(bottle_faults(head + std::string((1U << 20U) - head.size(), 'x')), "");
-  EXPECT_EQ(bottle_faults("---\n#" + std::string(300'000, 'x') + "\n---\n"), "b.md:1:1: the front matter is larger than 256 KiB");
+  EXPECT_EQ(bottle_faults("---\n#" + std::string(300'000, 'x') + "\n---\n"),
+            "b.md:1:1: the front matter is larger than 256 KiB");
 }
 
 TEST_F(BadDocuments, a_token_pasted_where_its_name_belongs_is_not_shown) {
@@ -104,13 +109,28 @@ TEST_F(BadDocuments, a_failure_counts_the_faults_and_says_what_to_do) {
 TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
   bottle("dev", "---\n---\n");
   agent("reviewer", "---\nbottle: dev\n---\n");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); }),
-            "no agent 'reviewr'\n  did you mean 'reviewer'?");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }), "no bottle 'prod'\n  bottles: dev");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load_bottle(sources_, "../agents/reviewer")); }),
-            "no bottle '../agents/reviewer'\n  bottles: dev");
+  const auto error_of = [](const auto& call) {
+    try {
+      call();
+    } catch (const Failure& failure) {
+      return failure.error();
+    }
+    return Error{};
+  };
+  const Error agent_error = error_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); });
+  EXPECT_EQ(agent_error.kind, ErrorKind::not_found);
+  EXPECT_EQ(agent_error.message, "no agent named 'reviewr'");
+  EXPECT_EQ(agent_error.details, "looked in: ~/.bot-bottle/agents" "\ndid you mean: reviewer");
+  EXPECT_EQ(agent_error.hint, "bot-bottle list agents");
+  for (const char* name : {"prod", "../agents/reviewer"}) {
+    const Error error = error_of([&] { static_cast<void>(load_bottle(sources_, name)); });
+    EXPECT_EQ(error.message, "no bottle named '" + std::string(name) + "'");
+    EXPECT_EQ(error.details, "looked in: ~/.bot-bottle/bottles");
+    EXPECT_EQ(error.hint, "bot-bottle list bottles");
+  }
+  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }).message, "no bottle named 'prod'");
   std::filesystem::remove_all(sources_.home.agents());
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }), "no agent 'x'\n  create x.md");
+  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }).hint, "bot-bottle init");
 }
 
 TEST_F(BadDocuments, faults_of_the_agent_and_its_bottles_are_told_together) {

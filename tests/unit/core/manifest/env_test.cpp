@@ -33,8 +33,8 @@ TEST_F(Env, literals_and_host_variables_are_filled_in) {
   D: "$${BB_TEST_SET} ${BB_TEST_UNSET:-}"
 )");
   EXPECT_THAT(resolve_env(manifest, {}, {}).values,
-              testing::ElementsAre(testing::Pair("A", "plain $text"), testing::Pair("B", "value"), testing::Pair("C", "a-value-d e-f-."),
-                                   testing::Pair("D", "${BB_TEST_SET} ")));
+              testing::ElementsAre(testing::Pair("A", "plain $text"), testing::Pair("B", "value"),
+                                   testing::Pair("C", "a-value-d e-f-."), testing::Pair("D", "${BB_TEST_SET} ")));
 }
 
 TEST_F(Env, everything_that_is_unanswered_is_told_at_once) {
@@ -56,32 +56,37 @@ TEST_F(Env, questions_are_asked_unless_they_are_answered) {
   };
   const ResolvedEnv resolved = resolve_env(manifest, {{"A", "given"}, {"C", "other"}, {"NEW", "more"}}, ask);
   EXPECT_THAT(asked, testing::ElementsAre("B/B"));
-  EXPECT_THAT(resolved.values, testing::ElementsAre(testing::Pair("A", "given"), testing::Pair("B", "answer to B"), testing::Pair("C", "other"),
-                                                    testing::Pair("NEW", "more")));
+  EXPECT_THAT(resolved.values, testing::ElementsAre(testing::Pair("A", "given"), testing::Pair("B", "answer to B"),
+                                                    testing::Pair("C", "other"), testing::Pair("NEW", "more")));
 }
 
 TEST_F(Env, nobody_is_asked_for_a_secret_before_a_known_error) {
   const Manifest manifest = with("env: {A: \"?First\", B: \"${BB_TEST_UNSET}\"}\n");
   bool asked = false;
-  EXPECT_THROW(static_cast<void>(resolve_env(manifest, {}, [&asked](const std::string&, const std::string&) {
-                 asked = true;
-                 return std::string();
-               })),
+  EXPECT_THROW(static_cast<void>(resolve_env(manifest, {},
+                                             [&asked](const std::string&, const std::string&) {
+                                               asked = true;
+                                               return std::string();
+                                             })),
                Failure);
   EXPECT_FALSE(asked);
 }
 
 TEST_F(Env, a_dotenv_file_is_read_and_its_credentials_are_left_out) {
   write(sources_.home.bottles() / "dev.env",
-        "\xEF\xBB\xBF# comment\r\n\r\nPLAIN=a b # note\r\nexport EXPORTED=1\nSINGLE='a $x \\n'\nDOUBLE=\"a\\nb \\\"c\\\" \\$ \\z\" # note\n"
-        "EMPTY=\nHASH=a#b\nAPI_KEY=k\nMY_TOKEN=t\nthe_secret=s\nDB_PASSWORD_FILE=p\nPASSWORDS=q\nKEYBOARD=us\nPLAIN2 = x=y \nTOKEN_URL=u\n");
+        "\xEF\xBB\xBF# comment\r\n\r\nPLAIN=a b # note\r\nexport EXPORTED=1\nSINGLE='a $x \\n'\nDOUBLE=\"a\\nb "
+        "\\\"c\\\" \\$ \\z\" # note\n"
+        "EMPTY=\nHASH=a#b\nAPI_KEY=k\nMY_TOKEN=t\nthe_secret=s\nDB_PASSWORD_FILE=p\nPASSWORDS=q\nKEYBOARD=us\nPLAIN2 = "
+        "x=y \nTOKEN_URL=u\n");
   const Manifest manifest = with("env_file: dev.env\nenv: {EXPORTED: mine}\n");
   const ResolvedEnv resolved = resolve_env(manifest, {}, {});
   EXPECT_THAT(resolved.values,
-              testing::UnorderedElementsAre(testing::Pair("PLAIN", "a b"), testing::Pair("EXPORTED", "mine"), testing::Pair("SINGLE", "a $x \\n"),
-                                            testing::Pair("DOUBLE", "a\nb \"c\" $ \\z"), testing::Pair("EMPTY", ""), testing::Pair("HASH", "a#b"),
-                                            testing::Pair("KEYBOARD", "us"), testing::Pair("PLAIN2", "x=y"), testing::Pair("TOKEN_URL", "u")));
-  EXPECT_THAT(resolved.skipped, testing::UnorderedElementsAre("API_KEY", "MY_TOKEN", "the_secret", "DB_PASSWORD_FILE", "PASSWORDS"));
+              testing::UnorderedElementsAre(
+                  testing::Pair("PLAIN", "a b"), testing::Pair("EXPORTED", "mine"), testing::Pair("SINGLE", "a $x \\n"),
+                  testing::Pair("DOUBLE", "a\nb \"c\" $ \\z"), testing::Pair("EMPTY", ""), testing::Pair("HASH", "a#b"),
+                  testing::Pair("KEYBOARD", "us"), testing::Pair("PLAIN2", "x=y"), testing::Pair("TOKEN_URL", "u")));
+  EXPECT_THAT(resolved.skipped,
+              testing::UnorderedElementsAre("API_KEY", "MY_TOKEN", "the_secret", "DB_PASSWORD_FILE", "PASSWORDS"));
 }
 
 TEST_F(Env, a_bad_dotenv_file_is_told_by_line_and_never_quoted) {
@@ -97,12 +102,15 @@ TEST_F(Env, a_bad_dotenv_file_is_told_by_line_and_never_quoted) {
 
 TEST_F(Env, a_missing_dotenv_file_is_an_error_at_its_key) {
   const Manifest manifest = with("env_file: none.env\n");
-  EXPECT_THAT(faults_of([&] { static_cast<void>(resolve_env(manifest, {}, {})); }), testing::StartsWith("b.md:2:11: env_file: "));
+  EXPECT_THAT(faults_of([&] { static_cast<void>(resolve_env(manifest, {}, {})); }),
+              testing::StartsWith("b.md:2:11: env_file: "));
 }
 
 TEST_F(Env, names_that_look_like_credentials) {
-  for (const char* name : {"API_KEY", "GITHUB_TOKEN", "client_secret", "PGPASSWORD", "PASSWORD", "Password_Hint"}) EXPECT_TRUE(looks_like_credential(name)) << name;
-  for (const char* name : {"KEY", "TOKENS", "KEY_ID", "SECRETARY", "PATH"}) EXPECT_FALSE(looks_like_credential(name)) << name;
+  for (const char* name : {"API_KEY", "GITHUB_TOKEN", "client_secret", "PGPASSWORD", "PASSWORD", "Password_Hint"})
+    EXPECT_TRUE(looks_like_credential(name)) << name;
+  for (const char* name : {"KEY", "TOKENS", "KEY_ID", "SECRETARY", "PATH"})
+    EXPECT_FALSE(looks_like_credential(name)) << name;
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ class ManifestTest : public ::testing::Test {
     for (const std::filesystem::path& directory :
          {sources_.home.bottles(), sources_.home.agents(), root_ / "repository" / ".bot-bottle" / "agents", root_}) {
       const std::string prefix = directory.string() + "/";
-      for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) text.erase(at, prefix.size());
+      for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix))
+        text.erase(at, prefix.size());
     }
     return text;
   }

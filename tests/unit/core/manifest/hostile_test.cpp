@@ -66,7 +66,14 @@ TEST_F(Hostile, a_hostile_agent_file_is_bounded) {
   }
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-#if !defined(__SANITIZE_ADDRESS__)
+  // Sanitizers keep what was freed.
+#if defined(__has_feature)
+#define BB_HAS_FEATURE(name) __has_feature(name)
+#else
+#define BB_HAS_FEATURE(name) 0
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !BB_HAS_FEATURE(address_sanitizer) && \
+    !BB_HAS_FEATURE(thread_sanitizer)
   EXPECT_LT(usage.ru_maxrss, 400'000) << "KiB";
 #endif
 }
@@ -75,13 +82,16 @@ TEST_F(Hostile, nesting_is_refused_where_it_becomes_too_deep) {
   EXPECT_EQ(agent_faults("---\ntools: " + std::string(23, '[') + std::string(23, ']') + "\nbottle: dev\n---\n"), "");
   EXPECT_EQ(agent_faults("---\ntools: " + std::string(24, '[') + std::string(24, ']') + "\nbottle: dev\n---\n"),
             "a.md:2:31: nested deeper than 24 levels");
-  EXPECT_EQ(agent_faults("+++\nbottle = 'dev'\ntools = " + std::string(23, '[') + std::string(23, ']') + "\n+++\n"), "");
-  EXPECT_EQ(agent_faults("+++\ntools = " + std::string(25, '[') + std::string(25, ']') + "\n+++\n"), "a.md:2:33: nested deeper than 24 levels");
+  EXPECT_EQ(agent_faults("+++\nbottle = 'dev'\ntools = " + std::string(23, '[') + std::string(23, ']') + "\n+++\n"),
+            "");
+  EXPECT_EQ(agent_faults("+++\ntools = " + std::string(25, '[') + std::string(25, ']') + "\n+++\n"),
+            "a.md:2:33: nested deeper than 24 levels");
   // Dots in strings, comments and numbers nest nothing.
   const std::string dots(100, '.');
-  EXPECT_EQ(agent_faults("+++\nbottle = 'dev' # " + dots + "\nname = \"" + dots + "\\\"" + dots + "\"\ncolor = '" + dots +
-                         "'\nmemory = \"\"\"\n" + dots + "\n\"\" " + dots + "\"\"\"\"\ntools = [1.5, 2.5]\n+++\n"),
-            "");
+  EXPECT_EQ(
+      agent_faults("+++\nbottle = 'dev' # " + dots + "\nname = \"" + dots + "\\\"" + dots + "\"\ncolor = '" + dots +
+                   "'\nmemory = \"\"\"\n" + dots + "\n\"\" " + dots + "\"\"\"\"\ntools = [1.5, 2.5]\n+++\n"),
+      "");
 }
 
 TEST_F(Hostile, too_many_faults_are_counted) {
@@ -94,9 +104,10 @@ TEST_F(Hostile, too_many_faults_are_counted) {
 TEST_F(Hostile, an_agent_file_grants_nothing_whatever_it_says) {
   // Every key of a bottle, tried on an agent: each one alone must be refused.
   bottle("dev", "---\n---\n");
-  for (const char* key : {"extends: dev", "backend: local", "agent_provider: {template: command}", "env: {A: b}", "env_file: /etc/passwd", "git-gate: {}",
-                          "egress: {}", "supervise: false", "resources: {}", "workspace: {mode: mount}", "post_init: []", "local: {bind_ro: [/]}",
-                          "\"egress\": {}", "\"\\x65gress\": {}", "dockerfile: /x", "command: [x]", "auth_token: T"}) {
+  for (const char* key : {"extends: dev", "backend: local", "agent_provider: {template: command}", "env: {A: b}",
+                          "env_file: /etc/passwd", "git-gate: {}", "egress: {}", "supervise: false", "resources: {}",
+                          "workspace: {mode: mount}", "post_init: []", "local: {bind_ro: [/]}", "\"egress\": {}",
+                          "\"\\x65gress\": {}", "dockerfile: /x", "command: [x]", "auth_token: T"}) {
     repository_agent("a", std::string("---\nbottle: dev\n") + key + "\n---\n");
     EXPECT_THROW(static_cast<void>(load(sources_, "a", std::nullopt)), Failure) << key;
   }

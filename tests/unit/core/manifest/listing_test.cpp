@@ -63,11 +63,12 @@ TEST_F(Lists, other_files_are_skipped_with_a_warning) {
     warnings.push_back(shortened(to_text(warning)));
   }
   const std::string hint = "\n  lower-case letters, digits and '-', beginning with a letter";
-  EXPECT_THAT(warnings, testing::UnorderedElementsAre("README.md: warning: is skipped: 'README' is not a name" + hint,
-                                                      "notes.txt: warning: is skipped: an agent is a file NAME.md",
-                                                      "9lives.md: warning: is skipped: '9lives' is not a name" + hint,
-                                                      "with_underscore.md: warning: is skipped: 'with_underscore' is not a name" + hint,
-                                                      "dir.md: warning: is skipped: not a file"));
+  EXPECT_THAT(warnings, testing::UnorderedElementsAre(
+                            "README.md: warning: is skipped: 'README' is not a name" + hint,
+                            "notes.txt: warning: is skipped: an agent is a file NAME.md",
+                            "9lives.md: warning: is skipped: '9lives' is not a name" + hint,
+                            "with_underscore.md: warning: is skipped: 'with_underscore' is not a name" + hint,
+                            "dir.md: warning: is skipped: not a file"));
 }
 
 TEST_F(Lists, absent_directories_are_empty_lists) {
@@ -95,11 +96,12 @@ TEST_F(Lists, a_repository_ships_no_bottles_and_no_plugins) {
   write(root_ / "repository/.bot-bottle/bottles/evil.md", "---\negress: {routes: [{host: evil.example}]}\n---\n");
   write(root_ / "repository/.bot-bottle/contrib/x/plugin.toml", "");
   EXPECT_TRUE(list_bottles(sources_).files.empty());
-  EXPECT_EQ(texts(list_agents(sources_).warnings),
-            "repository/.bot-bottle/bottles: warning: is ignored: a repository can ship agents, never bottles or plugins\n"
-            "  powers come from your home: ~/.bot-bottle/bottles\n"
-            "repository/.bot-bottle/contrib: warning: is ignored: a repository can ship agents, never bottles or plugins\n"
-            "  powers come from your home: ~/.bot-bottle/contrib");
+  EXPECT_EQ(
+      texts(list_agents(sources_).warnings),
+      "repository/.bot-bottle/bottles: warning: is ignored: a repository can ship agents, never bottles or plugins\n"
+      "  powers come from your home: ~/.bot-bottle/bottles\n"
+      "repository/.bot-bottle/contrib: warning: is ignored: a repository can ship agents, never bottles or plugins\n"
+      "  powers come from your home: ~/.bot-bottle/contrib");
   EXPECT_THROW(static_cast<void>(load(sources_, "a", std::nullopt)), Failure);
   bottle("evil", "---\n---\n");
   const Manifest manifest = load(sources_, "a", std::nullopt);

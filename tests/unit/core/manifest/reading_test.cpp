@@ -309,16 +309,61 @@ TEST_F(Reading, the_body_of_an_agent_is_its_prompt_and_may_be_empty) {
 
 TEST(Scalars, only_one_reading_is_left_to_a_plain_word) {
   using Kind = Node::Kind;
-  const std::vector<std::pair<std::string, Kind>> words{
-      {"", Kind::null}, {"~", Kind::null}, {"null", Kind::null}, {"true", Kind::boolean}, {"false", Kind::boolean}, {"yes", Kind::ambiguous},
-      {"Yes", Kind::ambiguous}, {"YES", Kind::ambiguous}, {"yEs", Kind::text}, {"no", Kind::ambiguous}, {"on", Kind::ambiguous}, {"Off", Kind::ambiguous},
-      {"y", Kind::ambiguous}, {"N", Kind::ambiguous}, {"TRUE", Kind::ambiguous}, {"tRue", Kind::text}, {"0", Kind::integer}, {"-7", Kind::integer},
-      {"42", Kind::integer}, {"+42", Kind::ambiguous}, {"042", Kind::ambiguous}, {"0x2A", Kind::ambiguous}, {"0o52", Kind::ambiguous}, {"0b1", Kind::ambiguous},
-      {"1_000", Kind::ambiguous}, {"1.5", Kind::floating}, {"-1.5", Kind::floating}, {"1.", Kind::ambiguous}, {".5", Kind::ambiguous}, {"1e3", Kind::ambiguous},
-      {"1.5e3", Kind::floating}, {".inf", Kind::ambiguous}, {"-.INF", Kind::ambiguous}, {".NaN", Kind::ambiguous}, {"2024-01-31", Kind::ambiguous}, {"2024-1-1", Kind::ambiguous},
-      {"2024-01-31 10:00:00", Kind::ambiguous}, {"2024-01", Kind::text}, {"12:30", Kind::ambiguous}, {"12:30:45", Kind::ambiguous}, {"12:99", Kind::text}, {"1.2.3", Kind::text},
-      {"10.0.0.1", Kind::text}, {"10.0.0.1:8443", Kind::text}, {"1a", Kind::text}, {"-", Kind::text}, {"--x", Kind::text}, {".", Kind::text}, {"..", Kind::text},
-      {"./x", Kind::text}, {"9223372036854775807", Kind::integer}, {"9223372036854775808", Kind::ambiguous}, {"4GiB", Kind::text}, {"2h", Kind::text}, {"0", Kind::integer}};
+  const std::vector<std::pair<std::string, Kind>> words{{"", Kind::null},
+                                                        {"~", Kind::null},
+                                                        {"null", Kind::null},
+                                                        {"true", Kind::boolean},
+                                                        {"false", Kind::boolean},
+                                                        {"yes", Kind::ambiguous},
+                                                        {"Yes", Kind::ambiguous},
+                                                        {"YES", Kind::ambiguous},
+                                                        {"yEs", Kind::text},
+                                                        {"no", Kind::ambiguous},
+                                                        {"on", Kind::ambiguous},
+                                                        {"Off", Kind::ambiguous},
+                                                        {"y", Kind::ambiguous},
+                                                        {"N", Kind::ambiguous},
+                                                        {"TRUE", Kind::ambiguous},
+                                                        {"tRue", Kind::text},
+                                                        {"0", Kind::integer},
+                                                        {"-7", Kind::integer},
+                                                        {"42", Kind::integer},
+                                                        {"+42", Kind::ambiguous},
+                                                        {"042", Kind::ambiguous},
+                                                        {"0x2A", Kind::ambiguous},
+                                                        {"0o52", Kind::ambiguous},
+                                                        {"0b1", Kind::ambiguous},
+                                                        {"1_000", Kind::ambiguous},
+                                                        {"1.5", Kind::floating},
+                                                        {"-1.5", Kind::floating},
+                                                        {"1.", Kind::ambiguous},
+                                                        {".5", Kind::ambiguous},
+                                                        {"1e3", Kind::ambiguous},
+                                                        {"1.5e3", Kind::floating},
+                                                        {".inf", Kind::ambiguous},
+                                                        {"-.INF", Kind::ambiguous},
+                                                        {".NaN", Kind::ambiguous},
+                                                        {"2024-01-31", Kind::ambiguous},
+                                                        {"2024-1-1", Kind::ambiguous},
+                                                        {"2024-01-31 10:00:00", Kind::ambiguous},
+                                                        {"2024-01", Kind::text},
+                                                        {"12:30", Kind::ambiguous},
+                                                        {"12:30:45", Kind::ambiguous},
+                                                        {"12:99", Kind::text},
+                                                        {"1.2.3", Kind::text},
+                                                        {"10.0.0.1", Kind::text},
+                                                        {"10.0.0.1:8443", Kind::text},
+                                                        {"1a", Kind::text},
+                                                        {"-", Kind::text},
+                                                        {"--x", Kind::text},
+                                                        {".", Kind::text},
+                                                        {"..", Kind::text},
+                                                        {"./x", Kind::text},
+                                                        {"9223372036854775807", Kind::integer},
+                                                        {"9223372036854775808", Kind::ambiguous},
+                                                        {"4GiB", Kind::text},
+                                                        {"2h", Kind::text},
+                                                        {"0", Kind::integer}};
   for (const auto& [word, kind] : words) {
     Node node;
     classify_plain(word, node);
@@ -331,7 +376,8 @@ TEST(Scalars, quantities_need_a_unit_and_fit) {
   EXPECT_EQ(parse_size("1.5MiB"), 1'572'864U);
   EXPECT_EQ(parse_size("100kB"), 100'000U);
   EXPECT_EQ(parse_size("1B"), 1U);
-  for (const char* bad : {"", "4", "4G", "4gib", "GiB", "-1GiB", " 1GiB", "1 GiB", "0GiB", "1e3MiB", "inf", "infGiB", "99999999TiB", "0x1GiB", "1GiB "})
+  for (const char* bad : {"", "4", "4G", "4gib", "GiB", "-1GiB", " 1GiB", "1 GiB", "0GiB", "1e3MiB", "inf", "infGiB",
+                          "99999999TiB", "0x1GiB", "1GiB "})
     EXPECT_EQ(parse_size(bad), std::nullopt) << bad;
   EXPECT_EQ(parse_duration("2h"), 7'200'000);
   EXPECT_EQ(parse_duration("1d2h3m4s"), 93'784'000);

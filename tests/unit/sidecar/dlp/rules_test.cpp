@@ -117,6 +117,11 @@ TEST(DlpRules, no_octet_of_a_caught_sample_is_released_however_it_is_cut) {
       if (!whole) { EXPECT_EQ(streamed.released, text); }
       else { EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id << " at " << cut; }
     }
+    // The body that is the secret and nothing else: some rules only match at its end.
+    const auto bare = scan(*shipped_rules(), *no_secrets(), {}, sample.text);
+    const Streamed alone = stream_octets(shipped_rules(), no_secrets(), sample.text);
+    ASSERT_EQ(alone.finding.has_value(), bare.has_value()) << sample.rule->id << ": " << sample.text;
+    if (bare) { EXPECT_LE(alone.released.size(), alone.finding->offset) << sample.rule->id; }
     const Streamed streamed = stream_octets(shipped_rules(), no_secrets(), text);
     ASSERT_EQ(streamed.finding.has_value(), whole.has_value()) << sample.rule->id << ": " << text;
     EXPECT_TRUE(text.starts_with(streamed.released));
@@ -215,9 +220,12 @@ TEST(DlpCache, a_torn_foreign_or_changed_database_is_never_used) {
 
 TEST(DlpCache, loads_from_the_file_and_recompiles_when_it_is_bad_or_others_can_write_it) {
   const auto directory = std::filesystem::temp_directory_path() / ("bb-dlp-" + random_base36(8));
-  std::filesystem::create_directories(directory / "rules");
-  std::ofstream(directory / "rules/x.toml") << "[[rules]]\nid='x'\nregex='marker[0-9]{4}'\ncatches=['a','b']\nspares=['c','d']\n";
-  std::ofstream(directory / "other.toml") << "";
+  const auto write_rule = [&](const char* folder, const char* regex) {
+    std::filesystem::create_directories(directory / folder);
+    std::ofstream(directory / folder / "x.toml") << "[[rules]]\nid='x'\nregex='" << regex << "'\ncatches=['a','b']\nspares=['c','d']\n";
+  };
+  write_rule("rules", "marker[0-9]{4}");
+  write_rule("other", "token[0-9]{4}");
   const auto file = directory / "db";
   const auto finds = [&](std::string_view text) { return scan(*or_throw(Rules::load(directory / "rules", file)), *no_secrets(), {}, text).has_value(); };
   EXPECT_TRUE(finds("marker1234")) << "no file yet";
@@ -225,12 +233,21 @@ TEST(DlpCache, loads_from_the_file_and_recompiles_when_it_is_bad_or_others_can_w
   EXPECT_TRUE(finds("marker1234"));
   std::ofstream(file, std::ios::trunc) << "garbage";
   EXPECT_TRUE(finds("marker1234"));
-  ASSERT_TRUE(or_throw(Rules::compile(directory / "rules"))->save(file));
-  std::ofstream(directory / "rules/x.toml", std::ios::trunc) << "[[rules]]\nid='y'\nregex='token[0-9]{4}'\ncatches=['a','b']\nspares=['c','d']\n";
-  EXPECT_FALSE(finds("marker1234")) << "the rules changed: the old database is not theirs";
-  EXPECT_TRUE(finds("token1234"));
+  ASSERT_TRUE(or_throw(Rules::compile(directory / "other"))->save(file));
+  EXPECT_TRUE(finds("marker1234")) << "made from other rules";
+  // A forged file that names our rules but finds something else: shows that the file is used, and when it is not.
+  const std::string ours = or_throw(Rules::compile(directory / "rules"))->state().source_hash;
+  std::string forged = or_throw(serialise(or_throw(Rules::compile(directory / "other"))->state()));
+  const std::string theirs = or_throw(Rules::compile(directory / "other"))->state().source_hash;
+  forged.replace(forged.find(theirs), 64, ours);
+  const std::size_t header = forged.find('\n') + 1;
+  forged.replace(header, 64, sha256_hex(std::string_view(forged).substr(header + 64)));
+  ASSERT_TRUE(write_file_atomic(file, forged, 0644));
+  EXPECT_FALSE(finds("marker1234")) << "the file is what is loaded";
   ::chmod(file.c_str(), 0666);
-  EXPECT_TRUE(finds("token1234"));
+  EXPECT_TRUE(finds("marker1234"));
+  ::chmod(file.c_str(), 0664);
+  EXPECT_TRUE(finds("marker1234"));
   std::filesystem::remove_all(directory);
 }
 
