@@ -41,11 +41,15 @@ class TemporaryDirectory {
   }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() { (void)remove_tree(path_); }
+  ~TemporaryDirectory() {
+    if (!kept_) (void)remove_tree(path_);
+  }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  void keep() { kept_ = true; }
 
  private:
   std::filesystem::path path_;
+  bool kept_ = false;
 };
 
 volatile sig_atomic_t running_child = 0;
@@ -181,7 +185,11 @@ int run_demo(Context& context, const DemoOptions& options) {
     if (id.empty() || id.find_first_not_of("0123456789.") != std::string::npos)
       throw Failure(make_error(ErrorKind::usage, "'" + id + "' is not the number of an attempt", "bot-bottle demo --only 1.2,3"));
 
-  const TemporaryDirectory own(0700);
+  TemporaryDirectory own(0700);
+  if (context.output.debug) {
+    own.keep();
+    context.note("logs are kept in " + own.path().string());
+  }
   // Readable by everybody, so that only the bottle's walls keep it from the agent and not a file mode.
   const TemporaryDirectory open_to_all(0755);
   DemoWorld world{.root = own.path(), .attack = attack, .planted = open_to_all.path() / "planted.txt", .backend = options.backend, .origin = {}, .canary = {}, .only = options.only};
@@ -215,7 +223,7 @@ int run_demo(Context& context, const DemoOptions& options) {
       if (!context.output.json) show_line(context, *line);
     });
     host = ask_host(origin_log, canary_log, home / "state" / demo_slug / "logs" / "events.jsonl", secrets);
-    remove_bottle(context, home);
+    if (!context.output.debug) remove_bottle(context, home);
   }
   if (interrupted != 0) throw Failure(make_error(ErrorKind::cancelled, "the demo was interrupted; its bottle was undone"));
   if (lines.empty()) {

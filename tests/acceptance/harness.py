@@ -69,9 +69,9 @@ class Home:
         if self.user is None:
             return
         for directory, names, files in os.walk(path):
-            os.chown(directory, self.user, self.user)
-            for name in files:
-                os.chown(os.path.join(directory, name), self.user, self.user)
+            for name in [".", *files]:
+                with contextlib.suppress(FileNotFoundError):  # what still runs may remove files meanwhile
+                    os.lchown(os.path.join(directory, name), self.user, self.user)
 
     def bottle(self, name, text):
         (self.root / "bottles" / f"{name}.md").write_text(f"---\n{text.strip()}\n---\n")

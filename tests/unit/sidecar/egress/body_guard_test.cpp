@@ -63,7 +63,7 @@ class BodyGuards : public testing::Test {
     BodyGuard guard(rules_, secrets_, {}, coding, on_unscannable);
     Scan out;
     while (!body.empty() && !out.block) {
-      const std::size_t size = std::min(body.size(), std::max<std::size_t>(1, cut()));
+      const std::size_t size = std::min(body.size(), std::max(std::size_t{1}, static_cast<std::size_t>(cut())));
       out.block = guard.write(body.substr(0, size), out.released);
       body.remove_prefix(size);
     }

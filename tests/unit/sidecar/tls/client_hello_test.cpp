@@ -56,7 +56,9 @@ TEST(ClientHello, every_changed_octet_leaves_it_readable_or_refused) {
       std::string changed = hello;
       changed[at] = static_cast<char>(changed[at] ^ change);
       const ClientHello read = read_client_hello(changed);
-      if (read.reading == ClientHello::Reading::complete) EXPECT_LT(read.server_name.size(), 64U);
+      if (read.reading == ClientHello::Reading::complete) {
+        EXPECT_LT(read.server_name.size(), 64U);
+      }
     }
   }
 }
