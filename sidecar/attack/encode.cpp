@@ -25,7 +25,9 @@ std::string pick(std::string_view alphabet, std::size_t size) {
   return out;
 }
 
-std::uint32_t octet(char c) { return static_cast<unsigned char>(c); }
+std::uint32_t octet(char c) {
+  return static_cast<unsigned char>(c);
+}
 
 std::string utf8(std::uint32_t code) {
   std::string out;
@@ -41,7 +43,9 @@ std::string utf8(std::uint32_t code) {
 }
 
 constexpr std::string_view digits = "0123456789";
-std::string alphanumeric() { return "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"; }
+std::string alphanumeric() {
+  return "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+}
 
 }  // namespace
 
@@ -75,8 +79,10 @@ std::string percent(std::string_view text, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     std::string next;
     for (char c : out)
-      if (round == 0 || c == '%') next += "%" + to_upper(hex_encode({&c, 1}));
-      else next += c;
+      if (round == 0 || c == '%')
+        next += "%" + to_upper(hex_encode({&c, 1}));
+      else
+        next += c;
     out = next;
   }
   return out;
@@ -97,13 +103,17 @@ std::string html_entities(std::string_view text) {
 std::string rot13(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>('a' + (c - 'a' + 13) % 26);
-    else if (c >= 'A' && c <= 'Z') c = static_cast<char>('A' + (c - 'A' + 13) % 26);
+    if (c >= 'a' && c <= 'z')
+      c = static_cast<char>('a' + (c - 'a' + 13) % 26);
+    else if (c >= 'A' && c <= 'Z')
+      c = static_cast<char>('A' + (c - 'A' + 13) % 26);
   }
   return out;
 }
 
-std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
+std::string reversed(std::string_view text) {
+  return {text.rbegin(), text.rend()};
+}
 
 std::string spaced(std::string_view text, std::string_view separator) {
   std::string out;
@@ -180,14 +190,20 @@ std::string filler(std::size_t size) {
   return out;
 }
 
-std::string github_token() { return fmt::format("{}{}{}", "gh", "p_", pick(alphanumeric(), 36)); }
+std::string github_token() {
+  return fmt::format("{}{}{}", "gh", "p_", pick(alphanumeric(), 36));
+}
 
-std::string aws_key_id() { return fmt::format("{}{}{}", "AK", "IA", pick("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16)); }
+std::string aws_key_id() {
+  return fmt::format("{}{}{}", "AK", "IA", pick("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16));
+}
 
 std::string slack_token() {
   return fmt::format("{}{}-{}-{}-{}", "xo", "xb", pick(digits, 12), pick(digits, 12), pick(alphanumeric(), 24));
 }
 
-std::string random_text(std::size_t size) { return pick(alphanumeric(), size); }
+std::string random_text(std::size_t size) {
+  return pick(alphanumeric(), size);
+}
 
 }  // namespace bot_bottle::attack

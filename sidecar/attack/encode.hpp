@@ -11,7 +11,8 @@ enum class Padding { keep, drop };
 enum class Alphabet { standard, url_safe };
 
 /// Base64 of `text` with `shift` (0 to 2) octets before it, so that the secret sits at another alignment.
-std::string base64_at(std::string_view text, std::size_t shift, Alphabet alphabet = Alphabet::standard, Padding padding = Padding::keep);
+std::string base64_at(std::string_view text, std::size_t shift, Alphabet alphabet = Alphabet::standard,
+                      Padding padding = Padding::keep);
 std::string base32(std::string_view text);
 /// Every octet as %XX; `rounds` times.
 std::string percent(std::string_view text, int rounds = 1);
