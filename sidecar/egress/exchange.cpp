@@ -124,6 +124,15 @@ Exchange::Objection Exchange::refuse_tricks() {
     return blocked("method_not_allowed", "TRACE and CONNECT are not passed on");
   // Any Upgrade at all: an unchecked protocol behind a checked connection is a tunnel (A7).
   if (request_.fields->has("upgrade")) return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
+  // DNS over HTTPS to an allowed host is a resolver, and a resolver is a way out (B7, RFC 8484 section 4.1).
+  bool is_dns = false;
+  request_.fields->each([&](const http::Field& field) {
+    if (field.name != "content-type" && field.name != "accept") return;
+    http::each_member(field.value, [&](std::string_view member) {
+      is_dns = is_dns || equals_ignoring_case(trim(member.substr(0, member.find(';'))), "application/dns-message");
+    });
+  });
+  if (is_dns) return blocked("dns_over_https", "DNS messages are not passed on");
   return std::nullopt;
 }
 
