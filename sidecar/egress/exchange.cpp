@@ -6,6 +6,20 @@
 #include "sidecar/egress/pool.hpp"
 
 namespace bot_bottle::egress {
+namespace {
+
+/// "%25" → "%", once, left to right.
+std::string peel_percent(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    out += text[at];
+    if (text.substr(at, 3) == "%25") at += 2;
+  }
+  return out;
+}
+
+}  // namespace
 
 Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request)
     : house_(house),
@@ -208,6 +222,13 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   if (!which.token_patterns && !which.known_secrets) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an attacker
+  // may count on (A6), each a bounded pass.
+  std::string peeled;
+  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos; ++layer) {
+    peeled = peel_percent(layer == 0 ? text : std::string_view(peeled));
+    finding = dlp::scan(*house_.rules, *house_.known_secrets, which, peeled);
+  }
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;
