@@ -1,12 +1,7 @@
 #include "core/cli/show.hpp"
 
-#include <sys/stat.h>
-
-#include <algorithm>
-
 #include <fmt/format.h>
 
-#include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 
@@ -29,30 +24,6 @@ std::string short_path(const std::filesystem::path& path) {
 std::string short_place(const manifest::Place& place) {
   if (place.file.empty()) return {};
   return place.line == 0 ? short_path(place.file) : fmt::format("{}:{}", short_path(place.file), place.line);
-}
-
-bool is_slug(std::string_view text) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && text.size() <= 63 && plain(text.front()) &&
-         std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-'; });
-}
-
-std::filesystem::path need_state(Context& context, const std::string& slug) {
-  if (!is_slug(slug))
-    throw Failure(make_error(ErrorKind::invalid_argument, "'" + slug + "' is not a bottle's name",
-                             "bot-bottle list active"));
-  std::filesystem::path state = context.home().state_of(slug);
-  struct stat status {};
-  if (::lstat(state.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return state;
-  Error error = make_error(ErrorKind::not_found, "no bottle named '" + slug + "'", "bot-bottle list active");
-  error.details = "looked in: " + short_path(context.home().state());
-  std::vector<std::string> known;
-  std::error_code code;
-  for (auto at = std::filesystem::directory_iterator(context.home().state(), code);
-       !code && at != std::filesystem::directory_iterator(); at.increment(code))
-    known.push_back(at->path().filename().string());
-  if (const auto near = nearest(slug, known)) error.details += "\ndid you mean: " + *near;
-  throw Failure(std::move(error));
 }
 
 std::vector<std::string> describe_matches(const policy::Route& route) {

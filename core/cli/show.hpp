@@ -17,12 +17,6 @@ std::string short_path(const std::filesystem::path& path);
 /// short_path with ":line" when known.
 std::string short_place(const manifest::Place& place);
 
-/// `[a-z0-9][a-z0-9-]{0,62}` (DESIGN 1). What is not may not become a path (`../..`).
-bool is_slug(std::string_view text);
-/// The state directory of a bottle. Failure: invalid_argument for what is no slug, not_found (with "did you mean") for one
-/// that has no state.
-std::filesystem::path need_state(Context& context, const std::string& slug);
-
 /// "GET, POST /v1/ (prefix)", one per entry; empty when everything on the host matches.
 std::vector<std::string> describe_matches(const policy::Route& route);
 /// "[auth:Bearer]": the scheme as the manifest writes it; never the value.

@@ -16,6 +16,7 @@
 #include "core/launch/control_client.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/policy/decide.hpp"
+#include "core/state/directory.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -47,7 +48,7 @@ std::vector<std::pair<std::string, std::string>> parse_headers(const std::vector
 
 Answer ask_bottle(Context& context, const std::string& slug, const std::string& method, const std::string& url,
                   const std::vector<std::pair<std::string, std::string>>& headers) {
-  const std::filesystem::path state = need_state(context, slug);
+  const std::filesystem::path socket = state::Directory::open(context.home(), slug).control_socket();
   json::object request{{"call", "check"}, {"method", method}, {"url", url}};
   if (!headers.empty()) {
     json::array list;
@@ -56,7 +57,7 @@ Answer ask_bottle(Context& context, const std::string& slug, const std::string& 
   }
   json::object answer;
   try {
-    answer = launch::control_call(state / "control" / "control.sock", request, std::chrono::seconds(5));
+    answer = launch::control_call(socket, request, std::chrono::seconds(5));
   } catch (const Failure& failure) {
     if (failure.error().kind != ErrorKind::unavailable) throw;
     Error error = make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' does not run",

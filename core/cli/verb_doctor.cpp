@@ -18,6 +18,7 @@ namespace {
 
 struct BackendFacts {
   std::vector<Fact> facts;
+  std::vector<Fact> plugins;  // those that may not or cannot run
   json::array probes;
   bool any_available = false;
 };
@@ -54,8 +55,10 @@ BackendFacts probe_backends(Context& context) {
   registry.options().ask_trust = ask;
   for (const plugins::Description& plugin : registry.list()) {
     if (plugin.state == plugins::Description::State::ready || plugin.state == plugins::Description::State::shadowed) continue;
-    result.facts.push_back({.group = "backends", .name = plugin.name, .verdict = Verdict::optional_missing,
-                            .detail = plugin.reason, .fix = plugin.fix});
+    const bool ours = plugin.location == plugins::Description::Location::installed;
+    result.plugins.push_back({.group = "plugins", .name = plugin.name.empty() ? plugin.directory.filename().string() : plugin.name,
+                              .verdict = ours ? Verdict::missing : Verdict::optional_missing, .detail = plugin.reason,
+                              .fix = plugin.fix.empty() && ours ? "reinstall bot-bottle" : plugin.fix});
   }
   if (!result.any_available)
     for (Fact& fact : result.facts) fact.verdict = Verdict::missing;
@@ -106,6 +109,7 @@ std::string_view name_of(Verdict verdict) {
 int examine(Context& context) {
   BackendFacts backends = probe_backends(context);
   std::vector<Fact> facts = std::move(backends.facts);
+  for (Fact& fact : backends.plugins) facts.push_back(std::move(fact));
   for (auto* part : {&program_facts, &kernel_facts})
     for (Fact& fact : (*part)()) facts.push_back(std::move(fact));
   for (Fact& fact : installation_facts(context)) facts.push_back(std::move(fact));

@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/cli/effective_egress.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
 #include "core/manifest/manifest.hpp"
@@ -53,7 +54,9 @@ class Sheet {
 
 std::string first_line(std::string_view text) {
   text = trim(text);
-  return std::string(text.substr(0, text.find('\n')));
+  text = text.substr(0, text.find('\n'));
+  constexpr std::size_t most = 60;
+  return escape_untrusted(text, most);
 }
 
 void add_resources(Sheet& sheet, const manifest::Resources& resources) {
@@ -64,14 +67,22 @@ void add_resources(Sheet& sheet, const manifest::Resources& resources) {
   if (resources.timeout_ms) sheet.add("timeout", format_age(*resources.timeout_ms), "resources.timeout");
 }
 
-void show_routes(Context& context, const manifest::Manifest& manifest) {
-  if (manifest.egress.routes.empty()) {
-    context.out("routes: none but the provider's; every request is refused");
+/// Who states the route: the bottle's file and line, or the provider (which wins on its own hosts, spec 04).
+std::string route_place(const manifest::Manifest& manifest, const policy::Route& route) {
+  if (!route.origin.empty() && route.origin != "bottle") return route.origin;
+  for (std::size_t i = 0; i < manifest.egress.routes.size(); ++i)
+    if (manifest.egress.routes[i].host == route.host) return place_of(manifest, fmt::format("egress.routes[{}]", i));
+  return {};
+}
+
+void show_routes(Context& context, const manifest::Manifest& manifest, const policy::Egress& egress) {
+  if (egress.routes.empty()) {
+    context.out("routes: none; every request is refused");
     return;
   }
   Table table{.headers = {"#", "ROUTE", "AUTH", "MATCHES", "DLP", "FROM"}, .rows = {}};
   std::size_t number = 0;
-  for (const policy::Route& route : manifest.egress.routes) {
+  for (const policy::Route& route : egress.routes) {
     ++number;
     auto matches = describe_matches(route);
     if (matches.empty()) matches.emplace_back("all");
@@ -80,7 +91,7 @@ void show_routes(Context& context, const manifest::Manifest& manifest) {
       if (port != 443) host += fmt::format(" :{}", port);
     std::string auth = describe_auth(route);
     if (route.auth) auth += " " + route.auth->token_ref;
-    const std::string place = place_of(manifest, fmt::format("egress.routes[{}]", number - 1));
+    const std::string place = route_place(manifest, route);
     for (std::size_t i = 0; i < matches.size(); ++i) {
       if (i == 0)
         table.rows.push_back({std::to_string(number), host, auth.empty() ? "-" : auth, matches[i], describe_dlp(route), Cell(place, Tone::dim)});
@@ -94,11 +105,13 @@ void show_routes(Context& context, const manifest::Manifest& manifest) {
 int show_info(Context& context, const std::string& agent, const std::optional<std::string>& bottle) {
   const manifest::Sources sources = context.sources();
   const manifest::Manifest manifest = manifest::load(sources, agent, bottle);
+  const policy::Egress egress = effective_egress(context, manifest);
   const auto host_faults = manifest::check_host(manifest, sources);
   show_faults(context, manifest.warnings);
   if (context.output.json) {
     json::object document = manifest::to_json(manifest);
     document["schema"] = "bot-bottle.info/1";
+    document["effective_egress"] = policy::to_json(egress);
     json::object places;
     for (const auto& [key, place] : manifest.provenance)
       places[key] = {{"file", place.file.string()}, {"line", place.line}, {"column", place.column}};
@@ -148,7 +161,7 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
   sheet.add("prompt", first_line(manifest.prompt), "", "none");
   context.print_table(sheet.table());
   context.out("");
-  show_routes(context, manifest);
+  show_routes(context, manifest, egress);
   show_faults(context, host_faults);
   return 0;
 }

@@ -18,6 +18,7 @@
 #include "core/cli/verbs.hpp"
 #include "core/plugins/registry.hpp"
 #include "core/policy/decide.hpp"
+#include "core/state/slug.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -32,7 +33,7 @@ struct Answers {
 
 /// spec 01: `[a-z][a-z0-9-]*`.
 bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= 50 && text.front() >= 'a' && text.front() <= 'z' && is_slug(text);
+  return !text.empty() && text.size() <= 50 && text.front() >= 'a' && text.front() <= 'z' && state::is_slug(text);
 }
 
 std::string ask_name(const Context& context, std::string_view question, const std::string& fallback) {

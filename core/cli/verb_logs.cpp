@@ -13,6 +13,7 @@
 #include "core/cli/event_log.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/state/directory.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -52,7 +53,7 @@ EventFilter filter_of(const LogsOptions& options) {
 }
 
 int show_logs(Context& context, const LogsOptions& options) {
-  const std::filesystem::path state = need_state(context, options.slug);
+  const std::filesystem::path state = state::Directory::open(context.home(), options.slug).path();
   const EventFilter filter = filter_of(options);
   const auto show = [&](std::string_view line) {
     const auto event = parse_json_object(line, max_event_line);

@@ -14,13 +14,25 @@
 namespace bot_bottle::manifest {
 namespace {
 
+/// "~/x" for what is below the operator's home.
+std::string short_path(const std::filesystem::path& path) {
+  const std::string text = path.string();
+  const auto home = operator_home();
+  if (!home || home->string().size() < 2 || !text.starts_with(home->string() + "/")) return text;
+  return "~" + text.substr(home->string().size());
+}
+
+/// The form of spec 02, Errors: where was looked, what was meant, what next.
 [[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files,
-                                const Home& home) {
-  std::vector<std::string> names = names_of(files);
-  const std::string directory = (what == "agent" ? home.agents() : home.bottles()).string();
-  std::string hint = suggestion(name, names, std::string(what) + "s");
-  if (hint.empty()) hint = "create " + directory + "/" + (is_name(name) ? std::string(name) : "NAME") + ".md";
-  throw Failure(make_error(ErrorKind::not_found, "no " + std::string(what) + " " + in_quotes(name), std::move(hint)));
+                                const Sources& sources) {
+  const bool is_agent = what == "agent";
+  const std::vector<std::string> names = names_of(files);
+  Error error = make_error(ErrorKind::not_found, "no " + std::string(what) + " named " + in_quotes(name),
+                           names.empty() ? "bot-bottle init" : "bot-bottle list " + std::string(what) + "s");
+  error.details = "looked in: " + short_path(is_agent ? sources.home.agents() : sources.home.bottles());
+  if (is_agent && sources.repository) error.details += ", " + short_path(*sources.repository / ".bot-bottle" / "agents");
+  if (const auto near = nearest(name, names)) error.details += "\ndid you mean: " + *near;
+  throw Failure(std::move(error));
 }
 
 std::string chain_text(const std::vector<std::string>& names, const std::string& last) {
@@ -146,7 +158,7 @@ Manifest load(const Sources& sources, const std::string& agent_name,
   Faults faults;
   Listing agents = list_agents(sources);
   const NamedFile* file = find_named(agents.files, agent_name);
-  if (file == nullptr) throw_unknown("agent", agent_name, agents.files, sources.home);
+  if (file == nullptr) throw_unknown("agent", agent_name, agents.files, sources);
   for (Fault& warning : agents.warnings) faults.add(std::move(warning));
 
   Manifest manifest;
@@ -159,7 +171,7 @@ Manifest load(const Sources& sources, const std::string& agent_name,
   const NamedFile* bottle = nullptr;
   if (bottle_override) {
     bottle = find_named(bottles.files, *bottle_override);
-    if (bottle == nullptr) throw_unknown("bottle", *bottle_override, bottles.files, sources.home);
+    if (bottle == nullptr) throw_unknown("bottle", *bottle_override, bottles.files, sources);
   } else if (document.usable && !agent.bottle) {
     std::string hint = "add bottle: NAME, or start with --bottle NAME";
     if (!bottles.files.empty()) hint += " (" + suggestion({}, names_of(bottles.files), "bottles") + ")";
@@ -187,7 +199,7 @@ Manifest load_bottle(const Sources& sources, const std::string& bottle_name) {
   Faults faults;
   const Listing bottles = list_bottles(sources);
   const NamedFile* bottle = find_named(bottles.files, bottle_name);
-  if (bottle == nullptr) throw_unknown("bottle", bottle_name, bottles.files, sources.home);
+  if (bottle == nullptr) throw_unknown("bottle", bottle_name, bottles.files, sources);
   Manifest manifest;
   load_into(manifest, bottles.files, *bottle, faults);
   if (faults.has_errors()) throw_faults("bottle " + in_quotes(bottle_name), faults.take());

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cerrno>
 #include <thread>
 
@@ -128,6 +129,8 @@ LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, co
     std::array<pollfd, 2> polled{{{.fd = status.get(), .events = POLLIN, .revents = 0}, {.fd = call.cancel_fd(), .events = POLLIN, .revents = 0}}};
     if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
     if (polled[1].revents != 0) {
+      // Before it holds its lock only its pid names it; it is our child and not reaped yet, so the pid is its own.
+      ::kill(pid, SIGTERM);
       or_throw(end_keeper(lock_path(document.state_dir, document.component), std::chrono::seconds(1)));
       reap(pid);
       throw sdk::Error(sdk::Status::cancelled, "cancelled");

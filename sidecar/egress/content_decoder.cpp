@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <array>
+#include <utility>
 
 #include "core/base/text.hpp"
 
@@ -21,7 +22,7 @@ struct ContentDecoder::State {
   explicit State(Coding the_coding) : coding(the_coding) {
     switch (coding) {
       case Coding::gzip: zlib_ready = inflateInit2(&zlib, 15 + 16) == Z_OK; break;
-      case Coding::deflate: zlib_ready = inflateInit2(&zlib, 15) == Z_OK; break;
+      case Coding::deflate: break;  // see write_deflate
       case Coding::brotli: brotli = BrotliDecoderCreateInstance(nullptr, nullptr, nullptr); break;
       case Coding::zstd:
         zstd = ZSTD_createDStream();
@@ -58,18 +59,8 @@ struct ContentDecoder::State {
       }
       zlib.next_out = reinterpret_cast<Bytef*>(buffer.data());
       zlib.avail_out = static_cast<uInt>(buffer.size());
-      const uInt before = zlib.avail_in;
-      int status = inflate(&zlib, Z_NO_FLUSH);
-      if (status == Z_DATA_ERROR && coding == Coding::deflate && !started && before == bytes.size()) {
-        // Half the world means raw deflate by "deflate" (RFC 9110 §8.4.1.2 notes it).
-        started = true;
-        if (inflateReset2(&zlib, -15) != Z_OK) return Outcome::bad;
-        zlib.next_in = const_cast<Bytef*>(input);
-        zlib.avail_in = static_cast<uInt>(bytes.size());
-        continue;
-      }
+      const int status = inflate(&zlib, Z_NO_FLUSH);
       if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) return Outcome::bad;
-      started = started || zlib.total_in > 2;
       const std::size_t size = buffer.size() - zlib.avail_out;
       if (auto outcome = give(size, sink)) return *outcome;
       if (status == Z_STREAM_END) {
@@ -79,6 +70,18 @@ struct ContentDecoder::State {
       if (zlib.avail_in == 0 && zlib.avail_out != 0) return Outcome::more;
       if (status == Z_BUF_ERROR && size == 0) return Outcome::more;
     }
+  }
+
+  /// Half the world means raw deflate by "deflate" (RFC 9110 §8.4.1.2 notes it): zlib's two octets of header tell.
+  Outcome write_deflate(std::string_view bytes, Sink& sink) {
+    if (zlib_ready) return write_zlib(bytes, sink);
+    first.append(bytes);
+    if (first.size() < 2) return Outcome::more;
+    const auto method = static_cast<unsigned char>(first[0]);
+    const auto flags = static_cast<unsigned char>(first[1]);
+    const bool header = (method & 0x0fU) == 8 && (method * 256U + flags) % 31 == 0;
+    zlib_ready = inflateInit2(&zlib, header ? 15 : -15) == Z_OK;
+    return write_zlib(std::exchange(first, {}), sink);
   }
 
   Outcome write_brotli(std::string_view bytes, Sink& sink) {
@@ -122,7 +125,7 @@ struct ContentDecoder::State {
   BrotliDecoderState* brotli = nullptr;
   ZSTD_DStream* zstd = nullptr;
   bool at_end = false;
-  bool started = false;
+  std::string first;  // of a deflate body, until its kind is known
   std::uint64_t in = 0;
   std::uint64_t out = 0;
   std::array<char, piece> buffer{};
@@ -149,8 +152,8 @@ ContentDecoder::~ContentDecoder() = default;
 ContentDecoder::Outcome ContentDecoder::write(std::string_view bytes, Sink& sink) {
   state_->in += bytes.size();
   switch (state_->coding) {
-    case Coding::gzip:
-    case Coding::deflate: return state_->write_zlib(bytes, sink);
+    case Coding::gzip: return state_->write_zlib(bytes, sink);
+    case Coding::deflate: return state_->write_deflate(bytes, sink);
     case Coding::brotli: return state_->write_brotli(bytes, sink);
     case Coding::zstd: return state_->write_zstd(bytes, sink);
   }

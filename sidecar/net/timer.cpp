@@ -36,7 +36,6 @@ Timer::Timer(Loop& loop, std::function<void()> on_due) : handle_(new Handle) {  
   handle_->on_due = std::move(on_due);
   uv_timer_init(loop.raw(), &handle_->timer);
   handle_->timer.data = handle_;
-  uv_unref(reinterpret_cast<uv_handle_t*>(&handle_->timer));
 }
 
 Timer::~Timer() {

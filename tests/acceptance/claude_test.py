@@ -110,7 +110,7 @@ egress:
                             cwd=home.workspace)
         self.addCleanup(terminal.close)
         terminal.wait_for("bypass permissions on")
-        self.assertIn("coder", terminal.screen(), "the status line names the agent")
+        terminal.wait_for("(coder) in talk")  # the status line
         terminal.type("what is two plus two")
         terminal.wait_for("what is two plus two")
         terminal.key("Enter")
@@ -124,21 +124,30 @@ egress:
         terminal.wait_for("EXIT=0")
         self.assertTrue(terminal.terminal_was_restored())
 
-    def test_a_resumed_bottle_continues_the_conversation(self):
-        home = self.claude()
-        first = home.run("run", "coder", "--label", "again", "--keep", "-p", "remember the word plum", check=0, timeout=90)
-        self.assertIn("turn 1", json.loads(first.stdout)["result"])
-        terminal = Terminal(home.argv("resume", "again", "--yes"), home.top, home.environment, cwd=home.workspace)
+    def talk(self, home, arguments, prompt, answer):
+        terminal = Terminal(home.argv(*arguments), home.top, home.environment, cwd=home.workspace)
         self.addCleanup(terminal.close)
         terminal.wait_for("bypass permissions on")
-        terminal.type("which word")
-        terminal.wait_for("which word")
+        terminal.type(prompt)
+        terminal.wait_for(prompt)
         terminal.key("Enter")
-        terminal.wait_for('turn 2, heard: "remember the word plum" | "which word"')
+        terminal.wait_for(answer)
         terminal.type("/exit")
         terminal.wait_for("/exit")
         terminal.key("Enter")
         terminal.wait_for("EXIT=0")
+        terminal.close()
+
+    def test_a_resumed_bottle_continues_the_conversation_in_the_terminal(self):
+        home = self.claude()
+        self.talk(home, ["start", "coder", "--label", "again", "--keep", "--yes"], "remember the word plum", "turn 1, heard")
+        self.talk(home, ["resume", "again", "--yes"], "which word", 'turn 2, heard: "remember the word plum" | "which word"')
+
+    def test_a_resumed_bottle_continues_the_conversation_headless(self):
+        home = self.claude()
+        home.run("run", "coder", "--label", "again", "--keep", "-p", "remember the word plum", check=0, timeout=90)
+        second = home.run("resume", "again", "--yes", "-p", "which word", check=0, timeout=90)
+        self.assertEqual(json.loads(second.stdout)["result"], 'turn 2, heard: "remember the word plum" | "which word"')
 
     def test_an_own_key_on_the_allowed_host_is_refused(self):
         """Account binding (catalogue E3): the allowed API host must not become a way out with somebody else's key."""

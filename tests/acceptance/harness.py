@@ -69,9 +69,9 @@ class Home:
         if self.user is None:
             return
         for directory, names, files in os.walk(path):
-            os.chown(directory, self.user, self.user)
-            for name in files:
-                os.chown(os.path.join(directory, name), self.user, self.user)
+            for name in [".", *files]:
+                with contextlib.suppress(FileNotFoundError):  # what still runs may remove files meanwhile
+                    os.lchown(os.path.join(directory, name), self.user, self.user)
 
     def bottle(self, name, text):
         (self.root / "bottles" / f"{name}.md").write_text(f"---\n{text.strip()}\n---\n")
@@ -83,7 +83,7 @@ class Home:
 
     def command_agent(self, name, argv, extra=""):
         self.bottle(name, f"backend: local\nagent_provider:\n  template: command\n  command: {json.dumps(argv)}\n{extra}")
-        self.agent(name, f"bottle: {name}")
+        self.agent(name, f'bottle: "{name}"')
 
     def argv(self, *arguments):
         prefix = []
@@ -105,7 +105,7 @@ class Home:
 
     def slugs(self):
         state = self.root / "state"
-        return sorted(path.name for path in state.iterdir()) if state.exists() else []
+        return sorted(path.name for path in state.iterdir() if not path.name.startswith(".")) if state.exists() else []
 
     def state(self, slug):
         return self.root / "state" / slug

@@ -44,7 +44,7 @@ class Tests(AcceptanceTest):
 
     def nothing_stays(self, home, before, step):
         wait_until(f"everything to end after kill -9 at {step}", lambda: not home.own_processes(), 15)
-        self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout), [])
+        self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout)["bottles"], [])
         home.run("cleanup", "--yes", check=0)
         self.assertEqual(home.slugs(), [], f"state after cleanup, killed at {step}")
         self.assertEqual(home.own_processes(), {})

@@ -84,10 +84,10 @@ TEST_F(Cli, mistakes_have_one_clear_text_and_the_right_exit_code) {
       {{"config"}, 2, "error: 'bot-bottle config' needs one of: check\nnext: bot-bottle config --help\n"},
       {{"config", "chek"}, 2, "error: 'bot-bottle config' has no 'chek'\n  did you mean: check\nnext: bot-bottle config --help\n"},
       {{"check", "GET", "https://example.com/"}, 2, "error: 'check' needs SLUG METHOD URL\nnext: bot-bottle check --help\n"},
-      {{"logs", "../etc"}, 1, "error: '../etc' is not a bottle's name\nnext: bot-bottle list active\n"},
+      {{"logs", "../etc"}, 1, "error: '../etc' is not the slug of a bottle\nnext: bot-bottle list active\n"},
       {{"logs", "x-1", "--since", "noon"},
        1,
-       "error: no bottle named 'x-1'\n  looked in: ~/.bot-bottle/state\nnext: bot-bottle list active\n"},
+       "error: no bottle named 'x-1'\nnext: bot-bottle list active\n"},
       {{"init"}, 2, "error: init asks questions and standard input is not a terminal\nnext: bot-bottle init --yes\n"},
   };
   for (const Mistake& mistake : table) {
@@ -128,6 +128,13 @@ TEST_F(Cli, an_agent_may_be_called_like_a_verb) {
   const ProcessResult result = run({"info", "list"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("agents/list.md"));
+}
+
+TEST_F(Cli, an_option_that_may_be_repeated_takes_one_value_each_time) {
+  write("home/.bot-bottle/agents/a.md", "---\nbottle: absent\n---\n");
+  // Were "a" taken for a second variable, the agent would be missing: exit 2.
+  EXPECT_EQ(run({"run", "-e", "A=B", "a", "-p", "x", "--dry-run"}).code, 1);
+  EXPECT_EQ(run({"start", "--env", "A=B", "-e", "C=D", "a", "--dry-run"}).code, 1);
 }
 
 TEST_F(Cli, listing_agents_opens_none_of_500_files) {

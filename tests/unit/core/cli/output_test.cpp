@@ -6,7 +6,6 @@
 #include "core/base/json.hpp"
 #include "core/cli/command_line.hpp"
 #include "core/cli/context.hpp"
-#include "core/cli/show.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -96,13 +95,6 @@ TEST(AsciiJson, is_the_same_value_and_shows_nothing_deceptive) {
   const auto again = parse_json(text);
   ASSERT_TRUE(again);
   EXPECT_EQ(*again, value);
-}
-
-TEST(Slug, only_a_slug_becomes_a_path) {
-  for (const char* good : {"a", "fixer-x7k2p", "0"}) EXPECT_TRUE(is_slug(good)) << good;
-  for (const char* bad : {"", ".", "..", "../x", "a/b", "-a", "A", "a_b", "a\n", "a b"}) EXPECT_FALSE(is_slug(bad)) << bad;
-  EXPECT_TRUE(is_slug(std::string(63, 'a')));
-  EXPECT_FALSE(is_slug(std::string(64, 'a')));
 }
 
 }  // namespace

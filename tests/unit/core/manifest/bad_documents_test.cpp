@@ -109,14 +109,28 @@ TEST_F(BadDocuments, a_failure_counts_the_faults_and_says_what_to_do) {
 TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
   bottle("dev", "---\n---\n");
   agent("reviewer", "---\nbottle: dev\n---\n");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); }),
-            "no agent 'reviewr'\n  did you mean 'reviewer'?");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }),
-            "no bottle 'prod'\n  bottles: dev");
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load_bottle(sources_, "../agents/reviewer")); }),
-            "no bottle '../agents/reviewer'\n  bottles: dev");
+  const auto error_of = [](const auto& call) {
+    try {
+      call();
+    } catch (const Failure& failure) {
+      return failure.error();
+    }
+    return Error{};
+  };
+  const Error agent_error = error_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); });
+  EXPECT_EQ(agent_error.kind, ErrorKind::not_found);
+  EXPECT_EQ(agent_error.message, "no agent named 'reviewr'");
+  EXPECT_EQ(agent_error.details, "looked in: ~/.bot-bottle/agents" "\ndid you mean: reviewer");
+  EXPECT_EQ(agent_error.hint, "bot-bottle list agents");
+  for (const char* name : {"prod", "../agents/reviewer"}) {
+    const Error error = error_of([&] { static_cast<void>(load_bottle(sources_, name)); });
+    EXPECT_EQ(error.message, "no bottle named '" + std::string(name) + "'");
+    EXPECT_EQ(error.details, "looked in: ~/.bot-bottle/bottles");
+    EXPECT_EQ(error.hint, "bot-bottle list bottles");
+  }
+  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }).message, "no bottle named 'prod'");
   std::filesystem::remove_all(sources_.home.agents());
-  EXPECT_EQ(faults_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }), "no agent 'x'\n  create x.md");
+  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }).hint, "bot-bottle init");
 }
 
 TEST_F(BadDocuments, faults_of_the_agent_and_its_bottles_are_told_together) {
