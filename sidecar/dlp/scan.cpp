@@ -86,20 +86,12 @@ std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Det
   };
   if (const auto hits = find_hits(rules.state(), known, detectors, bytes, Extent::first); !hits.empty()) return report(bytes, hits[0], "");
   if (find_escape(bytes) == std::string_view::npos) return std::nullopt;
-  // Some origins decode twice ("%2541"): as many layers as an attacker may count on (A6), each a bounded pass.
-  constexpr int most_layers = 3;
-  DecodedText decoded = decode_percent(bytes);
-  for (int layer = 1;; ++layer) {
-    if (const auto hits = find_hits(rules.state(), known, detectors, decoded.text, Extent::first); !hits.empty()) {
-      Finding finding = report(decoded.text, hits[0], "percent");
-      finding.offset = decoded.origin[hits[0].begin];
-      return finding;
-    }
-    if (layer == most_layers || find_escape(decoded.text) == std::string_view::npos) return std::nullopt;
-    DecodedText next = decode_percent(decoded.text);
-    for (std::uint32_t& at : next.origin) at = decoded.origin[at];
-    decoded = std::move(next);
-  }
+  const DecodedText decoded = decode_percent(bytes);
+  const auto hits = find_hits(rules.state(), known, detectors, decoded.text, Extent::first);
+  if (hits.empty()) return std::nullopt;
+  Finding finding = report(decoded.text, hits[0], "percent");
+  finding.offset = decoded.origin[hits[0].begin];
+  return finding;
 }
 
 }  // namespace bot_bottle::dlp
