@@ -189,7 +189,7 @@ void Session::reserve() {
     directory_->write_metadata(metadata_, state::Durable::yes);
   });
   directory_->write_document("plan.json", plan_.backend_plan);
-  or_throw(write_file_fast(directory_->path() / "egress" / "routes.toml", policy::to_routes_toml(plan_.egress)));
+  or_throw(write_file_fast(directory_->path() / "egress" / "routes.toml", policy::to_routes_toml(plan_.egress), 0644));
   event("reserved");
 }
 
