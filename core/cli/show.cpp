@@ -13,10 +13,13 @@ std::string short_path(const std::filesystem::path& path) {
     const std::string prefix = root.string();
     return prefix.size() > 1 && text.size() > prefix.size() && text.starts_with(prefix) && text[prefix.size()] == '/';
   };
-  std::error_code code;
-  const std::filesystem::path here = std::filesystem::current_path(code);
-  const auto home = operator_home();
-  if (!code && below(here) && (!home || here != *home)) return "." + text.substr(here.string().size());
+  // Asked once: listings call this per line.
+  static const std::filesystem::path here = [] {
+    std::error_code code;
+    return std::filesystem::current_path(code);
+  }();
+  static const auto home = operator_home();
+  if (below(here) && (!home || here != *home)) return "." + text.substr(here.string().size());
   if (home && below(*home)) return "~" + text.substr(home->string().size());
   return text;
 }
