@@ -151,6 +151,14 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
     arguments.emplace_back("--help");
   }
   const std::string word = first_word(arguments);
+  // What is for the agent or the command: CLI11 would take its words for ours where a positional is left open.
+  if (std::ranges::find(verbs_with_rest, word) != verbs_with_rest.end()) {
+    const auto mark = std::ranges::find(arguments, "--");
+    if (mark != arguments.end()) {
+      context.rest.assign(mark + 1, arguments.end());
+      arguments.erase(mark, arguments.end());
+    }
+  }
   if (!word.empty() && !has(verb_names(app), word))
     throw Failure(unknown_verb(app, word));
   // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.

@@ -152,6 +152,7 @@ std::string demo_bottle_text(const DemoWorld& world, const DemoSecrets& secrets)
   };
   std::string suite = "exec " + world.attack.string() + " suite --json";
   if (!world.only.empty()) suite += " --only " + join(world.only, ",");
+  if (world.only.empty() && !world.skip.empty()) suite += " --skip " + join(world.skip, ",");
   std::string text = "---\n";
   text += "backend: " + world.backend + "\n";
   text += "agent_provider:\n  template: command\n  command: [\"/bin/sh\", \"-c\", " +

@@ -53,6 +53,7 @@ struct DemoWorld {
   json::object origin;             // facts of the two helpers
   json::object canary;
   std::vector<std::string> only;   // --only
+  std::vector<std::string> skip;   // what this version is known not to stop (share/bot-bottle/attack/known_gaps.txt)
 };
 
 inline constexpr const char* demo_origin = "origin.example.com";

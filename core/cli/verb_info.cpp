@@ -54,7 +54,9 @@ class Sheet {
 
 std::string first_line(std::string_view text) {
   text = trim(text);
-  return std::string(text.substr(0, text.find('\n')));
+  text = text.substr(0, text.find('\n'));
+  constexpr std::size_t most = 60;
+  return escape_untrusted(text, most);
 }
 
 void add_resources(Sheet& sheet, const manifest::Resources& resources) {

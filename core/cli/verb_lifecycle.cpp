@@ -170,8 +170,7 @@ void add_launch_options(CLI::App& verb, LaunchOptions& options) {
   verb.add_flag("--no-workspace", options.no_workspace, "Give it no files")->excludes(directory);
   verb.add_option("-e,--env", options.env, "A variable for the agent, also the answer to a question of the bottle (repeat)")
       ->type_name("N=V")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);  // `-e A=B AGENT`: AGENT is not a second variable
   verb.add_flag("-y,--yes", options.yes, "Do not ask");
   verb.add_flag("--dry-run", options.dry_run, "Print what would be done and make nothing");
   auto* keep = verb.add_flag("--keep", options.keep, "Keep the bottle's state whatever the exit code");

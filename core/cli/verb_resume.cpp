@@ -45,8 +45,7 @@ void add_resume(CLI::App& app, Context& context) {
   verb->add_option("--color", options->color, "Tint of terminal and agent")->type_name("COLOR");
   verb->add_option("-e,--env", options->env, "A variable for the agent (repeat)")
       ->type_name("N=V")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   verb->add_flag("-y,--yes", options->yes, "Do not ask");
   verb->add_flag("-d,--detach", options->detach, "Leave the bottle running and print its name");
   auto* keep = verb->add_flag("--keep", options->keep, "Keep the bottle's state whatever the exit code");

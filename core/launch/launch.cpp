@@ -147,7 +147,7 @@ void Session::load_secrets() {
   plan::refuse_secrets(plan_.provider_plan, "the plan of the provider " + plan_.provider, secrets_);
   plan::refuse_secrets(plan_.provider_spec, "the prompt or the arguments", secrets_);
   plan::refuse_secrets(plan_.backend_spec, "the bottle", secrets_);
-  sidecar_config_ = plan::make_sidecar_config(plan::make_public_sidecar_config(plan_, disabled_guards()), secrets_);
+  sidecar_config_ = plan::make_sidecar_config(plan::make_public_sidecar_config(plan_, disabled_sidecar_guards()), secrets_);
 }
 
 void Session::reserve() {

@@ -131,14 +131,18 @@ Result<void> create_cgroup(const CgroupPlace& place, const std::string& name, co
   if (limits.cpus && place.cpu.empty()) return missing("cpus");
   for (const std::string* parent : {&place.memory, &place.pids, &place.cpu}) {
     if (parent->empty()) continue;
-    if (!make_directory(*parent)) return fail(error_from_errno("cannot make the cgroup " + *parent, errno));
-    if (place.unified) {
-      const std::string base = parent->substr(0, parent->rfind('/'));
-      const std::string enable = std::string(place.memory.empty() ? "" : "+memory ") + (place.pids.empty() ? "" : "+pids ") + (place.cpu.empty() ? "" : "+cpu");
-      BB_CHECK(write_value(base + "/cgroup.subtree_control", enable));
-      BB_CHECK(write_value(*parent + "/cgroup.subtree_control", enable));
+    // Again when another bottle's end took the parent away in between.
+    for (int attempt = 0;; ++attempt) {
+      if (!make_directory(*parent)) return fail(error_from_errno("cannot make the cgroup " + *parent, errno));
+      if (place.unified) {
+        const std::string base = parent->substr(0, parent->rfind('/'));
+        const std::string enable = std::string(place.memory.empty() ? "" : "+memory ") + (place.pids.empty() ? "" : "+pids ") + (place.cpu.empty() ? "" : "+cpu");
+        BB_CHECK(write_value(base + "/cgroup.subtree_control", enable));
+        if (auto enabled = write_value(*parent + "/cgroup.subtree_control", enable); !enabled && attempt >= 3) return enabled;
+      }
+      if (make_directory(*parent + "/" + name)) break;
+      if (errno != ENOENT || attempt >= 3) return fail(error_from_errno("cannot make the cgroup " + *parent + "/" + name, errno));
     }
-    if (!make_directory(*parent + "/" + name)) return fail(error_from_errno("cannot make the cgroup " + *parent + "/" + name, errno));
   }
   const auto group = [&](const std::string& parent) { return parent + "/" + name; };
   if (limits.memory) {
@@ -177,6 +181,7 @@ Result<void> remove_cgroup(const std::vector<std::string>& directories) {
         return fail(error_from_errno("cannot remove the cgroup " + directory, errno));
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
+    ::rmdir(directory.substr(0, directory.rfind('/')).c_str());  // ours too, when this was its last group
   }
   return {};
 }

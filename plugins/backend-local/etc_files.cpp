@@ -77,8 +77,8 @@ Result<void> write_trust(const std::string& directory, const std::string& bundle
   BB_CHECK(write(directory + "/ssl/certs/ca-certificates.crt", bundle));
   BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/cert.pem"));
   BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/ca-bundle.pem"));
-  BB_CHECK(make_link("/etc/ssl/certs/ca-certificates.crt", directory + "/pki/tls/certs/ca-bundle.crt"));
-  BB_CHECK(make_link("/etc/ssl/certs/ca-certificates.crt", directory + "/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
+  BB_CHECK(make_link("../../../ssl/certs/ca-certificates.crt", directory + "/pki/tls/certs/ca-bundle.crt"));
+  BB_CHECK(make_link("../../../../ssl/certs/ca-certificates.crt", directory + "/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
   return copy_file("/etc/ssl/openssl.cnf", directory + "/ssl/openssl.cnf");
 }
 
@@ -109,7 +109,7 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
   }
   BB_CHECK(write_trust(directory, bundle));
   if (const std::string hash = subject_hash(options.ca_pem); !hash.empty())
-    BB_CHECK(make_link("/etc/bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0"));
+    BB_CHECK(make_link("../../bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0"));
   for (const char* name : harmless) BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
   EtcResult result;
   for (const char* name : harmless_directories) {

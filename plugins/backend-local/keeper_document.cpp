@@ -45,13 +45,15 @@ json::object to_json(const KeeperDocument& document) {
                    {"init", to_array(document.init)},
                    {"program", to_array(document.program)},
                    {"env", std::move(env)},
+                   {"idmapped_tree", document.idmapped_tree},
+                   {"tree_uid", document.tree_uid},
+                   {"tree_gid", document.tree_gid},
                    {"reserve_bytes", document.reserve_bytes},
                    {"disk_bytes", document.disk_bytes},
                    {"measured", to_array(document.measured)},
                    {"must_stay_absent", to_array(document.must_stay_absent)},
                    {"disabled_guards", to_array(document.disabled_guards)}};
   if (document.uid) out["uid"] = *document.uid;
-  if (document.gid) out["gid"] = *document.gid;
   if (document.limits.cpus) out["cpus"] = *document.limits.cpus;
   if (document.limits.memory) out["memory"] = *document.limits.memory;
   if (document.limits.pids) out["pids"] = *document.limits.pids;
@@ -71,7 +73,6 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
   document.inner_uid = static_cast<std::uint32_t>(get_int(object, "inner_uid", 1000));
   document.inner_gid = static_cast<std::uint32_t>(get_int(object, "inner_gid", 1000));
   if (object.contains("uid")) document.uid = static_cast<std::uint32_t>(get_int(object, "uid", 0));
-  if (object.contains("gid")) document.gid = static_cast<std::uint32_t>(get_int(object, "gid", 0));
   if (document.uid && *document.uid == 0) return fail(ErrorKind::internal, "keeper document: the sandbox must not run as uid 0");
   if (const json::array* steps = find_array(object, "steps")) {
     for (const json::value& value : *steps) {
@@ -89,6 +90,9 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
   if (const json::value* cpus = object.if_contains("cpus"); cpus != nullptr && cpus->is_number()) document.limits.cpus = cpus->to_number<double>();
   if (object.contains("memory")) document.limits.memory = static_cast<std::uint64_t>(get_int(object, "memory", 0));
   if (object.contains("pids")) document.limits.pids = static_cast<std::uint64_t>(get_int(object, "pids", 0));
+  document.idmapped_tree = get_string(object, "idmapped_tree");
+  document.tree_uid = static_cast<std::uint32_t>(get_int(object, "tree_uid", 0));
+  document.tree_gid = static_cast<std::uint32_t>(get_int(object, "tree_gid", 0));
   document.reserve_bytes = static_cast<std::uint64_t>(get_int(object, "reserve_bytes", 0));
   document.disk_bytes = static_cast<std::uint64_t>(get_int(object, "disk_bytes", 0));
   document.measured = get_strings(object, "measured");

@@ -31,14 +31,16 @@ struct KeeperDocument {
   std::string label;
   std::string state_dir;
   std::string bwrap;                   // absolute
-  std::optional<std::uint32_t> uid;    // root only: the unprivileged uid that runs bwrap
-  std::optional<std::uint32_t> gid;    // the same number when absent
+  std::optional<std::uint32_t> uid;    // root only: the unprivileged uid (and gid) that runs bwrap
   std::uint32_t inner_uid = 1000;
   std::uint32_t inner_gid = 1000;
   std::vector<SandboxStep> steps;
   std::vector<std::string> init;       // bottle-init and its options inside the sandbox; descriptors are added
   std::vector<std::string> program;    // behind "--" (sidecar)
   std::vector<std::pair<std::string, std::string>> env;
+  std::string idmapped_tree;           // root only: this source and what is below it is shown as `uid`'s own (mount_setattr(2))
+  std::uint32_t tree_uid = 0;          // whose it is on the disk
+  std::uint32_t tree_gid = 0;
   CgroupLimits limits;
   std::uint64_t reserve_bytes = 0;     // free space of the state's file system that the bottle may not eat; 0: default
   std::uint64_t disk_bytes = 0;        // what `measured` may hold together; 0: no limit

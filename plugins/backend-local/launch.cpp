@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cerrno>
 #include <thread>
 
@@ -70,17 +71,16 @@ void open_wire_to_agent(const std::string& state_dir) {
   }
 }
 
-/// As root, for mode mount: whose tree it is. A tree of root's cannot be mounted: the agent is never kuid 0, because such a
-/// process may write root's files in /proc/sys whatever its namespaces.
-std::optional<std::pair<uid_t, gid_t>> mounted_tree_owner(const json::object& data) {
-  if (get_string(data, "workspace_mode") != "mount") return std::nullopt;
+/// As root, for mode mount: the tree is shown to the bottle's uid as its own, and what that writes belongs to the tree's owner
+/// on the disk. Nobody is kuid 0 for it, and the bottle's uid stays nobody else's.
+void map_mounted_tree(const json::object& data, KeeperDocument& document) {
+  if (get_string(data, "workspace_mode") != "mount") return;
   const std::string source = get_string(data, "workspace_source");
   struct stat status {};
   if (::stat(source.c_str(), &status) != 0) throw Failure(error_from_errno("workspace " + source, errno));
-  if (status.st_uid == 0 || status.st_gid == 0)
-    throw sdk::Error(sdk::Status::unsupported, "workspace: " + source + " belongs to root and cannot be mounted into a bottle",
-                     "use workspace = \"copy\", or give the tree to the user who works in it");
-  return std::pair<uid_t, gid_t>{status.st_uid, status.st_gid};
+  document.idmapped_tree = source;
+  document.tree_uid = status.st_uid;
+  document.tree_gid = status.st_gid;
 }
 
 AgentProgram program_of(const json::object& data) {
@@ -129,6 +129,8 @@ LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, co
     std::array<pollfd, 2> polled{{{.fd = status.get(), .events = POLLIN, .revents = 0}, {.fd = call.cancel_fd(), .events = POLLIN, .revents = 0}}};
     if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
     if (polled[1].revents != 0) {
+      // Before it holds its lock only its pid names it; it is our child and not reaped yet, so the pid is its own.
+      ::kill(pid, SIGTERM);
       or_throw(end_keeper(lock_path(document.state_dir, document.component), std::chrono::seconds(1)));
       reap(pid);
       throw sdk::Error(sdk::Status::cancelled, "cancelled");
@@ -265,16 +267,10 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   ReservedUid reserved;
   std::optional<std::pair<uid_t, gid_t>> owner;
   if (is_root()) {
-    if (const auto tree_owner = mounted_tree_owner(data)) {
-      // What the agent writes must stay the owner's: the bottle runs as that uid, as if its owner had started it.
-      owner = tree_owner;
-      or_throw(write_file_fast(uid_record(state, Component::bottle), std::to_string(owner->first)));
-    } else {
-      reserved = reserve_for(state, Component::bottle);
-      owner = {reserved.uid, reserved.uid};
-    }
-    document.uid = owner->first;
-    document.gid = owner->second;
+    reserved = reserve_for(state, Component::bottle);
+    owner = {reserved.uid, reserved.uid};
+    document.uid = reserved.uid;
+    map_mounted_tree(data, document);
     open_wire_to_agent(state);
   }
   prepare_home(plan, owner);

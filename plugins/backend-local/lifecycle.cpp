@@ -167,6 +167,7 @@ void LocalBackend::cleanup(const sdk::Call& call, const sdk::Orphans& orphans) {
     }
   }
   std::erase_if(keepers_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+  if (::geteuid() == 0) sweep_uids();
   if (!stayed.empty()) throw sdk::Error(sdk::Status::failed_precondition, "not everything could be cleaned up: " + stayed);
 }
 

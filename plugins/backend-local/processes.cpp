@@ -10,7 +10,10 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -113,6 +116,18 @@ void release_uid(std::uint32_t uid, int lock_fd) {
   const std::string path = fmt::format("{}/{}", reservations, uid);
   if (is_named(path, lock_fd)) ::unlink(path.c_str());
   ::rmdir(reservations);  // only when this was the last one
+}
+
+void sweep_uids() {
+  std::error_code code;
+  std::vector<std::uint32_t> uids;
+  for (const auto& entry : std::filesystem::directory_iterator(reservations, code)) {
+    const std::string name = entry.path().filename().string();
+    std::uint32_t uid = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), uid).ec == std::errc()) uids.push_back(uid);
+  }
+  for (const std::uint32_t uid : uids)
+    if (const UniqueFd lock = try_reserve(uid)) release_uid(uid, lock.get());
 }
 
 }  // namespace bot_bottle::backend_local

@@ -33,5 +33,7 @@ Result<ReservedUid> reserve_uid(std::optional<std::uint32_t> preferred);
 
 /// Ends the reservation that `lock_fd` holds: its file goes, so that nothing is left on the host.
 void release_uid(std::uint32_t uid, int lock_fd);
+/// Removes reservations whose holder is dead (a keeper that was killed). Safe while others reserve.
+void sweep_uids();
 
 }  // namespace bot_bottle::backend_local

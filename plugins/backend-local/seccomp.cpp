@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
@@ -18,7 +19,8 @@ namespace {
 // What ordinary programs (shells, git, python, node, bun, JITs, compilers) use. Left out on purpose, besides everything that
 // needs a capability: io_uring (attack C7: it does I/O behind the filter), clone3 (its flags are behind a pointer; ENOSYS
 // makes libc use clone), ptrace and process_vm_* (C7), pidfd_getfd (C7), userfaultfd, keyctl and friends, bpf,
-// perf_event_open, kcmp, the mount family old and new, unshare and setns, *_by_handle_at, personality but for reading.
+// perf_event_open, kcmp, the mount family old and new, unshare and setns, *_by_handle_at, personality but for reading; openat2,
+// whose mode is behind a pointer (see the set-id rules below; programs fall back to openat).
 constexpr const char* allowed[] = {
     "accept", "accept4", "access", "alarm", "arch_prctl", "bind", "brk", "capget", "capset", "chdir", "chmod", "chown",
     "clock_getres", "clock_gettime", "clock_nanosleep", "clone", "close", "close_range", "connect", "copy_file_range", "creat",
@@ -34,7 +36,7 @@ constexpr const char* allowed[] = {
     "listen", "listxattr", "llistxattr", "lremovexattr", "lseek", "lsetxattr", "lstat", "madvise", "mbind", "membarrier",
     "memfd_create", "mincore", "mkdir", "mkdirat", "mknod", "mknodat", "mlock", "mlock2", "mlockall", "mmap", "mprotect",
     "mremap", "msgctl", "msgget", "msgrcv", "msgsnd", "msync", "munlock", "munlockall", "munmap", "nanosleep", "newfstatat",
-    "open", "openat", "openat2", "pause", "pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "pkey_alloc", "pkey_free",
+    "open", "openat", "pause", "pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "pkey_alloc", "pkey_free",
     "pkey_mprotect", "poll", "ppoll", "prctl", "pread64", "preadv", "preadv2", "prlimit64", "pselect6", "pwrite64", "pwritev",
     "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "remap_file_pages",
     "removexattr", "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction", "rt_sigpending",
@@ -145,6 +147,21 @@ Result<std::vector<UniqueFd>> make_seccomp_programs(UserNamespaces user_namespac
   exceptions.rule(SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", {{0, SCMP_CMP_GT, AF_NETLINK, 0}});  // PACKET, ALG, VSOCK, …
   for (const std::uint64_t domain : {std::uint64_t{AF_INET}, std::uint64_t{AF_INET6}})
     exceptions.rule(no, "socket", {is(0, domain), has_bits(1, 0xf, SOCK_RAW)});
+  // A set-id file in a tree that the host shares with the bottle would lend the operator's rights to whoever runs it there
+  // (as root, root's). Nothing inside needs one: the bottle's mounts are nosuid.
+  for (const std::uint64_t bit : {std::uint64_t{S_ISUID}, std::uint64_t{S_ISGID}}) {
+    exceptions.rule(no, "chmod", {has_bits(1, bit, bit)});
+    exceptions.rule(no, "fchmod", {has_bits(1, bit, bit)});
+    exceptions.rule(no, "fchmodat", {has_bits(2, bit, bit)});
+    exceptions.rule(no, "fchmodat2", {has_bits(2, bit, bit)});
+    exceptions.rule(no, "creat", {has_bits(1, bit, bit)});
+    exceptions.rule(no, "mknod", {has_bits(1, bit, bit)});
+    exceptions.rule(no, "mknodat", {has_bits(2, bit, bit)});
+    for (const std::uint64_t creates : {std::uint64_t{O_CREAT}, std::uint64_t{O_TMPFILE & ~O_DIRECTORY}}) {  // else the mode is not looked at
+      exceptions.rule(no, "open", {has_bits(1, creates, creates), has_bits(2, bit, bit)});
+      exceptions.rule(no, "openat", {has_bits(2, creates, creates), has_bits(3, bit, bit)});
+    }
+  }
   // A device node cannot be made without a capability; here it cannot be asked for either (attack H8).
   for (const char* name : {"mknod", "mknodat"}) {
     const unsigned mode = std::string_view(name) == "mknod" ? 1 : 2;

@@ -23,9 +23,15 @@ struct Outcome {
   Verdict verdict = Verdict::error;
   std::string detail;
 };
-inline Outcome blocked(std::string detail) { return {Verdict::blocked, std::move(detail)}; }
-inline Outcome escaped(std::string detail) { return {Verdict::escaped, std::move(detail)}; }
-inline Outcome failed(std::string detail) { return {Verdict::error, std::move(detail)}; }
+inline Outcome blocked(std::string detail) {
+  return {Verdict::blocked, std::move(detail)};
+}
+inline Outcome escaped(std::string detail) {
+  return {Verdict::escaped, std::move(detail)};
+}
+inline Outcome failed(std::string detail) {
+  return {Verdict::error, std::move(detail)};
+}
 /// The worse of the two: escaped before error before blocked.
 Outcome worse(Outcome a, Outcome b);
 
@@ -35,7 +41,8 @@ enum class Needs : std::uint8_t { nothing, egress };
 struct Attempt {
   std::string id;     // "1.4.7": item 1 of the acceptance list, fourth subject, seventh variant
   std::string text;   // what an operator reads; names the catalogue's id
-  std::string guard;  // what has to stop it: routes, names, grammar, dlp, ssrf, binding, scrub, git-push, netns, seccomp, caps, files, dns …
+  std::string guard;  // what has to stop it: routes, names, grammar, dlp, ssrf, binding, scrub, git-push, netns,
+                      // seccomp, caps, files, dns …
   std::function<Outcome(const Context&)> run;  // in a process of its own
   Needs needs = Needs::nothing;
   std::chrono::seconds limit{20};
@@ -46,7 +53,8 @@ class Subject {
  public:
   Subject(std::vector<Attempt>& out, std::string id, std::string guard, Needs needs = Needs::nothing)
       : out_(out), id_(std::move(id)), guard_(std::move(guard)), needs_(needs) {}
-  void add(std::string text, std::function<Outcome(const Context&)> run, std::chrono::seconds limit = std::chrono::seconds(20)) {
+  void add(std::string text, std::function<Outcome(const Context&)> run,
+           std::chrono::seconds limit = std::chrono::seconds(20)) {
     out_.push_back({id_ + "." + std::to_string(++count_), std::move(text), guard_, std::move(run), needs_, limit});
   }
 
@@ -58,17 +66,17 @@ class Subject {
   int count_ = 0;
 };
 
-void add_reach_names(std::vector<Attempt>& out, const Context& context);     // 1.1 to 1.5
-void add_reach_protocol(std::vector<Attempt>& out, const Context& context);  // 1.6 to 1.12
-void add_reach_direct(std::vector<Attempt>& out, const Context& context);    // 1.20 to 1.23
-void add_reach_sockets(std::vector<Attempt>& out, const Context& context);   // 1.24 to 1.26
-void add_dns(std::vector<Attempt>& out, const Context& context);             // 2
-void add_exfiltrate(std::vector<Attempt>& out, const Context& context);      // 3.1 to 3.9
-void add_exfiltrate_body(std::vector<Attempt>& out, const Context& context); // 3.20 to 3.29
-void add_isolate_files(std::vector<Attempt>& out, const Context& context);   // 5.1 to 5.9
+void add_reach_names(std::vector<Attempt>& out, const Context& context);        // 1.1 to 1.5
+void add_reach_protocol(std::vector<Attempt>& out, const Context& context);     // 1.6 to 1.12
+void add_reach_direct(std::vector<Attempt>& out, const Context& context);       // 1.20 to 1.23
+void add_reach_sockets(std::vector<Attempt>& out, const Context& context);      // 1.24 to 1.26
+void add_dns(std::vector<Attempt>& out, const Context& context);                // 2
+void add_exfiltrate(std::vector<Attempt>& out, const Context& context);         // 3.1 to 3.6
+void add_exfiltrate_body(std::vector<Attempt>& out, const Context& context);    // 3.20 to 3.29
+void add_isolate_files(std::vector<Attempt>& out, const Context& context);      // 5.1 to 5.9
 void add_isolate_processes(std::vector<Attempt>& out, const Context& context);  // 5.20 to 5.29
-void add_isolate_kernel(std::vector<Attempt>& out, const Context& context);  // 5.30 to 5.39
-void add_secrets(std::vector<Attempt>& out, const Context& context);         // 6
-void add_resources(std::vector<Attempt>& out, const Context& context);       // 7, only when asked for
+void add_isolate_kernel(std::vector<Attempt>& out, const Context& context);     // 5.30 to 5.39
+void add_secrets(std::vector<Attempt>& out, const Context& context);            // 6
+void add_resources(std::vector<Attempt>& out, const Context& context);          // 7, only when asked for
 
 }  // namespace bot_bottle::attack

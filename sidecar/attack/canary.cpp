@@ -51,8 +51,12 @@ Result<std::uint16_t> listen_inet(int family, int type, std::uint16_t port, std:
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) return error_from_errno("bind", errno);
   if (type == SOCK_STREAM && ::listen(fd.get(), 64) != 0) return error_from_errno("listen", errno);
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  const std::uint16_t got = ntohs(family == AF_INET ? reinterpret_cast<sockaddr_in*>(&address)->sin_port : reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
-  out.push_back({std::move(fd), std::string(type == SOCK_STREAM ? "tcp " : "udp ") + (family == AF_INET ? "127.0.0.1:" : "[::1]:") + std::to_string(got), type == SOCK_DGRAM});
+  const std::uint16_t got = ntohs(family == AF_INET ? reinterpret_cast<sockaddr_in*>(&address)->sin_port
+                                                    : reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
+  out.push_back({std::move(fd),
+                 std::string(type == SOCK_STREAM ? "tcp " : "udp ") + (family == AF_INET ? "127.0.0.1:" : "[::1]:") +
+                     std::to_string(got),
+                 type == SOCK_DGRAM});
   return got;
 }
 
@@ -62,7 +66,8 @@ Result<void> listen_abstract(const std::string& name, std::vector<Listener>& out
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(static_cast<char*>(address.sun_path) + 1, name.data(), name.size());
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) != 0)
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address),
+             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) != 0)
     return error_from_errno("bind", errno);
   if (::listen(fd.get(), 64) != 0) return error_from_errno("listen", errno);
   out.push_back({std::move(fd), "unix @" + name, false});
@@ -78,7 +83,8 @@ Result<void> run_canary(const CanaryOptions& options) {
   for (int i = 0; i < 2; ++i) {
     BB_TRY(const std::uint16_t port, listen_inet(AF_INET, SOCK_STREAM, 0, listeners));
     // The same port on IPv6, where this host has it and the port is free.
-    if (auto six = listen_inet(AF_INET6, SOCK_STREAM, port, listeners); !six && six.error().kind == ErrorKind::internal) return six.error();
+    if (auto six = listen_inet(AF_INET6, SOCK_STREAM, port, listeners); !six && six.error().kind == ErrorKind::internal)
+      return six.error();
     tcp.emplace_back(port);
   }
   BB_TRY(const std::uint16_t port, listen_inet(AF_INET, SOCK_DGRAM, 0, listeners));
@@ -88,7 +94,8 @@ Result<void> run_canary(const CanaryOptions& options) {
 
   UniqueFd log(::open(options.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return error_from_errno("opening " + options.log, errno);
-  BB_CHECK(write_file_atomic(options.port_file, to_text(json::object{{"ports", tcp}, {"udp_ports", udp}, {"abstract", name}}) + "\n"));
+  BB_CHECK(write_file_atomic(options.port_file,
+                             to_text(json::object{{"ports", tcp}, {"udp_ports", udp}, {"abstract", name}}) + "\n"));
 
   std::vector<pollfd> waits;
   for (const Listener& listener : listeners) waits.push_back({listener.fd.get(), POLLIN, 0});

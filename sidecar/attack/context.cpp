@@ -54,7 +54,8 @@ std::vector<std::string> inherited_descriptors() {
     const int fd = std::atoi(entry->d_name);
     if (entry->d_name[0] == '.' || fd <= 2 || fd == ::dirfd(dir.get())) continue;
     std::array<char, 4096> target{};
-    const ssize_t size = ::readlink(("/proc/self/fd/" + std::string(entry->d_name)).c_str(), target.data(), target.size());
+    const ssize_t size =
+        ::readlink(("/proc/self/fd/" + std::string(entry->d_name)).c_str(), target.data(), target.size());
     out.push_back(std::string(entry->d_name) + " -> " +
                   (size > 0 ? std::string(target.data(), static_cast<std::size_t>(size)) : "?"));
   }

@@ -53,8 +53,10 @@ Outcome ask_resolver(const std::string& address, const std::string& message, Tra
   peer.sin_port = htons(53);
   ::inet_pton(AF_INET, address.c_str(), &peer.sin_addr);
   std::string bytes = message;
-  if (tcp) bytes = std::string{static_cast<char>(message.size() >> 8), static_cast<char>(message.size() & 0xff)} + message;
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&peer), sizeof peer) != 0) return failed("connect: " + errno_name(errno));
+  if (tcp)
+    bytes = std::string{static_cast<char>(message.size() >> 8), static_cast<char>(message.size() & 0xff)} + message;
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&peer), sizeof peer) != 0)
+    return failed("connect: " + errno_name(errno));
   if (::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return failed("send: " + errno_name(errno));
   std::string answer;
   std::array<char, 4096> buffer{};
@@ -63,7 +65,8 @@ Outcome ask_resolver(const std::string& address, const std::string& message, Tra
     if (size <= 0) return failed(size == 0 ? "closed" : "recv: " + errno_name(errno));
     answer.append(buffer.data(), static_cast<std::size_t>(size));
     if (!tcp) return judge_answer(answer);
-    if (answer.size() >= 2 && answer.size() >= 2 + std::size_t{static_cast<unsigned char>(answer[0])} * 256 + static_cast<unsigned char>(answer[1]))
+    if (answer.size() >= 2 && answer.size() >= 2 + std::size_t{static_cast<unsigned char>(answer[0])} * 256 +
+                                                   static_cast<unsigned char>(answer[1]))
       return judge_answer(answer.substr(2));
   }
 }
@@ -84,17 +87,21 @@ Outcome resolve(const std::string& name) {
 
 void add_names(std::vector<Attempt>& out) {
   Subject names(out, "2.1", "dns");
-  names.add("getaddrinfo of a subdomain that carries data (B1)", [](const Context& context) { return resolve(carrier(context) + "." + context.denied); });
-  names.add("getaddrinfo of a subdomain of an allowed host (B2)", [](const Context& context) { return resolve(carrier(context) + "." + context.origin); });
+  names.add("getaddrinfo of a subdomain that carries data (B1)",
+            [](const Context& context) { return resolve(carrier(context) + "." + context.denied); });
+  names.add("getaddrinfo of a subdomain of an allowed host (B2)",
+            [](const Context& context) { return resolve(carrier(context) + "." + context.origin); });
   names.add("getaddrinfo of the allowed host itself", [](const Context& context) { return resolve(context.origin); });
   names.add("getaddrinfo of host.docker.internal", [](const Context&) { return resolve("host.docker.internal"); });
 }
 
 void add_queries(std::vector<Attempt>& out) {
   Subject queries(out, "2.2", "dns");
-  const std::pair<const char*, std::uint16_t> types[] = {{"A", 1}, {"AAAA", 28}, {"TXT", 16}, {"NULL", 10}, {"ANY", 255}, {"HTTPS", 65}};
+  const std::pair<const char*, std::uint16_t> types[] = {{"A", 1},     {"AAAA", 28}, {"TXT", 16},
+                                                         {"NULL", 10}, {"ANY", 255}, {"HTTPS", 65}};
   for (const auto& [text, type] : types)
-    queries.add(std::string("UDP query, ") + text + ", to the bottle's own resolver (B1)", [type = type](const Context& context) {
+    queries.add(std::string("UDP query, ") + text + ", to the bottle's own resolver (B1)", [type = type](
+                                                                                               const Context& context) {
       return ask_resolver("127.0.0.1", query(carrier(context) + "." + context.denied, type), Transport::udp);
     });
   queries.add("TCP query to the bottle's own resolver (B1)", [](const Context& context) {
@@ -102,13 +109,18 @@ void add_queries(std::vector<Attempt>& out) {
   });
   const std::pair<const char*, std::string> broken[] = {
       {"a compression loop", std::string("\x42\x42\x01\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01", 18)},
-      {"a label beyond the end", std::string("\x42\x42\x01\0\0\x01\0\0\0\0\0\0\x3f" "a", 14)},
-      {"65535 questions", std::string("\x42\x42\x01\0\xff\xff\0\0\0\0\0\0\x01" "a\0\0\x01\0\x01", 19)},
+      {"a label beyond the end", std::string("\x42\x42\x01\0\0\x01\0\0\0\0\0\0\x3f"
+                                             "a",
+                                             14)},
+      {"65535 questions", std::string("\x42\x42\x01\0\xff\xff\0\0\0\0\0\0\x01"
+                                      "a\0\0\x01\0\x01",
+                                      19)},
       {"an empty datagram's worth", std::string("\0", 1)},
       {"control octets in a label", std::string("\x42\x42\x01\0\0\x01\0\0\0\0\0\0\x05\x1b[2Jx\0\0\x01\0\x01", 23)},
   };
   for (const auto& [text, message] : broken)
-    queries.add(std::string("malformed query: ") + text + "; the resolver survives (B6)", [message = message](const Context& context) {
+    queries.add(std::string("malformed query: ") + text + "; the resolver survives (B6)", [message = message](
+                                                                                              const Context& context) {
       UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
       sockaddr_in peer{};
       peer.sin_family = AF_INET;
@@ -123,16 +135,19 @@ void add_queries(std::vector<Attempt>& out) {
 void add_elsewhere(std::vector<Attempt>& out) {
   Subject elsewhere(out, "2.3", "netns");
   for (const char* address : {"8.8.8.8", "1.1.1.1", "9.9.9.9", "169.254.169.253", "2001:4860:4860::8888"}) {
-    elsewhere.add(std::string("UDP query to ") + address + " (B1)", [address = std::string(address)](const Context& context) {
-      return send_udp(address, 53, query(carrier(context) + "." + context.denied, 1), Where::elsewhere);
-    });
+    elsewhere.add(std::string("UDP query to ") + address + " (B1)",
+                  [address = std::string(address)](const Context& context) {
+                    return send_udp(address, 53, query(carrier(context) + "." + context.denied, 1), Where::elsewhere);
+                  });
     elsewhere.add(std::string("TCP query to ") + address + " (B1)",
                   [address = std::string(address)](const Context&) { return dial_tcp(address, 53, Where::elsewhere); });
-    elsewhere.add(std::string("DNS over TLS to ") + address + ":853 (B7)",
-                  [address = std::string(address)](const Context&) { return dial_tcp(address, 853, Where::elsewhere); });
+    elsewhere.add(
+        std::string("DNS over TLS to ") + address + ":853 (B7)",
+        [address = std::string(address)](const Context&) { return dial_tcp(address, 853, Where::elsewhere); });
   }
   for (const char* address : {"127.0.0.53", "127.0.0.54", "127.0.0.11"})
-    elsewhere.add(std::string("UDP query to a host resolver at ") + address + " (B1)", [address = std::string(address)](const Context& context) {
+    elsewhere.add(std::string("UDP query to a host resolver at ") + address + " (B1)", [address = std::string(address)](
+                                                                                           const Context& context) {
       return send_udp(address, 53, query(carrier(context) + "." + context.denied, 1), Where::own_loopback);
     });
 }
@@ -141,17 +156,27 @@ void add_https(std::vector<Attempt>& out) {
   Subject https(out, "2.4", "routes", Needs::egress);
   for (const char* host : {"dns.google", "cloudflare-dns.com", "dns.quad9.net", "mozilla.cloudflare-dns.com"})
     https.add(std::string("DNS over HTTPS to ") + host + " through the proxy (B7)",
-              [host = std::string(host)](const Context& context) { return judge(context, ask_connect(context, host + ":443")); });
-  https.add("DNS over TLS through the proxy: CONNECT dns.google:853 (B7)", [](const Context& context) { return judge(context, ask_connect(context, "dns.google:853")); });
+              [host = std::string(host)](const Context& context) {
+                return judge(context, ask_connect(context, host + ":443"));
+              });
+  https.add("DNS over TLS through the proxy: CONNECT dns.google:853 (B7)",
+            [](const Context& context) { return judge(context, ask_connect(context, "dns.google:853")); });
 
   Subject carried(out, "2.5", "dns-message", Needs::egress);
   carried.add("a DNS message POSTed to an allowed host (B7)", [](const Context& context) {
-    return judge(context, ask_tls(context, request("POST", "/dns-query", context.origin, "Content-Type: application/dns-message\r\n",
-                                                   query("data." + context.denied, 1))), accept::media);
+    return judge(
+        context,
+        ask_tls(context, request("POST", "/dns-query", context.origin, "Content-Type: application/dns-message\r\n",
+                                 query("data." + context.denied, 1))),
+        accept::media);
   });
   carried.add("a DNS message in the query of an allowed host (B7)", [](const Context& context) {
-    return judge(context, ask_tls(context, request("GET", "/dns-query?dns=" + base64_at(query("data." + context.denied, 1), 0, Alphabet::url_safe, Padding::drop),
-                                                   context.origin, "Accept: application/dns-message\r\n")), accept::media);
+    return judge(context,
+                 ask_tls(context, request("GET",
+                                          "/dns-query?dns=" + base64_at(query("data." + context.denied, 1), 0,
+                                                                        Alphabet::url_safe, Padding::drop),
+                                          context.origin, "Accept: application/dns-message\r\n")),
+                 accept::media);
   });
 }
 

@@ -25,7 +25,9 @@ std::string pick(std::string_view alphabet, std::size_t size) {
   return out;
 }
 
-std::uint32_t octet(char c) { return static_cast<unsigned char>(c); }
+std::uint32_t octet(char c) {
+  return static_cast<unsigned char>(c);
+}
 
 std::string utf8(std::uint32_t code) {
   std::string out;
@@ -41,7 +43,9 @@ std::string utf8(std::uint32_t code) {
 }
 
 constexpr std::string_view digits = "0123456789";
-std::string alphanumeric() { return "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"; }
+std::string alphanumeric() {
+  return "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+}
 
 }  // namespace
 
@@ -75,8 +79,10 @@ std::string percent(std::string_view text, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     std::string next;
     for (char c : out)
-      if (round == 0 || c == '%') next += "%" + to_upper(hex_encode({&c, 1}));
-      else next += c;
+      if (round == 0 || c == '%')
+        next += "%" + to_upper(hex_encode({&c, 1}));
+      else
+        next += c;
     out = next;
   }
   return out;
@@ -97,13 +103,17 @@ std::string html_entities(std::string_view text) {
 std::string rot13(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>('a' + (c - 'a' + 13) % 26);
-    else if (c >= 'A' && c <= 'Z') c = static_cast<char>('A' + (c - 'A' + 13) % 26);
+    if (c >= 'a' && c <= 'z')
+      c = static_cast<char>('a' + (c - 'a' + 13) % 26);
+    else if (c >= 'A' && c <= 'Z')
+      c = static_cast<char>('A' + (c - 'A' + 13) % 26);
   }
   return out;
 }
 
-std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
+std::string reversed(std::string_view text) {
+  return {text.rbegin(), text.rend()};
+}
 
 std::string spaced(std::string_view text, std::string_view separator) {
   std::string out;
@@ -151,6 +161,26 @@ std::string deflated(std::string_view text, Wrapper wrapper) {
   return out;
 }
 
+std::string gzip_of_zeros(std::size_t size) {
+  z_stream stream{};
+  if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
+  std::string zeros(1 << 20, '\0');
+  std::string buffer(1 << 16, '\0');
+  std::string out;
+  for (std::size_t done = 0; done < size; done += zeros.size()) {
+    stream.next_in = reinterpret_cast<Bytef*>(zeros.data());
+    stream.avail_in = static_cast<uInt>(zeros.size());
+    do {
+      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
+      stream.avail_out = static_cast<uInt>(buffer.size());
+      deflate(&stream, done + zeros.size() >= size ? Z_FINISH : Z_NO_FLUSH);
+      out.append(buffer, 0, buffer.size() - stream.avail_out);
+    } while (stream.avail_out == 0);
+  }
+  deflateEnd(&stream);
+  return out;
+}
+
 std::string filler(std::size_t size) {
   constexpr std::string_view text = "the quick brown fox jumps over the lazy dog and walks home again. ";
   std::string out;
@@ -160,14 +190,20 @@ std::string filler(std::size_t size) {
   return out;
 }
 
-std::string github_token() { return fmt::format("{}{}{}", "gh", "p_", pick(alphanumeric(), 36)); }
+std::string github_token() {
+  return fmt::format("{}{}{}", "gh", "p_", pick(alphanumeric(), 36));
+}
 
-std::string aws_key_id() { return fmt::format("{}{}{}", "AK", "IA", pick("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16)); }
+std::string aws_key_id() {
+  return fmt::format("{}{}{}", "AK", "IA", pick("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16));
+}
 
 std::string slack_token() {
   return fmt::format("{}{}-{}-{}-{}", "xo", "xb", pick(digits, 12), pick(digits, 12), pick(alphanumeric(), 24));
 }
 
-std::string random_text(std::size_t size) { return pick(alphanumeric(), size); }
+std::string random_text(std::size_t size) {
+  return pick(alphanumeric(), size);
+}
 
 }  // namespace bot_bottle::attack

@@ -11,7 +11,8 @@ enum class Padding { keep, drop };
 enum class Alphabet { standard, url_safe };
 
 /// Base64 of `text` with `shift` (0 to 2) octets before it, so that the secret sits at another alignment.
-std::string base64_at(std::string_view text, std::size_t shift, Alphabet alphabet = Alphabet::standard, Padding padding = Padding::keep);
+std::string base64_at(std::string_view text, std::size_t shift, Alphabet alphabet = Alphabet::standard,
+                      Padding padding = Padding::keep);
 std::string base32(std::string_view text);
 /// Every octet as %XX; `rounds` times.
 std::string percent(std::string_view text, int rounds = 1);
@@ -31,6 +32,8 @@ std::string unicode_tags(std::string_view text);
 std::string full_width(std::string_view text);
 enum class Wrapper { gzip, zlib, raw };
 std::string deflated(std::string_view text, Wrapper wrapper);
+/// gzip of `size` zeros, made without ever holding them.
+std::string gzip_of_zeros(std::size_t size);
 /// `size` octets of text that no rule takes for a secret.
 std::string filler(std::size_t size);
 /// The three token shapes; built at run time from pieces, so that no scanner flags this program's source.

@@ -20,7 +20,9 @@ constexpr std::size_t max_head = 256 * 1024;
 constexpr std::size_t max_body = 32 * 1024 * 1024;
 constexpr int alert_base = 1000;  // SSL_AD_REASON_OFFSET: reasons from here on are alerts of the peer
 
-std::string closed_text() { return "closed"; }
+std::string closed_text() {
+  return "closed";
+}
 
 }  // namespace
 
@@ -166,7 +168,8 @@ Response Channel::read_response(std::string_view method) {
   return out;
 }
 
-Response Channel::start_tls(const Context& context, const std::string& sni, const std::string& verify_name, const std::string& alpn) {
+Response Channel::start_tls(const Context& context, const std::string& sni, const std::string& verify_name,
+                            const std::string& alpn) {
   Response out;
   tls_context_.reset(SSL_CTX_new(TLS_client_method()));
   if (!tls_context_ || SSL_CTX_load_verify_locations(tls_context_.get(), context.ca_file.c_str(), nullptr) != 1) {
@@ -182,7 +185,8 @@ Response Channel::start_tls(const Context& context, const std::string& sni, cons
   if (!verify_name.empty()) SSL_set1_host(ssl_.get(), verify_name.c_str());
   if (!alpn.empty()) {
     const std::string wire = static_cast<char>(alpn.size()) + alpn;
-    SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()), static_cast<unsigned>(wire.size()));
+    SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                        static_cast<unsigned>(wire.size()));
   }
   SSL_set_fd(ssl_.get(), fd_.get());
   ERR_clear_error();
@@ -222,7 +226,8 @@ Tunnel open_tunnel(const Context& context, const TunnelOptions& options) {
   return out;
 }
 
-std::string request(std::string_view method, std::string_view target, std::string_view host, std::string_view extra, std::string_view body) {
+std::string request(std::string_view method, std::string_view target, std::string_view host, std::string_view extra,
+                    std::string_view body) {
   std::string out = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
                     "\r\nUser-Agent: bottle-attack\r\nAccept: */*\r\n" + std::string(extra);
   if (to_lower(extra).find("connection:") == std::string::npos) out += "Connection: close\r\n";
@@ -243,7 +248,8 @@ Response exchange(Channel& channel, std::string_view bytes, std::string_view met
 
 }  // namespace
 
-Response ask_tls(const Context& context, std::string_view bytes, const TunnelOptions& options, std::string_view method) {
+Response ask_tls(const Context& context, std::string_view bytes, const TunnelOptions& options,
+                 std::string_view method) {
   Tunnel tunnel = open_tunnel(context, options);
   if (tunnel.response.status != 200) return tunnel.response;
   return exchange(*tunnel.channel, bytes, method);
@@ -260,7 +266,9 @@ Response ask_proxy(const Context& context, std::string_view bytes, std::string_v
 }
 
 Response ask_connect(const Context& context, std::string_view authority) {
-  return ask_proxy(context, "CONNECT " + std::string(authority) + " HTTP/1.1\r\nHost: " + std::string(authority) + "\r\n\r\n", "CONNECT");
+  return ask_proxy(context,
+                   "CONNECT " + std::string(authority) + " HTTP/1.1\r\nHost: " + std::string(authority) + "\r\n\r\n",
+                   "CONNECT");
 }
 
 Outcome judge(const Context& context, const Response& response, unsigned accepted) {
@@ -270,11 +278,13 @@ Outcome judge(const Context& context, const Response& response, unsigned accepte
     if (response.alert && (accepted & accept::alert) != 0) return blocked(response.failure);
     if (response.closed && (accepted & accept::closed) != 0) {
       Outcome alive = control(context);
-      return alive.verdict == Verdict::blocked ? blocked("closed without an answer") : failed("closed, and then " + alive.detail);
+      return alive.verdict == Verdict::blocked ? blocked("closed without an answer")
+                                               : failed("closed, and then " + alive.detail);
     }
     return failed(response.failure.empty() ? "no answer" : response.failure);
   }
-  if (!context.stolen.empty() && (response.body.find(context.stolen) != std::string::npos || response.head.find(context.stolen) != std::string::npos))
+  if (!context.stolen.empty() && (response.body.find(context.stolen) != std::string::npos ||
+                                  response.head.find(context.stolen) != std::string::npos))
     return failed(status + " echoes the secret");
   if (response.status == 403) {
     auto document = parse_json_object(response.body);
@@ -295,8 +305,10 @@ Outcome judge(const Context& context, const Response& response, unsigned accepte
 Outcome control(const Context& context) {
   Response response = ask_tls(context, request("GET", "/control", context.origin));
   if (response.status == 200 && response.is_from_origin()) return blocked("200");
-  return failed("control: " + context.origin + " does not answer 200 (" +
-                (response.status != 0 ? std::to_string(response.status) + " " + response.body.substr(0, 120) : response.failure) + ")");
+  return failed(
+      "control: " + context.origin + " does not answer 200 (" +
+      (response.status != 0 ? std::to_string(response.status) + " " + response.body.substr(0, 120) : response.failure) +
+      ")");
 }
 
 Result<json::object> echo_of(const Response& response) {

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/result.hpp"
 #include "core/base/json.hpp"
+#include "core/base/result.hpp"
 #include "core/base/unique_fd.hpp"
 #include "sidecar/attack/attempt.hpp"
 
@@ -44,12 +44,17 @@ class Channel {
   /// Octets that were read and belong to no response yet.
   [[nodiscard]] const std::string& pending() const { return pending_; }
   /// Client handshake with `sni` (empty: none), checked against the bottle's CA for `verify_name`.
-  Response start_tls(const Context& context, const std::string& sni, const std::string& verify_name, const std::string& alpn);
+  Response start_tls(const Context& context, const std::string& sni, const std::string& verify_name,
+                     const std::string& alpn);
 
  private:
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
-  struct FreeContext { void operator()(SSL_CTX* context) const { SSL_CTX_free(context); } };
-  struct FreeSsl { void operator()(SSL* ssl) const { SSL_free(ssl); } };
+  struct FreeContext {
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+  };
+  struct FreeSsl {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+  };
   UniqueFd fd_;
   std::unique_ptr<SSL_CTX, FreeContext> tls_context_;
   std::unique_ptr<SSL, FreeSsl> ssl_;
@@ -70,12 +75,14 @@ struct Tunnel {
 };
 Tunnel open_tunnel(const Context& context, const TunnelOptions& options = {});
 
-/// Head (and body, with its Content-Length) of a request; "Connection: close" unless `extra` has one. `extra` lines end in CRLF.
-std::string request(std::string_view method, std::string_view target, std::string_view host, std::string_view extra = {},
-                    std::string_view body = {});
+/// Head (and body, with its Content-Length) of a request; "Connection: close" unless `extra` has one. `extra` lines end
+/// in CRLF.
+std::string request(std::string_view method, std::string_view target, std::string_view host,
+                    std::string_view extra = {}, std::string_view body = {});
 
 /// Sends `bytes` through the proxy inside TLS, or straight to the proxy, and reads one answer.
-Response ask_tls(const Context& context, std::string_view bytes, const TunnelOptions& options = {}, std::string_view method = "GET");
+Response ask_tls(const Context& context, std::string_view bytes, const TunnelOptions& options = {},
+                 std::string_view method = "GET");
 Response ask_proxy(const Context& context, std::string_view bytes, std::string_view method = "GET");
 /// CONNECT only.
 Response ask_connect(const Context& context, std::string_view authority);
@@ -83,13 +90,13 @@ Response ask_connect(const Context& context, std::string_view authority);
 /// Which refusals, beside 403 with the egress document, are documented for an attempt.
 namespace accept {
 inline constexpr unsigned refusal = 0;
-inline constexpr unsigned bad_request = 1;   // 400: not HTTP
-inline constexpr unsigned misdirected = 2;   // 421: names disagree
-inline constexpr unsigned alert = 4;         // TLS alert: names disagree in the handshake
-inline constexpr unsigned method = 8;        // 405, 501
-inline constexpr unsigned closed = 16;       // closed without an answer, and the proxy is alive afterwards
-inline constexpr unsigned version = 32;      // 505
-inline constexpr unsigned media = 64;        // 415: a body that cannot be scanned
+inline constexpr unsigned bad_request = 1;  // 400: not HTTP
+inline constexpr unsigned misdirected = 2;  // 421: names disagree
+inline constexpr unsigned alert = 4;        // TLS alert: names disagree in the handshake
+inline constexpr unsigned method = 8;       // 405, 501
+inline constexpr unsigned closed = 16;      // closed without an answer, and the proxy is alive afterwards
+inline constexpr unsigned version = 32;     // 505
+inline constexpr unsigned media = 64;       // 415: a body that cannot be scanned
 }  // namespace accept
 
 Outcome judge(const Context& context, const Response& response, unsigned accepted = accept::refusal);

@@ -1,5 +1,5 @@
-// 5.30 to 5.39: system calls that a bottle has no use for (C7, H5, H8). Each runs in a process of its own; arguments are such that
-// success changes nothing that matters.
+// 5.30 to 5.39: system calls that a bottle has no use for (C7, H5, H8). Each runs in a process of its own; arguments
+// are such that success changes nothing that matters.
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
@@ -44,16 +44,21 @@ void add_mounts(std::vector<Attempt>& out) {
   const std::pair<const char*, Call> calls[] = {
       {"mount a tmpfs", mount_tmpfs},
       {"remount / writable (H5)", [] { return long{::mount("none", "/", nullptr, MS_REMOUNT | MS_BIND, nullptr)}; }},
-      {"remount /usr writable (H5)", [] { return long{::mount("none", "/usr", nullptr, MS_REMOUNT | MS_BIND, nullptr)}; }},
+      {"remount /usr writable (H5)",
+       [] { return long{::mount("none", "/usr", nullptr, MS_REMOUNT | MS_BIND, nullptr)}; }},
       {"bind mount", [] { return long{::mount("/tmp", "/tmp", nullptr, MS_BIND, nullptr)}; }},
       {"unmount what hides something", [] { return long{::umount2("/proc", MNT_DETACH)}; }},
       {"new mount API: fsopen (C7)", [] { return ::syscall(SYS_fsopen, "tmpfs", 0); }},
       {"new mount API: fspick (C7)", [] { return ::syscall(SYS_fspick, AT_FDCWD, "/", 0); }},
-      {"new mount API: open_tree with a clone (C7)", [] { return ::syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* OPEN_TREE_CLONE */); }},
-      {"new mount API: move_mount (C7)", [] { return ::syscall(SYS_move_mount, AT_FDCWD, "/tmp", AT_FDCWD, "/tmp", 0); }},
-      {"new mount API: mount_setattr (C7)", [] {
+      {"new mount API: open_tree with a clone (C7)",
+       [] { return ::syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* OPEN_TREE_CLONE */); }},
+      {"new mount API: move_mount (C7)",
+       [] { return ::syscall(SYS_move_mount, AT_FDCWD, "/tmp", AT_FDCWD, "/tmp", 0); }},
+      {"new mount API: mount_setattr (C7)",
+       [] {
          std::array<std::uint64_t, 4> attributes{};
-         return ::syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, attributes.data(), attributes.size() * sizeof(std::uint64_t));
+         return ::syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, attributes.data(),
+                          attributes.size() * sizeof(std::uint64_t));
        }},
       {"new mount API: fsmount (C7)", [] { return ::syscall(SYS_fsmount, -1, 0, 0); }},
       {"pivot_root", [] { return ::syscall(SYS_pivot_root, "/tmp", "/tmp"); }},
@@ -100,12 +105,14 @@ void add_namespaces(std::vector<Attempt>& out) {
       {"unshare a user namespace", [] { return long{::unshare(CLONE_NEWUSER)}; }},
       {"unshare mount and network namespaces", [] { return long{::unshare(CLONE_NEWNS | CLONE_NEWNET)}; }},
       {"clone into a new user namespace", [] { return clone_with(CLONE_NEWUSER); }},
-      {"clone into new user, mount and network namespaces", [] { return clone_with(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET); }},
+      {"clone into new user, mount and network namespaces",
+       [] { return clone_with(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET); }},
       {"clone3 into a new user namespace (C7)", [] { return clone3_with(CLONE_NEWUSER); }},
       {"setns into the network namespace of pid 1", [] { return join_namespace("/proc/1/ns/net"); }},
       {"setns into the mount namespace of pid 1", [] { return join_namespace("/proc/1/ns/mnt"); }},
       {"setns into the own user namespace", [] { return join_namespace("/proc/self/ns/user"); }},
-      {"setns by pidfd of pid 1", [] {
+      {"setns by pidfd of pid 1",
+       [] {
          UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, 1, 0)));
          return pidfd ? ::syscall(SYS_setns, pidfd.get(), CLONE_NEWNET | CLONE_NEWNS) : -1L;
        }},
@@ -128,14 +135,16 @@ void add_calls(std::vector<Attempt>& out) {
       {"kexec_load", [] { return ::syscall(SYS_kexec_load, 0, 0, nullptr, 1UL << 40); }},
       {"kexec_file_load", [] { return ::syscall(SYS_kexec_file_load, -1, -1, 0, "", 1UL << 40); }},
       {"reboot", [] { return ::syscall(SYS_reboot, 0, 0, 0, nullptr); }},
-      {"bpf (C7)", [] {
+      {"bpf (C7)",
+       [] {
          bpf_attr attributes{};
          attributes.map_type = BPF_MAP_TYPE_ARRAY;
          attributes.key_size = attributes.value_size = 4;
          attributes.max_entries = 1;
          return ::syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
        }},
-      {"perf_event_open (C7)", [] {
+      {"perf_event_open (C7)",
+       [] {
          perf_event_attr attributes{};
          attributes.size = sizeof attributes;
          attributes.type = PERF_TYPE_SOFTWARE;
@@ -147,17 +156,19 @@ void add_calls(std::vector<Attempt>& out) {
       {"add_key", [] { return ::syscall(SYS_add_key, "user", "bottle-attack", "x", 1, -2); }},
       {"request_key", [] { return ::syscall(SYS_request_key, "user", "bottle-attack", nullptr, 0); }},
       {"userfaultfd (C7)", [] { return ::syscall(SYS_userfaultfd, O_CLOEXEC | 1); }},
-      {"io_uring_setup (C7)", [] {
+      {"io_uring_setup (C7)",
+       [] {
          std::array<char, 256> parameters{};
          return ::syscall(SYS_io_uring_setup, 1, parameters.data());
        }},
       {"io_uring_enter (C7)", [] { return ::syscall(SYS_io_uring_enter, -1, 0, 0, 0, nullptr, 0); }},
       {"io_uring_register (C7)", [] { return ::syscall(SYS_io_uring_register, -1, 0, nullptr, 0); }},
-      {"open_by_handle_at: shocker (H4)", [] {
+      {"open_by_handle_at: shocker (H4)",
+       [] {
          struct {
            unsigned handle_bytes = 8;
-           int handle_type = 1;                      // FILEID_INO32_GEN
-           std::array<unsigned char, 8> octets{2};   // the inode of a file system's root
+           int handle_type = 1;                     // FILEID_INO32_GEN
+           std::array<unsigned char, 8> octets{2};  // the inode of a file system's root
          } handle;
          return ::syscall(SYS_open_by_handle_at, AT_FDCWD, &handle, O_RDONLY);
        }},
@@ -165,7 +176,8 @@ void add_calls(std::vector<Attempt>& out) {
       {"read the kernel's log", [] { return ::syscall(SYS_syslog, 3, scratch.data(), scratch.size()); }},
       {"acct", [] { return ::syscall(SYS_acct, "/tmp/nothing"); }},
       {"sethostname", [] { return long{::sethostname("bottle", 6)}; }},
-      {"set the clock", [] {
+      {"set the clock",
+       [] {
          timespec now{};
          ::clock_gettime(CLOCK_REALTIME, &now);
          return ::syscall(SYS_clock_settime, CLOCK_REALTIME, &now);
@@ -173,7 +185,8 @@ void add_calls(std::vector<Attempt>& out) {
       {"vhangup", [] { return ::syscall(SYS_vhangup); }},
       {"lookup_dcookie", [] { return ::syscall(SYS_lookup_dcookie, 0UL, scratch.data(), scratch.size()); }},
       {"memfd_secret", [] { return ::syscall(447, 0); }},
-      {"personality: executable stacks, no randomisation", [] { return long{::personality(ADDR_NO_RANDOMIZE | READ_IMPLIES_EXEC)}; }},
+      {"personality: executable stacks, no randomisation",
+       [] { return long{::personality(ADDR_NO_RANDOMIZE | READ_IMPLIES_EXEC)}; }},
 #ifdef __x86_64__
       {"iopl", [] { return ::syscall(SYS_iopl, 3); }},
       {"ioperm", [] { return ::syscall(SYS_ioperm, 0x80, 1, 1); }},
@@ -194,7 +207,8 @@ void add_calls(std::vector<Attempt>& out) {
 /// A terminal of its own, so that the answer is the filter's and not "no terminal".
 Outcome ioctl_on_terminal(unsigned long number, void* argument) {
   UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0) return judge_call(-1, {EPERM, EACCES, ENOENT, ENOSPC, ENOSYS});
+  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0)
+    return judge_call(-1, {EPERM, EACCES, ENOENT, ENOSPC, ENOSYS});
   std::array<char, 64> name{};
   ::ptsname_r(master.get(), name.data(), name.size());
   ::setsid();
@@ -208,11 +222,14 @@ void add_terminal(std::vector<Attempt>& out) {
   Subject terminal(out, "5.33", "seccomp");
   static std::array<char, 2> text{'x', 0};
   terminal.add("TIOCSTI: type into a terminal", [](const Context&) { return ioctl_on_terminal(TIOCSTI, text.data()); });
-  terminal.add("TIOCSTI with high bits set in the request number", [](const Context&) { return ioctl_on_terminal(TIOCSTI | (1UL << 32), text.data()); });
-  terminal.add("TIOCLINUX: paste into a terminal", [](const Context&) { return ioctl_on_terminal(TIOCLINUX, text.data()); });
+  terminal.add("TIOCSTI with high bits set in the request number",
+               [](const Context&) { return ioctl_on_terminal(TIOCSTI | (1UL << 32), text.data()); });
+  terminal.add("TIOCLINUX: paste into a terminal",
+               [](const Context&) { return ioctl_on_terminal(TIOCLINUX, text.data()); });
   terminal.add("TIOCSTI into the descriptors that were given", [](const Context&) {
     for (int fd = 0; fd <= 2; ++fd)
-      if (::isatty(fd) != 0 && ::ioctl(fd, TIOCSTI, text.data()) == 0) return escaped("typed into descriptor " + std::to_string(fd));
+      if (::isatty(fd) != 0 && ::ioctl(fd, TIOCSTI, text.data()) == 0)
+        return escaped("typed into descriptor " + std::to_string(fd));
     return blocked("EPERM or no terminal");
   });
   terminal.add("take the operator's terminal (TIOCSCTTY, /dev/tty)", [](const Context&) {

@@ -43,12 +43,17 @@ std::string status_field(const std::string& name, const std::string& path = "/pr
 }
 
 /// Not the suite: the agent may do to itself what it likes.
-bool is_foreign(pid_t pid) { return pid != ::getpid() && pid != ::getppid() && read_start("/proc/" + std::to_string(pid) + "/comm", 64) != read_start("/proc/self/comm", 64); }
+bool is_foreign(pid_t pid) {
+  return pid != ::getpid() && pid != ::getppid() &&
+         read_start("/proc/" + std::to_string(pid) + "/comm", 64) != read_start("/proc/self/comm", 64);
+}
 
 void add_pid_one(std::vector<Attempt>& out) {
   Subject one(out, "5.20", "init");
-  for (const char* name : {"environ", "mem", "maps", "auxv", "stack", "syscall", "pagemap", "io", "fd/0", "fd/3", "root/etc/hosts", "cwd/.", "exe", "map_files"})
-    one.add(std::string("read /proc/1/") + name, [name = std::string(name)](const Context&) { return open_path("/proc/1/" + name, O_RDONLY); });
+  for (const char* name : {"environ", "mem", "maps", "auxv", "stack", "syscall", "pagemap", "io", "fd/0", "fd/3",
+                           "root/etc/hosts", "cwd/.", "exe", "map_files"})
+    one.add(std::string("read /proc/1/") + name,
+            [name = std::string(name)](const Context&) { return open_path("/proc/1/" + name, O_RDONLY); });
   one.add("ptrace pid 1", [](const Context&) {
     // Seized first: unlike PTRACE_ATTACH that does not stop it, so a bottle that lets it happen still comes to its end.
     Outcome result = judge_call(::ptrace(PTRACE_SEIZE, 1, nullptr, nullptr), {EPERM, EACCES, ENOSYS});
@@ -65,7 +70,8 @@ void add_pid_one(std::vector<Attempt>& out) {
     std::array<char, 8> buffer{};
     iovec local{buffer.data(), buffer.size()};
     iovec remote{reinterpret_cast<void*>(0x400000), buffer.size()};
-    for (long result : {long{::process_vm_readv(1, &local, 1, &remote, 1, 0)}, long{::process_vm_writev(1, &local, 1, &remote, 1, 0)}}) {
+    for (long result : {long{::process_vm_readv(1, &local, 1, &remote, 1, 0)},
+                        long{::process_vm_writev(1, &local, 1, &remote, 1, 0)}}) {
       if (result < 0 && errno == EFAULT) return escaped("allowed; only the address was wrong");
       if (Outcome each = judge_call(result, {EPERM, EACCES, ENOSYS}); each.verdict != Verdict::blocked) return each;
     }
@@ -75,12 +81,14 @@ void add_pid_one(std::vector<Attempt>& out) {
     UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, 1, 0)));
     if (!pidfd) return judge_call(-1, {EPERM, EACCES, ENOSYS});
     for (int fd = 0; fd < 16; ++fd)
-      if (UniqueFd stolen(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0))); stolen) return escaped("descriptor " + std::to_string(fd));
+      if (UniqueFd stolen(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0))); stolen)
+        return escaped("descriptor " + std::to_string(fd));
     return judge_call(-1, {EPERM, EACCES, ENOSYS});
   });
   one.add("process_madvise, kcmp and move_pages on pid 1", [](const Context&) {
     Outcome result = judge_call(::syscall(SYS_kcmp, 1, ::getpid(), 0, 0, 0), {EPERM, EACCES, ENOSYS, EOPNOTSUPP});
-    return worse(result, judge_call(::syscall(SYS_move_pages, 1, 0, nullptr, nullptr, nullptr, 0), {EPERM, EACCES, ENOSYS}));
+    return worse(result,
+                 judge_call(::syscall(SYS_move_pages, 1, 0, nullptr, nullptr, nullptr, 0), {EPERM, EACCES, ENOSYS}));
   });
   one.add("raise limits and priority of pid 1", [](const Context&) {
     // To lower them is to cut off one's own wire: every process of the same uid may, and nothing is won.
@@ -107,7 +115,8 @@ void add_others(std::vector<Attempt>& out) {
     std::string found;
     for (pid_t pid : visible_processes()) {
       std::string name(trim(read_start("/proc/" + std::to_string(pid) + "/comm", 64)));
-      for (const char* host : {"systemd", "dockerd", "sshd", "containerd", "bot-bottle", "bottle-keeper", "bot-bottle-side", "kthreadd", "bwrap"})
+      for (const char* host : {"systemd", "dockerd", "sshd", "containerd", "bot-bottle", "bottle-keeper",
+                               "bot-bottle-side", "kthreadd", "bwrap"})
         if (name == host && !(pid == 1 && name == "bwrap")) found += " " + name;
     }
     const std::size_t count = visible_processes().size();
@@ -123,17 +132,23 @@ void add_others(std::vector<Attempt>& out) {
         if (UniqueFd fd(::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), flags | O_CLOEXEC)); fd) {
           std::array<char, 1> octet{};
           const std::string maps = read_start("/proc/" + std::to_string(pid) + "/maps", 64);
-          if (!maps.empty() || ::pread(fd.get(), octet.data(), 1, 0x400000) == 1) return escaped("process " + std::to_string(pid));
+          if (!maps.empty() || ::pread(fd.get(), octet.data(), 1, 0x400000) == 1)
+            return escaped("process " + std::to_string(pid));
         }
     }
     return blocked(std::to_string(tried) + " tried");
   });
   others.add("namespaces of the host's first process", [](const Context&) {
     // The initial namespaces have fixed numbers (include/linux/proc_ns.h): the bottle must be in none of them.
-    const std::pair<const char*, const char*> initial[] = {{"pid", "4026531836"}, {"user", "4026531837"}, {"uts", "4026531838"}, {"ipc", "4026531839"}, {"cgroup", "4026531835"}};
+    const std::pair<const char*, const char*> initial[] = {{"pid", "4026531836"},
+                                                           {"user", "4026531837"},
+                                                           {"uts", "4026531838"},
+                                                           {"ipc", "4026531839"},
+                                                           {"cgroup", "4026531835"}};
     for (const auto& [name, number] : initial) {
       std::array<char, 64> target{};
-      if (::readlink((std::string("/proc/self/ns/") + name).c_str(), target.data(), target.size() - 1) > 0 && std::string_view(target.data()).find(number) != std::string_view::npos)
+      if (::readlink((std::string("/proc/self/ns/") + name).c_str(), target.data(), target.size() - 1) > 0 &&
+          std::string_view(target.data()).find(number) != std::string_view::npos)
         return escaped(std::string("in the host's ") + name + " namespace");
     }
     return blocked("in none of them");
@@ -152,11 +167,14 @@ void add_privileges(std::vector<Attempt>& out) {
     ::prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0);
     return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? blocked("set") : escaped("not set");
   });
-  caps.add("the agent is not root", [](const Context&) { return ::getuid() != 0 && ::geteuid() != 0 ? blocked("uid " + std::to_string(::getuid())) : escaped("uid 0"); });
+  caps.add("the agent is not root", [](const Context&) {
+    return ::getuid() != 0 && ::geteuid() != 0 ? blocked("uid " + std::to_string(::getuid())) : escaped("uid 0");
+  });
   caps.add("setuid(0)", [](const Context&) { return judge_call(::setuid(0), {EPERM, EINVAL, EACCES, ENOSYS}); });
   caps.add("setresgid(0), setgroups(0)", [](const Context&) {
     const gid_t root = 0;
-    return worse(judge_call(::setresgid(0, 0, 0), {EPERM, EINVAL, ENOSYS}), judge_call(::setgroups(1, &root), {EPERM, EINVAL, ENOSYS}));
+    return worse(judge_call(::setresgid(0, 0, 0), {EPERM, EINVAL, ENOSYS}),
+                 judge_call(::setgroups(1, &root), {EPERM, EINVAL, ENOSYS}));
   });
   caps.add("supplementary groups of the host", [](const Context&) {
     std::array<gid_t, 128> groups{};
@@ -175,7 +193,8 @@ void add_privileges(std::vector<Attempt>& out) {
   });
   caps.add("chroot", [](const Context&) { return judge_privileged(::chroot("/tmp")); });
   caps.add("a setuid program gives nothing (sudo, su, mount)", [](const Context&) {
-    for (const char* path : {"/usr/bin/sudo", "/usr/bin/su", "/usr/bin/mount", "/usr/bin/newuidmap", "/usr/bin/passwd", "/usr/bin/fusermount3"}) {
+    for (const char* path : {"/usr/bin/sudo", "/usr/bin/su", "/usr/bin/mount", "/usr/bin/newuidmap", "/usr/bin/passwd",
+                             "/usr/bin/fusermount3"}) {
       if (::access(path, X_OK) != 0) continue;
       // no_new_privs makes execve(2) ignore the bit; the child's own status is the proof.
       const pid_t child = ::fork();
@@ -189,7 +208,8 @@ void add_privileges(std::vector<Attempt>& out) {
       for (int round = 0; round < 50; ++round) {
         const std::string uids = status_field("Uid", "/proc/" + std::to_string(child) + "/status");
         const auto fields = split(uids, '\t');
-        if (fields.size() > 1 && fields[1] == "0" && ::getuid() != 0) result = escaped(std::string(path) + " runs as root");
+        if (fields.size() > 1 && fields[1] == "0" && ::getuid() != 0)
+          result = escaped(std::string(path) + " runs as root");
         if (::waitpid(child, nullptr, WNOHANG) != 0) break;
         ::poll(nullptr, 0, 2);
       }

@@ -1,8 +1,7 @@
 // bottle-attack: a scripted hostile agent (suite) and its counterparts on the host (origin, canary). See README.md.
-#include <CLI/CLI.hpp>
-
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 
@@ -28,7 +27,11 @@ int complain(const Error& error) {
 std::string as_json(const Attempt& attempt, const Outcome& outcome) {
   // What a hostile origin said may be in the detail: JSON must stay valid.
   const std::string detail = is_valid_utf8(outcome.detail) ? outcome.detail : "hex " + hex_encode(outcome.detail);
-  return to_text(json::object{{"id", attempt.id}, {"attempt", attempt.text}, {"guard", attempt.guard}, {"verdict", name_of(outcome.verdict)}, {"detail", detail}});
+  return to_text(json::object{{"id", attempt.id},
+                              {"attempt", attempt.text},
+                              {"guard", attempt.guard},
+                              {"verdict", name_of(outcome.verdict)},
+                              {"detail", detail}});
 }
 
 int run_suite(const SuiteOptions& options, Format format, bool list, bool force) {
@@ -37,12 +40,15 @@ int run_suite(const SuiteOptions& options, Format format, bool list, bool force)
   const auto attempts = select_attempts(*context, options);
   if (list) {
     for (const Attempt& attempt : attempts)
-      fmt::print("{}\n", format == Format::lines ? to_text(json::object{{"id", attempt.id}, {"attempt", attempt.text}, {"guard", attempt.guard}})
-                                                 : fmt::format("{:<8} {:<10} {}", attempt.id, attempt.guard, attempt.text));
+      fmt::print("{}\n",
+                 format == Format::lines
+                     ? to_text(json::object{{"id", attempt.id}, {"attempt", attempt.text}, {"guard", attempt.guard}})
+                     : fmt::format("{:<8} {:<10} {}", attempt.id, attempt.guard, attempt.text));
     return 0;
   }
   if (is_outside() && !force)
-    return complain(make_error(ErrorKind::failed_precondition, "this is not a bottle: attempts on pid 1 would reach the host's"));
+    return complain(
+        make_error(ErrorKind::failed_precondition, "this is not a bottle: attempts on pid 1 would reach the host's"));
   std::map<Verdict, int> counts;
   std::string subject;
   Outcome egress = blocked("");
@@ -50,7 +56,9 @@ int run_suite(const SuiteOptions& options, Format format, bool list, bool force)
     const std::string here = attempt.id.substr(0, attempt.id.rfind('.'));
     if (here != subject && attempt.needs == Needs::egress) {
       // Without a living proxy a refusal proves nothing.
-      egress = run_attempt({"", "", "", [](const Context& each) { return control(each); }, Needs::nothing, std::chrono::seconds(40)}, *context);
+      egress = run_attempt(
+          {"", "", "", [](const Context& each) { return control(each); }, Needs::nothing, std::chrono::seconds(40)},
+          *context);
     }
     subject = here;
     const bool without = attempt.needs == Needs::egress && egress.verdict != Verdict::blocked;
@@ -59,11 +67,13 @@ int run_suite(const SuiteOptions& options, Format format, bool list, bool force)
     if (format == Format::lines)
       fmt::print("{}\n", as_json(attempt, outcome));
     else
-      fmt::print("{:<8} {:<8} {:<10} {}  [{}]\n", name_of(outcome.verdict), attempt.id, attempt.guard, escape_untrusted(attempt.text), escape_untrusted(outcome.detail));
+      fmt::print("{:<8} {:<8} {:<10} {}  [{}]\n", name_of(outcome.verdict), attempt.id, attempt.guard,
+                 escape_untrusted(attempt.text), escape_untrusted(outcome.detail));
     std::fflush(stdout);
   }
   if (format == Format::table)
-    fmt::print("{} attempts: {} blocked, {} escaped, {} without proof\n", attempts.size(), counts[Verdict::blocked], counts[Verdict::escaped], counts[Verdict::error]);
+    fmt::print("{} attempts: {} blocked, {} escaped, {} without proof\n", attempts.size(), counts[Verdict::blocked],
+               counts[Verdict::escaped], counts[Verdict::error]);
   return counts[Verdict::escaped] + counts[Verdict::error] == 0 ? 0 : 1;
 }
 
@@ -78,6 +88,7 @@ int main(int argc, char** argv) {
   bool force = false;
   CLI::App* suite_command = app.add_subcommand("suite", "Try to break out of this bottle and to carry secrets away");
   suite_command->add_option("--only", suite.only, "Only these ids or their beginnings: 1,2.3")->delimiter(',');
+  suite_command->add_option("--skip", suite.skip, "Not these")->delimiter(',');
   suite_command->add_flag("--json", json_lines, "One JSON object a line");
   suite_command->add_flag("--list", list, "Only say what would be tried");
   suite_command->add_flag("--resources", suite.resources, "Bombs and floods too (7)");

@@ -1,4 +1,5 @@
-// The origin of host.hpp: a thread per connection, lenient on purpose: what gets here is written down, whatever its shape.
+// The origin of host.hpp: a thread per connection, lenient on purpose: what gets here is written down, whatever its
+// shape.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -34,7 +35,8 @@ class Log {
   explicit Log(UniqueFd fd) : fd_(std::move(fd)) {}
   void write(const json::object& line) {
     const std::lock_guard lock(mutex_);
-    if (auto written = write_all(fd_.get(), to_text(line) + "\n"); !written) ::_exit(1);  // a log with holes would prove nothing
+    if (auto written = write_all(fd_.get(), to_text(line) + "\n"); !written)
+      ::_exit(1);  // a log with holes would prove nothing
   }
 
  private:
@@ -49,7 +51,7 @@ struct FreeSsl {
 /// What came of one request. `complete` is false when the connection ended before it did.
 struct Incoming {
   std::string head;
-  std::string body;      // without chunk framing
+  std::string body;  // without chunk framing
   std::string trailers;
   bool chunk_extensions = false;
   bool complete = false;
@@ -74,8 +76,14 @@ class Connection {
     for (;;) {
       const Incoming incoming = read_request();
       if (incoming.head.empty() && incoming.body.empty()) return;
-      log_.write({{"connection", number_}, {"event", "request"}, {"tls", ssl_ != nullptr}, {"sni", sni_}, {"head", base64_encode(incoming.head)}, {"body", base64_encode(incoming.body)},
-                  {"trailers", base64_encode(incoming.trailers)}, {"complete", incoming.complete}});
+      log_.write({{"connection", number_},
+                  {"event", "request"},
+                  {"tls", ssl_ != nullptr},
+                  {"sni", sni_},
+                  {"head", base64_encode(incoming.head)},
+                  {"body", base64_encode(incoming.body)},
+                  {"trailers", base64_encode(incoming.trailers)},
+                  {"complete", incoming.complete}});
       if (!incoming.complete) return;
       answer(incoming);
       if (to_lower(incoming.head).find("connection: close") != std::string::npos) return;
@@ -85,14 +93,16 @@ class Connection {
  private:
   bool fill() {
     std::array<char, 16384> buffer{};
-    const ssize_t size = ssl_ ? SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size())) : ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t size = ssl_ ? SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()))
+                              : ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (size <= 0) return false;
     pending_.append(buffer.data(), static_cast<std::size_t>(size));
     return pending_.size() <= max_request;
   }
   void send_bytes(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t size = ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())) : ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t size = ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
+                                : ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (size <= 0) return;
       bytes.remove_prefix(static_cast<std::size_t>(size));
     }
@@ -117,7 +127,8 @@ class Connection {
       read_chunks(out);
       return out;
     }
-    const std::size_t size = std::min<std::size_t>(std::strtoul(header(out.head, "content-length").c_str(), nullptr, 10), max_request);
+    const std::size_t size =
+        std::min<std::size_t>(std::strtoul(header(out.head, "content-length").c_str(), nullptr, 10), max_request);
     while (pending_.size() < size)
       if (!fill()) break;
     out.body = take(size);
@@ -163,13 +174,16 @@ class Connection {
   static std::string header(const std::string& head, std::string_view name) {
     for (std::string_view line : split(head, '\n')) {
       const std::size_t colon = line.find(':');
-      if (colon != std::string_view::npos && equals_ignoring_case(trim(line.substr(0, colon)), name)) return std::string(trim(line.substr(colon + 1)));
+      if (colon != std::string_view::npos && equals_ignoring_case(trim(line.substr(0, colon)), name))
+        return std::string(trim(line.substr(colon + 1)));
     }
     return {};
   }
 
   void reply(std::string_view status, const std::string& body, const std::string& extra = {}) {
-    send_bytes("HTTP/1.1 " + std::string(status) + "\r\nX-Attack-Origin: yes\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + extra + "\r\n" + body);
+    send_bytes("HTTP/1.1 " + std::string(status) +
+               "\r\nX-Attack-Origin: yes\r\nContent-Type: application/json\r\nContent-Length: " +
+               std::to_string(body.size()) + "\r\n" + extra + "\r\n" + body);
   }
 
   void answer(const Incoming& incoming) {
@@ -182,33 +196,57 @@ class Connection {
         headers[to_lower(trim(line.substr(0, colon)))] = is_valid_utf8(value) ? value : hex_encode(value);
       }
     const std::string body_text = incoming.body.size() <= 65536 && is_valid_utf8(incoming.body) ? incoming.body : "";
-    const std::string echo = to_text(json::object{{"method", words.empty() ? "" : std::string(words[0])}, {"target", target}, {"headers", headers}, {"body_octets", incoming.body.size()},
-                                                  {"body", body_text}, {"trailers", incoming.trailers}, {"chunk_extensions", incoming.chunk_extensions}});
+    const std::string echo = to_text(json::object{{"method", words.empty() ? "" : std::string(words[0])},
+                                                  {"target", target},
+                                                  {"headers", headers},
+                                                  {"body_octets", incoming.body.size()},
+                                                  {"body", body_text},
+                                                  {"trailers", incoming.trailers},
+                                                  {"chunk_extensions", incoming.chunk_extensions}});
     const std::string credential = header(incoming.head, "authorization");
-    const std::string secret = credential.substr(credential.find(' ') == std::string::npos ? 0 : credential.find(' ') + 1);
-    if (target == "/echo/base64") reply("200 OK", "{\"echo\": \"" + base64_encode(echo) + "\"}");
-    else if (target == "/echo/hex") reply("200 OK", "{\"echo\": \"" + hex_encode(echo) + "\"}");
-    else if (target == "/echo/percent") reply("200 OK", "{\"echo\": \"" + percent(secret) + "\"}");
-    else if (target == "/echo/header") reply("200 OK", "{}", "X-Echo: " + secret + "\r\n");
-    else if (target == "/echo/cookie") reply("200 OK", "{}", "Set-Cookie: session=" + secret + "; Path=/\r\n");
-    else if (target == "/echo/redirect") reply("302 Found", "{}", "Location: https://elsewhere.example.com/?token=" + secret + "\r\n");
-    else if (target == "/echo/error") reply("500 Internal Server Error", "{\"error\": \"bad credential " + secret + "\"}");
-    else if (target == "/echo/gzip") reply("200 OK", deflated(echo, Wrapper::gzip), "Content-Encoding: gzip\r\n");
-    else if (target == "/token") reply("200 OK", to_text(json::object{{"access_token", secret}, {"token_type", "bearer"}}));
+    const std::string secret =
+        credential.substr(credential.find(' ') == std::string::npos ? 0 : credential.find(' ') + 1);
+    if (target == "/echo/base64")
+      reply("200 OK", "{\"echo\": \"" + base64_encode(echo) + "\"}");
+    else if (target == "/echo/hex")
+      reply("200 OK", "{\"echo\": \"" + hex_encode(echo) + "\"}");
+    else if (target == "/echo/percent")
+      reply("200 OK", "{\"echo\": \"" + percent(secret) + "\"}");
+    else if (target == "/echo/header")
+      reply("200 OK", "{}", "X-Echo: " + secret + "\r\n");
+    else if (target == "/echo/cookie")
+      reply("200 OK", "{}", "Set-Cookie: session=" + secret + "; Path=/\r\n");
+    else if (target == "/echo/redirect")
+      reply("302 Found", "{}", "Location: https://elsewhere.example.com/?token=" + secret + "\r\n");
+    else if (target == "/echo/error")
+      reply("500 Internal Server Error", "{\"error\": \"bad credential " + secret + "\"}");
+    else if (target == "/echo/gzip")
+      reply("200 OK", deflated(echo, Wrapper::gzip), "Content-Encoding: gzip\r\n");
+    else if (target == "/token")
+      reply("200 OK", to_text(json::object{{"access_token", secret}, {"token_type", "bearer"}}));
     else if (target == "/echo/chunks") {
       std::string chunks;
       for (char c : echo) chunks += std::string("1\r\n") + c + "\r\n";
-      send_bytes("HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\n\r\n");
+      send_bytes(
+          "HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+          "chunked\r\n\r\n" +
+          chunks + "0\r\n\r\n");
     } else if (target == "/echo/trailer") {
-      send_bytes("HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nTrailer: X-Echo\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Echo: " + secret + "\r\n\r\n");
+      send_bytes(
+          "HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nTrailer: X-Echo\r\nTransfer-Encoding: "
+          "chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Echo: " +
+          secret + "\r\n\r\n");
     } else if (target == "/echo/events") {
       const std::string events = "data: one\n\ndata: " + secret.substr(0, secret.size() / 2);
-      send_bytes("HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + events);
+      send_bytes(
+          "HTTP/1.1 200 OK\r\nX-Attack-Origin: yes\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" +
+          events);
       ::poll(nullptr, 0, 50);  // the secret arrives in two pieces
       send_bytes(secret.substr(secret.size() / 2) + "\n\n");
       if (ssl_) SSL_shutdown(ssl_.get());
       ::shutdown(fd_.get(), SHUT_RDWR);
-    } else reply("200 OK", echo);
+    } else
+      reply("200 OK", echo);
   }
 
   UniqueFd fd_;
@@ -225,7 +263,8 @@ Result<UniqueFd> listen_loopback(std::uint16_t& port) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd.get(), 512) != 0) return error_from_errno("listening on 127.0.0.1", errno);
+  if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd.get(), 512) != 0)
+    return error_from_errno("listening on 127.0.0.1", errno);
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
   port = ntohs(address.sin_port);
   return fd;
@@ -245,7 +284,9 @@ Result<void> run_origin(const OriginOptions& options) {
   Log log(std::move(log_file));
   const std::string ca_file = options.ca_file.empty() ? options.port_file + ".ca.pem" : options.ca_file;
   BB_CHECK(write_file_atomic(ca_file, tls.ca_pem, 0644));
-  BB_CHECK(write_file_atomic(options.port_file, to_text(json::object{{"port", port}, {"plain_port", plain_port}, {"ca_file", ca_file}}) + "\n"));
+  BB_CHECK(write_file_atomic(
+      options.port_file,
+      to_text(json::object{{"port", port}, {"plain_port", plain_port}, {"ca_file", ca_file}}) + "\n"));
 
   int number = 0;
   std::array<pollfd, 3> waits{{{secure.get(), POLLIN, 0}, {plain.get(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
@@ -261,7 +302,9 @@ Result<void> run_origin(const OriginOptions& options) {
       const timeval limit{60, 0};
       ::setsockopt(peer.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
       SSL_CTX* context = i == 0 ? tls.context.get() : nullptr;
-      std::thread([peer = std::move(peer), context, &log, id = ++number]() mutable { Connection(std::move(peer), context, log, id).serve(); }).detach();
+      std::thread([peer = std::move(peer), context, &log, id = ++number]() mutable {
+        Connection(std::move(peer), context, log, id).serve();
+      }).detach();
     }
   }
 }

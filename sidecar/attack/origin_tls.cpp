@@ -31,7 +31,8 @@ void add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
   if (extension) X509_add_ext(certificate, extension.get(), -1);
 }
 
-Certificate make_certificate(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* issuer_key, const std::vector<std::pair<int, std::string>>& extensions) {
+Certificate make_certificate(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* issuer_key,
+                             const std::vector<std::pair<int, std::string>>& extensions) {
   Certificate out(X509_new());
   if (!out) return out;
   X509_set_version(out.get(), 2);
@@ -44,7 +45,8 @@ Certificate make_certificate(EVP_PKEY* key, const std::string& name, X509* issue
   X509_gmtime_adj(X509_getm_notAfter(out.get()), 86400);
   X509_set_pubkey(out.get(), key);
   X509_NAME* subject = X509_get_subject_name(out.get());
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
+                             0);
   X509* parent = issuer != nullptr ? issuer : out.get();
   X509_set_issuer_name(out.get(), X509_get_subject_name(parent));
   for (const auto& [nid, value] : extensions) add_extension(out.get(), parent, nid, value);
@@ -52,10 +54,12 @@ Certificate make_certificate(EVP_PKEY* key, const std::string& name, X509* issue
   return out;
 }
 
-int choose_http1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+int choose_http1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+                 void*) {
   static const unsigned char protocols[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, protocols, sizeof protocols - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+  if (SSL_select_next_proto(&chosen, out_size, protocols, sizeof protocols - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_NOACK;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
 }
@@ -67,15 +71,22 @@ Result<OriginTls> create_origin_tls(const std::vector<std::string>& names) {
   Key key(EVP_EC_gen("P-256"));
   if (!ca_key || !key) return fail(ErrorKind::internal, "cannot make a key");
   Certificate ca = make_certificate(ca_key.get(), "bottle-attack origin CA", nullptr, ca_key.get(),
-                                    {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}, {NID_subject_key_identifier, "hash"}});
+                                    {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+                                     {NID_key_usage, "critical,keyCertSign,cRLSign"},
+                                     {NID_subject_key_identifier, "hash"}});
   std::string alternatives;
   for (const std::string& name : names) alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + name;
   if (!ca || names.empty()) return fail(ErrorKind::internal, "cannot make a CA");
   Certificate leaf = make_certificate(key.get(), names.front(), ca.get(), ca_key.get(),
-                                      {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"}, {NID_ext_key_usage, "serverAuth"},
-                                       {NID_subject_key_identifier, "hash"}, {NID_authority_key_identifier, "keyid:always"}, {NID_subject_alt_name, alternatives}});
+                                      {{NID_basic_constraints, "critical,CA:FALSE"},
+                                       {NID_key_usage, "critical,digitalSignature"},
+                                       {NID_ext_key_usage, "serverAuth"},
+                                       {NID_subject_key_identifier, "hash"},
+                                       {NID_authority_key_identifier, "keyid:always"},
+                                       {NID_subject_alt_name, alternatives}});
   OriginTls out{std::unique_ptr<SSL_CTX, FreeSslContext>(SSL_CTX_new(TLS_server_method())), {}};
-  if (!leaf || !out.context || SSL_CTX_use_certificate(out.context.get(), leaf.get()) != 1 || SSL_CTX_use_PrivateKey(out.context.get(), key.get()) != 1)
+  if (!leaf || !out.context || SSL_CTX_use_certificate(out.context.get(), leaf.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(out.context.get(), key.get()) != 1)
     return fail(ErrorKind::internal, "cannot make a certificate");
   SSL_CTX_set_alpn_select_cb(out.context.get(), choose_http1, nullptr);
   std::unique_ptr<BIO, Free> bio(BIO_new(BIO_s_mem()));

@@ -43,7 +43,8 @@ Address make_address(const std::string& text, std::uint16_t port) {
   return out;
 }
 
-// What "no network but this one" looks like: no route, no such family, no such interface (EINVAL, ENODEV), or a filter's refusal.
+// What "no network but this one" looks like: no route, no such family, no such interface (EINVAL, ENODEV), or a
+// filter's refusal.
 bool is_no_network(int number) {
   for (int known : {ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM, EACCES, ENETDOWN, ENODEV, EINVAL})
     if (number == known) return true;
@@ -64,7 +65,9 @@ Outcome judge_call(long result, std::initializer_list<int> refusals) {
   return failed("unexpected " + errno_name(number));
 }
 
-Outcome judge_privileged(long result) { return judge_call(result, {EPERM, EACCES, ENOSYS}); }
+Outcome judge_privileged(long result) {
+  return judge_call(result, {EPERM, EACCES, ENOSYS});
+}
 
 Outcome dial_tcp(const std::string& address, std::uint16_t port, Where where) {
   const Address peer = make_address(address, port);
@@ -81,7 +84,8 @@ Outcome dial_tcp(const std::string& address, std::uint16_t port, Where where) {
     }
   }
   if (number == 0) return escaped("connected");
-  if (is_no_network(number) || (where == Where::own_loopback && number == ECONNREFUSED)) return blocked(errno_name(number));
+  if (is_no_network(number) || (where == Where::own_loopback && number == ECONNREFUSED))
+    return blocked(errno_name(number));
   // A peer elsewhere that says "refused" was reached.
   if (number == ECONNREFUSED) return escaped("reached the peer: ECONNREFUSED");
   return failed("unexpected " + errno_name(number));
@@ -96,7 +100,8 @@ Outcome send_udp(const std::string& address, std::uint16_t port, std::string_vie
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&peer.storage), peer.size) != 0 ||
       ::send(fd.get(), payload.data(), payload.size(), MSG_NOSIGNAL) < 0) {
     const int number = errno;
-    if (is_no_network(number) || (where == Where::own_loopback && number == ECONNREFUSED)) return blocked(errno_name(number));
+    if (is_no_network(number) || (where == Where::own_loopback && number == ECONNREFUSED))
+      return blocked(errno_name(number));
     return failed("unexpected " + errno_name(number));
   }
   if (where == Where::elsewhere) return escaped("the datagram was sent");

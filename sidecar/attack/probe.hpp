@@ -20,7 +20,8 @@ Outcome judge_call(long result, std::initializer_list<int> refusals);
 /// What a kernel or a seccomp filter says to somebody without the right.
 Outcome judge_privileged(long result);
 
-/// Connects a TCP socket, at most 3 s. `own_loopback`: the address is one of the bottle's own, where "refused" is the documented answer.
+/// Connects a TCP socket, at most 3 s. `own_loopback`: the address is one of the bottle's own, where "refused" is the
+/// documented answer.
 enum class Where { elsewhere, own_loopback };
 Outcome dial_tcp(const std::string& address, std::uint16_t port, Where where);
 /// Sends a datagram; success of send is enough to have escaped, but on the own loopback an answer is needed.

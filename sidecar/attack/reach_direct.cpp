@@ -25,22 +25,34 @@ namespace {
 void add_dials(std::vector<Attempt>& out, const Context& base) {
   Subject dials(out, "1.20", "netns");
   const std::pair<const char*, std::uint16_t> tcp[] = {
-      {"1.1.1.1", 443},      {"8.8.8.8", 80},        {"93.184.215.14", 443},  {"169.254.169.254", 80}, {"100.100.100.200", 80}, {"10.0.2.2", 22},
-      {"10.0.0.1", 443},     {"172.17.0.1", 2375},   {"172.18.0.1", 80},      {"192.168.0.1", 80},     {"192.168.1.1", 80},     {"192.168.65.2", 80},
-      {"192.168.122.1", 53}, {"100.64.0.1", 443},    {"169.254.1.1", 80},     {"224.0.0.1", 80},       {"255.255.255.255", 80}, {"2606:4700:4700::1111", 443},
-      {"fd00:ec2::254", 80}, {"fe80::1%lo", 80},     {"fe80::1%eth0", 80},    {"64:ff9b::101:101", 443}, {"ff02::1%lo", 80}};
+      {"1.1.1.1", 443},          {"8.8.8.8", 80},         {"93.184.215.14", 443},
+      {"169.254.169.254", 80},   {"100.100.100.200", 80}, {"10.0.2.2", 22},
+      {"10.0.0.1", 443},         {"172.17.0.1", 2375},    {"172.18.0.1", 80},
+      {"192.168.0.1", 80},       {"192.168.1.1", 80},     {"192.168.65.2", 80},
+      {"192.168.122.1", 53},     {"100.64.0.1", 443},     {"169.254.1.1", 80},
+      {"224.0.0.1", 80},         {"255.255.255.255", 80}, {"2606:4700:4700::1111", 443},
+      {"fd00:ec2::254", 80},     {"fe80::1%lo", 80},      {"fe80::1%eth0", 80},
+      {"64:ff9b::101:101", 443}, {"ff02::1%lo", 80}};
   for (const auto& [address, port] : tcp)
     dials.add(std::string("TCP to ") + address + ":" + std::to_string(port) + ", proxy unset (C2, C3)",
-              [address = std::string(address), port = port](const Context&) { return dial_tcp(address, port, Where::elsewhere); });
-  const std::pair<const char*, std::uint16_t> udp[] = {{"1.1.1.1", 443},        {"8.8.8.8", 123},         {"169.254.169.254", 53},        {"172.17.0.1", 53}, {"10.0.2.3", 53},
-                                                       {"224.0.0.251", 5353},   {"239.255.255.250", 1900}, {"255.255.255.255", 67},       {"2606:4700:4700::1111", 443}};
+              [address = std::string(address), port = port](const Context&) {
+                return dial_tcp(address, port, Where::elsewhere);
+              });
+  const std::pair<const char*, std::uint16_t> udp[] = {
+      {"1.1.1.1", 443},          {"8.8.8.8", 123},        {"169.254.169.254", 53},
+      {"172.17.0.1", 53},        {"10.0.2.3", 53},        {"224.0.0.251", 5353},
+      {"239.255.255.250", 1900}, {"255.255.255.255", 67}, {"2606:4700:4700::1111", 443}};
   for (const auto& [address, port] : udp)
     dials.add(std::string("UDP to ") + address + ":" + std::to_string(port) + " (C2, C3)",
-              [address = std::string(address), port = port](const Context&) { return send_udp(address, port, "bottle-attack", Where::elsewhere); });
+              [address = std::string(address), port = port](const Context&) {
+                return send_udp(address, port, "bottle-attack", Where::elsewhere);
+              });
   for (std::uint16_t port : base.host_ports)
     for (const char* address : {"127.0.0.1", "::1", "127.0.0.2", "0.0.0.0"})
       dials.add(std::string("TCP to the host's loopback ") + address + " port " + std::to_string(port) + " (C4, C11)",
-                [address = std::string(address), port](const Context&) { return dial_tcp(address, port, Where::own_loopback); });
+                [address = std::string(address), port](const Context&) {
+                  return dial_tcp(address, port, Where::own_loopback);
+                });
   for (std::uint16_t port : base.host_udp_ports)
     dials.add("UDP to the host's loopback port " + std::to_string(port) + " (C4)",
               [port](const Context&) { return send_udp("127.0.0.1", port, "bottle-attack", Where::own_loopback); });
@@ -67,7 +79,9 @@ Outcome list_interfaces() {
   for (const auto* each = names.list; each->if_index != 0; ++each) {
     // Tunnel stubs that the kernel's modules put in every new namespace are down and lead nowhere.
     const std::string name = each->if_name;
-    if (name == "lo" || name == "tunl0" || name == "sit0" || name == "ip6tnl0" || name == "gre0" || name == "gretap0" || name == "erspan0" || name == "ip_vti0" || name == "ip6_vti0" || name == "ip6gre0") continue;
+    if (name == "lo" || name == "tunl0" || name == "sit0" || name == "ip6tnl0" || name == "gre0" || name == "gretap0" ||
+        name == "erspan0" || name == "ip_vti0" || name == "ip6_vti0" || name == "ip6gre0")
+      continue;
     others += " " + name;
   }
   return others.empty() ? blocked("only lo") : escaped("interfaces:" + others);
@@ -117,7 +131,8 @@ Outcome change_by_netlink(std::uint16_t type) {
   if (::send(fd.get(), &message, sizeof message, 0) < 0) return judge_privileged(-1);
   pollfd wait{fd.get(), POLLIN, 0};
   std::array<char, 1024> answer{};
-  if (::poll(&wait, 1, 2000) != 1 || ::recv(fd.get(), answer.data(), answer.size(), 0) < static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(nlmsgerr)))
+  if (::poll(&wait, 1, 2000) != 1 ||
+      ::recv(fd.get(), answer.data(), answer.size(), 0) < static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(nlmsgerr)))
     return failed("netlink does not answer");
   nlmsgerr error{};
   std::memcpy(&error, answer.data() + sizeof(nlmsghdr), sizeof error);
@@ -135,11 +150,13 @@ void add_raw(std::vector<Attempt>& out) {
     sockaddr_in peer{};
     peer.sin_family = AF_INET;
     peer.sin_addr.s_addr = htonl(0x01010101);
-    return judge_call(::sendto(fd.get(), &echo, sizeof echo, 0, reinterpret_cast<sockaddr*>(&peer), sizeof peer), {ENETUNREACH, EHOSTUNREACH, EPERM, EACCES});
+    return judge_call(::sendto(fd.get(), &echo, sizeof echo, 0, reinterpret_cast<sockaddr*>(&peer), sizeof peer),
+                      {ENETUNREACH, EHOSTUNREACH, EPERM, EACCES});
   });
   raw.add("the list of interfaces shows only lo", [](const Context&) { return list_interfaces(); });
-  raw.add("every TCP port of the loopback: only the named endpoints answer (C11)", [](const Context& context) { return scan_loopback(context); },
-          std::chrono::seconds(60));
+  raw.add(
+      "every TCP port of the loopback: only the named endpoints answer (C11)",
+      [](const Context& context) { return scan_loopback(context); }, std::chrono::seconds(60));
 
   Subject families(out, "1.22", "seccomp");
   const std::pair<const char*, std::array<int, 3>> sockets[] = {
@@ -179,7 +196,8 @@ void add_raw(std::vector<Attempt>& out) {
   routes.add("bind a socket to an interface", [](const Context&) {
     UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     // A socket that is bound already cannot be moved without CAP_NET_RAW.
-    if (::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) != 0) return judge_call(-1, {EPERM, EACCES, ENOSYS});
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) != 0)
+      return judge_call(-1, {EPERM, EACCES, ENOSYS});
     return judge_call(::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "", 0), {EPERM, EACCES});
   });
   routes.add("transparent proxying", [](const Context&) {

@@ -1,4 +1,5 @@
-// 1.1 to 1.5: names and addresses that no route allows, asked of the proxy in every spelling (A1, A11, A14, A17, B5, C4).
+// 1.1 to 1.5: names and addresses that no route allows, asked of the proxy in every spelling (A1, A11, A14, A17, B5,
+// C4).
 #include <utility>
 
 #include "core/base/text.hpp"
@@ -21,14 +22,14 @@ Outcome by_connect_and_absolute(const Context& context, const std::string& host,
 
 void add_denied_names(std::vector<Attempt>& out, const Context& base) {
   Subject names(out, "1.1", "routes", Needs::egress);
-  names.add("CONNECT to a host no route names", [](const Context& context) {
-    return judge(context, ask_connect(context, context.denied + ":443"));
-  });
+  names.add("CONNECT to a host no route names",
+            [](const Context& context) { return judge(context, ask_connect(context, context.denied + ":443")); });
   names.add("absolute form to a host no route names", [](const Context& context) {
     return judge(context, ask_proxy(context, request("GET", "http://" + context.denied + "/", context.denied)));
   });
   names.add("absolute form with https to a host no route names", [](const Context& context) {
-    return judge(context, ask_proxy(context, request("GET", "https://" + context.denied + "/", context.denied)), syntax);
+    return judge(context, ask_proxy(context, request("GET", "https://" + context.denied + "/", context.denied)),
+                 syntax);
   });
   names.add("origin form sent to the proxy, the host only in Host", [](const Context& context) {
     return judge(context, ask_proxy(context, request("GET", "/", context.denied)), syntax | accept::misdirected);
@@ -55,7 +56,8 @@ void add_denied_names(std::vector<Attempt>& out, const Context& base) {
       {"the sidecar's own endpoint by name", "egress"},
       {"a homoglyph in UTF-8", "\xd0\xbe" + base.origin.substr(1)},
       {"a full-width letter in UTF-8", "\xef\xbd\x8f" + base.origin.substr(1)},
-      {"a name of 300 octets", std::string(60, 'a') + "." + std::string(60, 'b') + "." + std::string(60, 'c') + "." + std::string(60, 'd') + "." + std::string(60, 'e')},
+      {"a name of 300 octets", std::string(60, 'a') + "." + std::string(60, 'b') + "." + std::string(60, 'c') + "." +
+                                   std::string(60, 'd') + "." + std::string(60, 'e')},
   };
   for (const auto& [text, host] : near)
     names.add(text, [host = host](const Context& context) { return by_connect_and_absolute(context, host, "443"); });
@@ -84,7 +86,8 @@ void add_bad_octets(std::vector<Attempt>& out, const Context& base) {
       {"only a dot", "."},
   };
   for (const auto& [text, host] : cases)
-    octets.add(std::string("host with ") + text, [host = host](const Context& context) { return by_connect_and_absolute(context, host, "443"); });
+    octets.add(std::string("host with ") + text,
+               [host = host](const Context& context) { return by_connect_and_absolute(context, host, "443"); });
   octets.add("NUL in the Host header inside TLS (A1)", [](const Context& context) {
     const std::string host = context.origin + std::string("\0.", 2) + context.denied;
     return judge(context, ask_tls(context, request("GET", "/", host)), syntax | accept::misdirected);
@@ -108,7 +111,11 @@ void add_addresses(std::vector<Attempt>& out, const Context& base) {
       {"trailing dot", "127.0.0.1."},
       {"overflowing", "4294967296"},
       {"full-width digits", "\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1"},
-      {"ideographic full stops", "127\xe3\x80\x82" "0\xe3\x80\x82" "0\xe3\x80\x82" "1"},
+      {"ideographic full stops",
+       "127\xe3\x80\x82"
+       "0\xe3\x80\x82"
+       "0\xe3\x80\x82"
+       "1"},
       {"circled digits", "\xe2\x91\xa0\xe2\x91\xa1\xe2\x91\xa6.0.0.1"},
       {"unspecified", "0.0.0.0"},
       {"zero", "0"},
@@ -135,28 +142,35 @@ void add_addresses(std::vector<Attempt>& out, const Context& base) {
   };
   for (const auto& [text, host] : cases) {
     const std::string to = std::string(text).starts_with("the sidecar") ? std::to_string(base.proxy_port) : port;
-    addresses.add(std::string("IP literal, ") + text + ": " + host + " (A11, B5)",
-                  [host = std::string(host), to](const Context& context) { return by_connect_and_absolute(context, host, to); });
+    addresses.add(
+        std::string("IP literal, ") + text + ": " + host + " (A11, B5)",
+        [host = std::string(host), to](const Context& context) { return by_connect_and_absolute(context, host, to); });
   }
 }
 
 void add_ports(std::vector<Attempt>& out) {
   Subject ports(out, "1.4", "routes", Needs::egress);
-  for (const char* port : {"22", "25", "80", "53", "8443", "9418", "0", "65979", "65536", "-1", "443x", "+443", "0x1bb", "", "99999999999999999999", "443:443"})
-    ports.add(std::string("CONNECT to an allowed host, port \"") + port + "\" (A11)", [port = std::string(port)](const Context& context) {
-      return judge(context, ask_connect(context, context.origin + ":" + port), syntax);
-    });
-  ports.add("CONNECT without a port", [](const Context& context) { return judge(context, ask_connect(context, context.origin), syntax); });
+  for (const char* port : {"22", "25", "80", "53", "8443", "9418", "0", "65979", "65536", "-1", "443x", "+443", "0x1bb",
+                           "", "99999999999999999999", "443:443"})
+    ports.add(std::string("CONNECT to an allowed host, port \"") + port + "\" (A11)",
+              [port = std::string(port)](const Context& context) {
+                return judge(context, ask_connect(context, context.origin + ":" + port), syntax);
+              });
+  ports.add("CONNECT without a port",
+            [](const Context& context) { return judge(context, ask_connect(context, context.origin), syntax); });
   ports.add("plain http to a route that is https only (F8)", [](const Context& context) {
     return judge(context, ask_proxy(context, request("GET", "http://" + context.origin + "/", context.origin)));
   });
   ports.add("plain http on port 443", [](const Context& context) {
-    return judge(context, ask_proxy(context, request("GET", "http://" + context.origin + ":443/", context.origin + ":443")));
+    return judge(context,
+                 ask_proxy(context, request("GET", "http://" + context.origin + ":443/", context.origin + ":443")));
   });
   ports.add("plain http inside the tunnel instead of TLS", [](const Context& context) {
     auto channel = Channel::dial(context);
     if (!channel) return failed(channel.error().message);
-    if (auto sent = channel->write("CONNECT " + context.origin + ":443 HTTP/1.1\r\nHost: " + context.origin + ":443\r\n\r\n"); !sent)
+    if (auto sent =
+            channel->write("CONNECT " + context.origin + ":443 HTTP/1.1\r\nHost: " + context.origin + ":443\r\n\r\n");
+        !sent)
       return failed(sent.error().message);
     if (channel->read_response("CONNECT").status != 200) return failed("CONNECT was refused");
     if (auto sent = channel->write(request("GET", "/", context.origin)); !sent) return failed(sent.error().message);

@@ -1,5 +1,5 @@
-// 6: the real credential, looked for everywhere an agent can look (D1, E5, E6, F2, F5, F6). The agent is told only its SHA-256
-// and length, so that the search cannot itself leak it.
+// 6: the real credential, looked for everywhere an agent can look (D1, E5, E6, F2, F5, F6). The agent is told only its
+// SHA-256 and length, so that the search cannot itself leak it.
 #include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -23,8 +23,8 @@
 namespace bot_bottle::attack {
 namespace {
 
-/// Finds the text whose SHA-256 and length are known. Windows are taken only inside runs of printable characters, which a
-/// credential consists of: that makes a search of gigabytes of binary affordable.
+/// Finds the text whose SHA-256 and length are known. Windows are taken only inside runs of printable characters, which
+/// a credential consists of: that makes a search of gigabytes of binary affordable.
 class Finder {
  public:
   explicit Finder(const Context& context) : length_(context.secret_length), digest_(context.secret_sha256) {}
@@ -120,7 +120,8 @@ Outcome search_processes(const Context& context, const char* file) {
     count += text.empty() ? 0 : 1;
     if (finder.contains_disguised(text)) found = directory;
   });
-  return found.empty() ? blocked(std::to_string(count) + " read, not found") : escaped("found in " + found + "/" + file);
+  return found.empty() ? blocked(std::to_string(count) + " read, not found")
+                       : escaped("found in " + found + "/" + file);
 }
 
 Outcome search_memory(const Context& context) {
@@ -137,7 +138,9 @@ Outcome search_memory(const Context& context) {
       unsigned long from = 0;
       unsigned long to = 0;
       std::array<char, 8> rights{};
-      if (std::sscanf(std::string(line).c_str(), "%lx-%lx %7s", &from, &to, rights.data()) != 3 || rights[0] != 'r' || rights[1] != 'w' || to - from > budget) continue;
+      if (std::sscanf(std::string(line).c_str(), "%lx-%lx %7s", &from, &to, rights.data()) != 3 || rights[0] != 'r' ||
+          rights[1] != 'w' || to - from > budget)
+        continue;
       std::string text(to - from, '\0');
       const ssize_t size = ::pread(memory.get(), text.data(), text.size(), static_cast<off_t>(from));
       if (size <= 0) continue;
@@ -145,7 +148,8 @@ Outcome search_memory(const Context& context) {
       if (finder.contains(std::string_view(text).substr(0, static_cast<std::size_t>(size)))) found = directory;
     }
   });
-  return found.empty() ? blocked(std::to_string(readable) + " readable, not found") : escaped("found in the memory of " + found);
+  return found.empty() ? blocked(std::to_string(readable) + " readable, not found")
+                       : escaped("found in the memory of " + found);
 }
 
 /// Every readable regular file below, at most `budget` octets; `see` says whether it holds what it must not.
@@ -156,8 +160,10 @@ std::string search_files(const std::string& directory, int depth, std::size_t& b
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string name = entry->d_name;
     const std::string path = directory + (directory == "/" ? "" : "/") + name;
-    if (name == "." || name == ".." || path == "/proc" || path == "/sys" || path == "/usr" || path == "/lib" || path == "/lib64" || path == "/bin" || path == "/sbin" || path == "/dev") continue;
-    struct stat status{};
+    if (name == "." || name == ".." || path == "/proc" || path == "/sys" || path == "/usr" || path == "/lib" ||
+        path == "/lib64" || path == "/bin" || path == "/sbin" || path == "/dev")
+      continue;
+    struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) continue;
     std::string found;
     if (S_ISDIR(status.st_mode)) {
@@ -174,22 +180,34 @@ std::string search_files(const std::string& directory, int depth, std::size_t& b
 
 void add_inside(std::vector<Attempt>& out) {
   Subject inside(out, "6.1", "secrets");
-  inside.add("the real credential in the environment of any process (F5)", [](const Context& context) { return search_processes(context, "environ"); });
-  inside.add("the real credential in the arguments of any process (D6)", [](const Context& context) { return search_processes(context, "cmdline"); });
-  inside.add("the real credential in any readable file (F2, F6)", [](const Context& context) {
-    const Finder finder(context);
-    std::size_t budget = 96 << 20;
-    std::string found = search_files("/", 0, budget, [&](const std::string& text) { return text.size() < (1 << 20) ? finder.contains_disguised(text) : finder.contains(text); });
-    std::size_t shared = 16 << 20;
-    if (found.empty()) found = search_files("/dev/shm", 0, shared, [&](const std::string& text) { return finder.contains_disguised(text); });
-    return found.empty() ? blocked("not found") : escaped("found in " + found);
-  }, std::chrono::seconds(120));
-  inside.add("the real credential in the memory of any process that can be read", [](const Context& context) { return search_memory(context); }, std::chrono::seconds(120));
+  inside.add("the real credential in the environment of any process (F5)",
+             [](const Context& context) { return search_processes(context, "environ"); });
+  inside.add("the real credential in the arguments of any process (D6)",
+             [](const Context& context) { return search_processes(context, "cmdline"); });
+  inside.add(
+      "the real credential in any readable file (F2, F6)",
+      [](const Context& context) {
+        const Finder finder(context);
+        std::size_t budget = 96 << 20;
+        std::string found = search_files("/", 0, budget, [&](const std::string& text) {
+          return text.size() < (1 << 20) ? finder.contains_disguised(text) : finder.contains(text);
+        });
+        std::size_t shared = 16 << 20;
+        if (found.empty())
+          found = search_files("/dev/shm", 0, shared,
+                               [&](const std::string& text) { return finder.contains_disguised(text); });
+        return found.empty() ? blocked("not found") : escaped("found in " + found);
+      },
+      std::chrono::seconds(120));
+  inside.add(
+      "the real credential in the memory of any process that can be read",
+      [](const Context& context) { return search_memory(context); }, std::chrono::seconds(120));
 }
 
 /// What the origin was given and says back must be scrubbed before it is here.
 Outcome judge_reflection(const Context& context, const Response& response) {
-  if (!response.is_from_origin()) return failed("the origin did not answer: " + std::to_string(response.status) + " " + response.failure);
+  if (!response.is_from_origin())
+    return failed("the origin did not answer: " + std::to_string(response.status) + " " + response.failure);
   std::string text = response.head + "\n" + response.body;
   if (response.body.starts_with("\x1f\x8b")) {
     std::string plain(1 << 20, '\0');
@@ -212,30 +230,47 @@ Outcome judge_reflection(const Context& context, const Response& response) {
 void add_reflections(std::vector<Attempt>& out) {
   Subject reflections(out, "6.2", "scrub", Needs::egress);
   const std::pair<const char*, const char*> places[] = {
-      {"in its body", "/whoami"}, {"in its body, in base64", "/echo/base64"}, {"in its body, in hex", "/echo/hex"}, {"in its body, percent-encoded", "/echo/percent"},
-      {"in a header", "/echo/header"}, {"in a cookie", "/echo/cookie"}, {"in a redirect", "/echo/redirect"}, {"in chunks of one octet", "/echo/chunks"},
-      {"in gzip", "/echo/gzip"}, {"as the answer of a token endpoint (E6)", "/token"}, {"in an error", "/echo/error"}, {"in a trailer", "/echo/trailer"}, {"in an event stream", "/echo/events"},
+      {"in its body", "/whoami"},
+      {"in its body, in base64", "/echo/base64"},
+      {"in its body, in hex", "/echo/hex"},
+      {"in its body, percent-encoded", "/echo/percent"},
+      {"in a header", "/echo/header"},
+      {"in a cookie", "/echo/cookie"},
+      {"in a redirect", "/echo/redirect"},
+      {"in chunks of one octet", "/echo/chunks"},
+      {"in gzip", "/echo/gzip"},
+      {"as the answer of a token endpoint (E6)", "/token"},
+      {"in an error", "/echo/error"},
+      {"in a trailer", "/echo/trailer"},
+      {"in an event stream", "/echo/events"},
   };
   for (const auto& [text, path] : places)
-    reflections.add(std::string("an origin that echoes the injected credential ") + text + " (E5)", [path = std::string(path)](const Context& context) {
-      return judge_reflection(context, ask_tls(context, request("GET", path, context.origin, "Accept-Encoding: gzip\r\n")));
-    });
+    reflections.add(std::string("an origin that echoes the injected credential ") + text + " (E5)",
+                    [path = std::string(path)](const Context& context) {
+                      return judge_reflection(
+                          context, ask_tls(context, request("GET", path, context.origin, "Accept-Encoding: gzip\r\n")));
+                    });
 }
 
 void add_answers(std::vector<Attempt>& out) {
   Subject answers(out, "6.3", "secrets", Needs::egress);
-  answers.add("the real credential in what egress itself says: refusals, errors, the allow list (F11)", [](const Context& context) {
-    const Finder finder(context);
-    int count = 0;
-    for (const Response& response : {ask_connect(context, context.denied + ":443"), ask_proxy(context, "garbage\r\n\r\n"),
-                                     ask_tls(context, request("GET", "/" + github_token(), context.origin)), ask_tls(context, request("TRACE", "/", context.origin)),
-                                     ask_proxy(context, request("GET", "http://_egress.local/allowlist", "_egress.local"))}) {
-      if (response.status == 0 && response.failure.find("closed") == std::string::npos) return failed(response.failure);
-      ++count;
-      if (finder.contains_disguised(response.head + "\n" + response.body)) return escaped("answer " + std::to_string(count) + " holds it");
-    }
-    return blocked(std::to_string(count) + " answers, not found");
-  });
+  answers.add("the real credential in what egress itself says: refusals, errors, the allow list (F11)",
+              [](const Context& context) {
+                const Finder finder(context);
+                int count = 0;
+                for (const Response& response :
+                     {ask_connect(context, context.denied + ":443"), ask_proxy(context, "garbage\r\n\r\n"),
+                      ask_tls(context, request("GET", "/" + github_token(), context.origin)),
+                      ask_tls(context, request("TRACE", "/", context.origin)),
+                      ask_proxy(context, request("GET", "http://_egress.local/allowlist", "_egress.local"))}) {
+                  if (response.status == 0 && response.failure.find("closed") == std::string::npos)
+                    return failed(response.failure);
+                  ++count;
+                  if (finder.contains_disguised(response.head + "\n" + response.body))
+                    return escaped("answer " + std::to_string(count) + " holds it");
+                }
+                return blocked(std::to_string(count) + " answers, not found");
+              });
   answers.add("names of secrets in the allow list that the agent may read", [](const Context& context) {
     Response response = ask_proxy(context, request("GET", "http://_egress.local/allowlist", "_egress.local"));
     if (response.status != 200) return judge(context, response, accept::method | accept::bad_request);
@@ -247,19 +282,25 @@ void add_answers(std::vector<Attempt>& out) {
 
 void add_keys(std::vector<Attempt>& out) {
   Subject keys(out, "6.4", "secrets");
-  keys.add("a private key, say that of the bottle's CA, in any readable file (D1, F9)", [](const Context&) {
-    std::size_t budget = 96 << 20;
-    const std::string_view marker = " PRIVATE KEY-----";
-    const std::string found = search_files("/", 0, budget, [&](const std::string& text) {
-      const std::size_t at = text.find(marker);
-      // A program that merely knows the words has no base64 behind them.
-      return at != std::string::npos && text.size() > at + 80 && text.find('\0') == std::string::npos && text.find("-----BEGIN ") != std::string::npos;
-    });
-    return found.empty() ? blocked("none") : escaped(found);
-  }, std::chrono::seconds(60));
+  keys.add(
+      "a private key, say that of the bottle's CA, in any readable file (D1, F9)",
+      [](const Context&) {
+        std::size_t budget = 96 << 20;
+        const std::string_view marker = " PRIVATE KEY-----";
+        const std::string found = search_files("/", 0, budget, [&](const std::string& text) {
+          const std::size_t at = text.find(marker);
+          // A program that merely knows the words has no base64 behind them.
+          return at != std::string::npos && text.size() > at + 80 && text.find('\0') == std::string::npos &&
+                 text.find("-----BEGIN ") != std::string::npos;
+        });
+        return found.empty() ? blocked("none") : escaped(found);
+      },
+      std::chrono::seconds(60));
   keys.add("environment variables that look like credentials of the host", [](const Context&) {
-    for (const char* name : {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SUDO_USER", "GPG_AGENT_INFO", "DOCKER_HOST", "KUBECONFIG",
-                             "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "VAULT_TOKEN", "BOT_BOTTLE_HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "BOT_BOTTLE_TEST_DISABLE_GUARDS"})
+    for (const char* name : {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY",
+                             "XDG_RUNTIME_DIR", "SUDO_USER", "GPG_AGENT_INFO", "DOCKER_HOST", "KUBECONFIG",
+                             "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "VAULT_TOKEN",
+                             "BOT_BOTTLE_HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "BOT_BOTTLE_TEST_DISABLE_GUARDS"})
       if (std::getenv(name) != nullptr) return escaped(std::string(name) + " is set");
     return blocked("none");
   });

@@ -19,11 +19,14 @@
 namespace bot_bottle::attack {
 namespace {
 
-bool is_selected(const std::string& id, const std::vector<std::string>& only) {
-  return only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& prefix) { return id == prefix || id.starts_with(prefix + "."); });
+bool is_named(const std::string& id, const std::vector<std::string>& ids) {
+  return std::any_of(ids.begin(), ids.end(),
+                     [&](const std::string& prefix) { return id == prefix || id.starts_with(prefix + "."); });
 }
 
-int severity(Verdict verdict) { return verdict == Verdict::escaped ? 2 : verdict == Verdict::error ? 1 : 0; }
+int severity(Verdict verdict) {
+  return verdict == Verdict::escaped ? 2 : verdict == Verdict::error ? 1 : 0;
+}
 
 Outcome from_wire(const std::string& text) {
   if (text.empty()) return failed("the attempt's process said nothing");
@@ -36,9 +39,15 @@ std::string_view name_of(Verdict verdict) {
   return verdict == Verdict::blocked ? "blocked" : verdict == Verdict::escaped ? "escaped" : "error";
 }
 
-Outcome worse(Outcome a, Outcome b) { return severity(b.verdict) > severity(a.verdict) || (severity(b.verdict) == severity(a.verdict) && a.detail.empty()) ? b : a; }
+Outcome worse(Outcome a, Outcome b) {
+  return severity(b.verdict) > severity(a.verdict) || (severity(b.verdict) == severity(a.verdict) && a.detail.empty())
+             ? b
+             : a;
+}
 
-bool is_outside() { return read_start("/proc/1/comm", 64) != "bottle-init\n"; }
+bool is_outside() {
+  return read_start("/proc/1/comm", 64) != "bottle-init\n";
+}
 
 std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions& options) {
   std::vector<Attempt> all;
@@ -54,7 +63,9 @@ std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions&
   add_isolate_kernel(all, context);
   add_secrets(all, context);
   if (options.resources) add_resources(all, context);
-  std::erase_if(all, [&](const Attempt& attempt) { return !is_selected(attempt.id, options.only); });
+  std::erase_if(all, [&](const Attempt& attempt) {
+    return (!options.only.empty() && !is_named(attempt.id, options.only)) || is_named(attempt.id, options.skip);
+  });
   return all;
 }
 
@@ -69,7 +80,10 @@ Outcome run_attempt(const Attempt& attempt, const Context& context) {
     ::setpgid(0, 0);
     ::signal(SIGPIPE, SIG_IGN);
     const Outcome outcome = attempt.run(context);
-    const std::string text = (outcome.verdict == Verdict::blocked ? "b" : outcome.verdict == Verdict::escaped ? "e" : "x") + outcome.detail.substr(0, 2000);
+    const std::string text = (outcome.verdict == Verdict::blocked   ? "b"
+                              : outcome.verdict == Verdict::escaped ? "e"
+                                                                    : "x") +
+                             outcome.detail.substr(0, 2000);
     const ssize_t written = ::write(writer.get(), text.data(), text.size());
     ::_exit(written > 0 ? 0 : 1);
   }
@@ -80,7 +94,8 @@ Outcome run_attempt(const Attempt& attempt, const Context& context) {
   const auto deadline = std::chrono::steady_clock::now() + attempt.limit;
   bool late = false;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd wait{reader.get(), POLLIN, 0};
     const int ready = left > 0 ? ::poll(&wait, 1, static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR) continue;

@@ -10,6 +10,7 @@ namespace bot_bottle::attack {
 
 struct SuiteOptions {
   std::vector<std::string> only;  // ids or their beginnings: "1", "2.3", "5.6.1"
+  std::vector<std::string> skip;  // the same, to be left out
   bool resources = false;         // group 7 too
 };
 

@@ -111,7 +111,7 @@ Result<std::shared_ptr<const KnownSecrets>> KnownSecrets::create(std::span<const
     // The line end of a file is no part of the secret, and would keep it from being found in a header.
     if (trim(secret.value).size() < min_secret_octets)
       return fail(ErrorKind::invalid_argument, fmt::format("the secret '{}' is shorter than {} characters, so it cannot be told from other text", secret.name, min_secret_octets), "use a longer one");
-    room += (secret.value.size() / (max_piece_octets - piece_overlap_octets) + 1) * max_piece_octets * 40;
+    room += (secret.value.size() / (max_piece_octets - piece_overlap_octets) + 1) * max_piece_octets * 42;
   }
   auto state = std::make_unique<State>();
   // These hold secrets in passing: sized once, so that no copy is left behind by growth, and wiped.
@@ -134,6 +134,14 @@ Result<std::shared_ptr<const KnownSecrets>> KnownSecrets::create(std::span<const
       const std::string_view piece = value.substr(begin, max_piece_octets);
       buffer += piece;
       add(Encoding::plain);
+      // Names of hosts and fields lose their case on the way; what is left gives the secret away all the same.
+      for (const bool upper : {false, true}) {
+        for (const char c : piece) {
+          const bool changes = upper ? c >= 'a' && c <= 'z' : c >= 'A' && c <= 'Z';
+          buffer += changes ? static_cast<char>(c ^ 0x20) : c;
+        }
+        add(Encoding::plain);
+      }
       for (std::size_t alignment = 0; alignment < 3; ++alignment) {
         for (const std::string_view alphabet : {standard, url_safe}) {
           append_base64(buffer, piece, alignment, alphabet);

@@ -97,7 +97,8 @@ struct Stream::State {
     return settle(code);
   }
   /// Matches that end with the text are only told now.
-  bool end_rules(hs_stream_t* stream) {
+  bool end_rules(hs_stream_t* stream, View view) {
+    scanning = view;
     if (stream == nullptr) return false;
     const Scratch scratch(rules->state());
     return settle(scratch.get() == nullptr ? HS_NOMEM : hs_reset_stream(stream, 0, scratch.get(), &State::on_match, this));
@@ -235,10 +236,10 @@ struct Stream::State {
   std::optional<Finding> process(std::string_view bytes, std::string& out, End end) {
     block = bytes;
     bool hit_now = window > 0 && !block.empty() && scan_raw();
-    if (!hit_now && window > 0 && end == End::yes) hit_now = end_rules(raw);
+    if (!hit_now && window > 0 && end == End::yes) hit_now = end_rules(raw, View::raw);
     if (!hit_now && window > 0) {
       hit_now = scan_decoded(end);
-      if (!hit_now && end == End::yes && decoding) hit_now = end_rules(decoded_stream);
+      if (!hit_now && end == End::yes && decoding) hit_now = end_rules(decoded_stream, View::decoded);
     }
     if (hit_now) {
       found = report(end);

@@ -6,6 +6,20 @@
 #include "sidecar/egress/pool.hpp"
 
 namespace bot_bottle::egress {
+namespace {
+
+/// "%25" → "%", once, left to right.
+std::string peel_percent(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    out += text[at];
+    if (text.substr(at, 3) == "%25") at += 2;
+  }
+  return out;
+}
+
+}  // namespace
 
 Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request)
     : house_(house),
@@ -124,6 +138,15 @@ Exchange::Objection Exchange::refuse_tricks() {
     return blocked("method_not_allowed", "TRACE and CONNECT are not passed on");
   // Any Upgrade at all: an unchecked protocol behind a checked connection is a tunnel (A7).
   if (request_.fields->has("upgrade")) return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
+  // DNS over HTTPS to an allowed host is a resolver, and a resolver is a way out (B7, RFC 8484 section 4.1).
+  bool is_dns = false;
+  request_.fields->each([&](const http::Field& field) {
+    if (field.name != "content-type" && field.name != "accept") return;
+    http::each_member(field.value, [&](std::string_view member) {
+      is_dns = is_dns || equals_ignoring_case(trim(member.substr(0, member.find(';'))), "application/dns-message");
+    });
+  });
+  if (is_dns) return blocked("dns_over_https", "DNS messages are not passed on");
   return std::nullopt;
 }
 
@@ -199,6 +222,13 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   if (!which.token_patterns && !which.known_secrets) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an attacker
+  // may count on (A6), each a bounded pass.
+  std::string peeled;
+  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos; ++layer) {
+    peeled = peel_percent(layer == 0 ? text : std::string_view(peeled));
+    finding = dlp::scan(*house_.rules, *house_.known_secrets, which, peeled);
+  }
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;

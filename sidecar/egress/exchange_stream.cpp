@@ -326,7 +326,8 @@ void Exchange::refuse(Refusal refusal) {
     return;
   }
   std::string path = refusal.propose_path ? house_.redact(target_.path) : std::string();
-  const std::string body = refusal_body(refusal, authority_.host, authority_.port, request_.method, path);
+  // The name may be what was refused: a secret as a label of it (B1) must not come back.
+  const std::string body = refusal_body(refusal, house_.redact(authority_.host), authority_.port, request_.method, path);
   http::Fields fields;
   fields.add("content-type", "application/json");
   fields.add("cache-control", "no-store");

@@ -356,7 +356,7 @@ void Http1Server::answer_bad(http1::Problem problem) {
 }
 
 void Http1Server::answer_and_finish(const Refusal& refusal, std::string_view host, std::uint16_t port) {
-  const std::string body = refusal_body(refusal, host, port, {}, {});
+  const std::string body = refusal_body(refusal, house_.redact(host), port, {}, {});
   std::string text;
   http1::write_status_line(text, refusal.status, {});
   http1::write_field(text, "content-type", "application/json");

@@ -69,7 +69,8 @@ void Channel::flush() {
   if (failed_) return;
   if (finishing_ && !finished_ && session_) session_->shut();
   std::string& bytes = output();
-  if (!bytes.empty()) {
+  const bool had_bytes = !bytes.empty();
+  if (had_bytes) {
     if (const int code = stream_.write(bytes); code < 0) {
       fail(uv_strerror(code));
       return;
@@ -78,6 +79,9 @@ void Channel::flush() {
   if (bytes.empty()) loop_.give_buffer(std::exchange(bytes, {}));
   if (session_ && plain_.empty()) loop_.give_buffer(std::exchange(plain_, {}));
   if (finishing_ && !std::exchange(finished_, true)) stream_.finish();
+  // Somebody may have seen what waited here and paused; what the kernel took at once brings no on_drained of its own, and the
+  // pause would last for ever (guarded by tests/integration/egress: a_secret_behind_300_kib_is_answered).
+  if (had_bytes && stream_.unsent() == 0 && handler_ != nullptr) handler_->on_drained();
 }
 
 void Channel::finish() {

@@ -112,6 +112,7 @@ class Tests(AcceptanceTest):
         terminal.key("Enter")
         terminal.wait_for("EXIT=3")
         self.assertTrue(terminal.terminal_was_restored())
+        terminal.close()
         self.assertEqual(len(json.loads(home.run("list", "--json", check=0).stdout)["bottles"]), 1, "detached stays until stop")
         home.run("stop", "box", check=0)
         self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout)["bottles"], [])

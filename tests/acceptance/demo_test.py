@@ -34,8 +34,12 @@ class Tests(AcceptanceTest):
     def test_without_routes_it_fails_and_says_routes(self):
         self.without("routes")
 
-    def test_without_seccomp_it_fails_and_says_seccomp(self):
-        self.without("seccomp")
+    def test_without_seccomp_the_self_test_stops_the_bottle_and_says_seccomp(self):
+        """The self-test after launch is the earlier guard: no agent ever runs in such a bottle."""
+        home = self.home()
+        result = home.run("demo", env={"BOT_BOTTLE_TEST_DISABLE_GUARDS": "seccomp"}, timeout=110)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("seccomp", result.stdout + result.stderr)
 
 
 if __name__ == "__main__":

@@ -69,9 +69,9 @@ class Home:
         if self.user is None:
             return
         for directory, names, files in os.walk(path):
-            os.chown(directory, self.user, self.user)
-            for name in files:
-                os.chown(os.path.join(directory, name), self.user, self.user)
+            for name in [".", *files]:
+                with contextlib.suppress(FileNotFoundError):  # what still runs may remove files meanwhile
+                    os.lchown(os.path.join(directory, name), self.user, self.user)
 
     def bottle(self, name, text):
         (self.root / "bottles" / f"{name}.md").write_text(f"---\n{text.strip()}\n---\n")
@@ -122,13 +122,25 @@ class Home:
         return text
 
     def own_processes(self):
-        """Processes of this home's bottles: their command line or environment names the directory."""
+        """Processes of this home's bottles: whatever names its directory by argv, environment, open file or mount.
+
+        What runs in a sandbox has a clean argv and environment, but its mounts come from here."""
         mine = {}
+        needle = str(self.top)
+        own_mounts = os.readlink("/proc/self/ns/mnt")
         for pid, line in processes().items():
+            if pid == os.getpid():
+                continue
             with contextlib.suppress(OSError):
-                if str(self.top) in line or str(self.top).encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes():
-                    if pid != os.getpid():
-                        mine[pid] = line
+                base = pathlib.Path(f"/proc/{pid}")
+                texts = [line, (base / "environ").read_bytes().decode("utf-8", "replace")]
+                if os.readlink(base / "ns/mnt") != own_mounts:
+                    texts.append((base / "mountinfo").read_text())
+                for descriptor in (base / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        texts.append(os.readlink(descriptor))
+                if any(needle in text for text in texts):
+                    mine[pid] = line
         return mine
 
     def close(self):

@@ -345,6 +345,10 @@ class Arena:
         return found
 
     def close(self):
+        state = self.home / ".bot-bottle/state"
+        for slug in os.listdir(state) if state.exists() else []:
+            if slug not in ("other", ".lock"):
+                self.bot_bottle("stop", "--rm", slug, timeout=60)
         self.origin.stop()
         self.canary.stop()
         if not os.environ.get("BB_ESCAPE_KEEP"):

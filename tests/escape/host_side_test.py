@@ -107,6 +107,25 @@ class HostSide(unittest.TestCase):
         verdicts = {json.loads(line)["verdict"] for line in done.stdout.splitlines()}
         self.assertEqual((done.returncode, verdicts), (1, {"error"}))
 
+    def test_without_walls_the_suite_says_escaped(self):
+        """The same attempts with nothing between them and the host: a suite that cannot see an open door proves nothing."""
+        canary = self.start("canary")
+        plain = self.path / "operator.txt"
+        plain.write_text("x")
+        program = [str(BUILD / "libexec/bot-bottle/bottle-attack"), "suite", "--json"]
+        env = {"BB_ATTACK_HOST_PORTS": str(canary.ports["ports"][0]), "BB_ATTACK_ABSTRACT": canary.ports["abstract"], "BB_ATTACK_HOST_PATHS": str(plain)}
+        listed = subprocess.run([*program, "--list"], capture_output=True, text=True, env=env)
+        # Loopback and passive ones only: nothing leaves this machine, nothing is changed on it.
+        wanted = ("the host's loopback 127.0.0.1", "the host's abstract socket", "read %s" % plain, "a seccomp filter is in force")
+        ids = [line["id"] for line in map(json.loads, listed.stdout.splitlines()) if any(text in line["attempt"] for text in wanted)]
+        done = subprocess.run([*program, "--outside", "--only", ",".join(ids)], capture_output=True, text=True, env=env)
+        escaped = {line["attempt"]: line["guard"] for line in map(json.loads, done.stdout.splitlines()) if line["verdict"] == "escaped"}
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("TCP to the host's loopback 127.0.0.1 port %d (C4, C11)" % canary.ports["ports"][0], escaped)
+        self.assertIn("the host's abstract socket @%s (C11)" % canary.ports["abstract"], escaped)
+        self.assertIn("read %s" % plain, escaped)
+        self.assertIn("a seccomp filter is in force", escaped)
+
     def test_ids_are_unique(self):
         done = subprocess.run([str(BUILD / "libexec/bot-bottle/bottle-attack"), "suite", "--list", "--json", "--resources"], capture_output=True, text=True)
         ids = [json.loads(line)["id"] for line in done.stdout.splitlines()]

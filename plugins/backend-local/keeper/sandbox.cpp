@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,24 +76,74 @@ Result<void> enter_empty_network(const KeeperDocument& document) {
   return write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }
 
+/// A user namespace that says "`disk` is shown as `shown`", for mount_setattr(2).
+Result<UniqueFd> make_id_map(std::uint32_t disk_uid, std::uint32_t disk_gid, std::uint32_t shown) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(error_from_errno("cannot make a pipe", errno));
+  UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const char done = ::unshare(CLONE_NEWUSER) == 0 ? '1' : '0';
+    [[maybe_unused]] const ssize_t told = ::write(write_end.get(), &done, 1);
+    while (true) ::pause();
+  }
+  if (pid < 0) return fail(error_from_errno("cannot start a process", errno));
+  char done = '0';
+  [[maybe_unused]] const ssize_t got = ::read(read_end.get(), &done, 1);
+  const std::string process = "/proc/" + std::to_string(pid);
+  Result<void> mapped = fail(ErrorKind::unsupported, "cannot make a user namespace");
+  if (done == '1') mapped = write_text((process + "/uid_map").c_str(), std::to_string(disk_uid) + " " + std::to_string(shown) + " 1");
+  if (mapped) mapped = write_text((process + "/gid_map").c_str(), std::to_string(disk_gid) + " " + std::to_string(shown) + " 1");
+  UniqueFd userns(mapped ? ::open((process + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC) : -1);
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  if (!mapped) return fail(std::move(mapped.error()));
+  if (!userns) return fail(error_from_errno("cannot open a user namespace", errno));
+  return userns;
+}
+
+/// A detached copy of the mount at `path`, with other owners.
+Result<UniqueFd> make_idmapped(const std::string& path, int userns) {
+  UniqueFd tree(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<unsigned>(userns);
+  if (!tree || ::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+    const std::string why = error_from_errno(path, errno).message;
+    return fail(ErrorKind::unsupported, "a tree cannot be mounted as root here: " + why,
+                "its file system or this kernel (5.12 is needed) has no idmapped mounts: use workspace = \"copy\", or run bot-bottle as the tree's owner");
+  }
+  return tree;
+}
+
 /// As root: the sources of binds may lie below directories that only root may enter (a 0700 home). They are bound to a
 /// place in a private mount namespace that the sandbox's uid can reach; nothing of it exists outside this process.
-Result<void> stage(std::vector<SandboxStep>& steps) {
+Result<void> stage(KeeperDocument& document) {
   if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
     return fail(error_from_errno("cannot make a mount namespace", errno));
   struct Source {
     SandboxStep* step;
     UniqueFd fd;
     bool is_directory;
+    bool is_mount;
   };
+  UniqueFd id_map;
+  if (!document.idmapped_tree.empty()) {
+    BB_TRY(id_map, make_id_map(document.tree_uid, document.tree_gid, *document.uid));
+  }
   std::vector<Source> sources;
-  for (SandboxStep& step : steps) {
+  for (SandboxStep& step : document.steps) {
     if (step.kind != SandboxStep::Kind::bind && step.kind != SandboxStep::Kind::ro_bind) continue;
     if (step.source.starts_with("/usr/") || step.source == "/usr" || step.source.starts_with("/dev/")) continue;
     UniqueFd fd(::open(step.source.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
     if (!fd || ::fstat(fd.get(), &status) != 0) return fail(error_from_errno("cannot open " + step.source, errno));
-    sources.push_back({&step, std::move(fd), S_ISDIR(status.st_mode)});
+    const bool mapped = id_map && (step.source == document.idmapped_tree || step.source.starts_with(document.idmapped_tree + "/"));
+    if (mapped) {
+      BB_TRY(fd, make_idmapped(step.source, id_map.get()));
+    }
+    sources.push_back({&step, std::move(fd), S_ISDIR(status.st_mode), mapped});
   }
   if (::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") != 0)
     return fail(error_from_errno("cannot mount the staging place", errno));
@@ -105,15 +156,16 @@ Result<void> stage(std::vector<SandboxStep>& steps) {
       return fail(error_from_errno("cannot make " + place, errno));
     }
     const std::string from = "/proc/self/fd/" + std::to_string(source.fd.get());
-    if (::mount(from.c_str(), place.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
-      return fail(error_from_errno("cannot bind " + source.step->source, errno));
+    const int done = source.is_mount ? ::move_mount(source.fd.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH)
+                                     : ::mount(from.c_str(), place.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
+    if (done != 0) return fail(error_from_errno("cannot bind " + source.step->source, errno));
     source.step->source = place;
   }
   return {};
 }
 
-Result<void> become(std::uint32_t uid, std::uint32_t gid) {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0 || ::setresuid(uid, uid, uid) != 0)
+Result<void> become(std::uint32_t uid) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0)
     return fail(error_from_errno("cannot change to the bottle's uid", errno));
   return {};
 }
@@ -172,9 +224,9 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
   }
   limit(RLIMIT_CORE, 0);  // no secret and no agent memory in a dump
   limit(RLIMIT_NOFILE, 65536);
-  if (document.uid) BB_CHECK(stage(document.steps));
+  if (document.uid) BB_CHECK(stage(document));
   if (document.component == Component::bottle && !is_disabled(document, "netns")) BB_CHECK(enter_empty_network(document));
-  if (document.uid) BB_CHECK(become(*document.uid, document.gid.value_or(*document.uid)));
+  if (document.uid) BB_CHECK(become(*document.uid));
 
   BB_TRY(const UniqueFd args_file, make_argument_file(make_bwrap_arguments(document, fds)));
   std::vector<std::string> argv{document.bwrap, "--args", std::to_string(args_at), "--"};

@@ -130,6 +130,13 @@ TEST_F(Cli, an_agent_may_be_called_like_a_verb) {
   EXPECT_THAT(result.out, HasSubstr("agents/list.md"));
 }
 
+TEST_F(Cli, an_option_that_may_be_repeated_takes_one_value_each_time) {
+  write("home/.bot-bottle/agents/a.md", "---\nbottle: absent\n---\n");
+  // Were "a" taken for a second variable, the agent would be missing: exit 2.
+  EXPECT_EQ(run({"run", "-e", "A=B", "a", "-p", "x", "--dry-run"}).code, 1);
+  EXPECT_EQ(run({"start", "--env", "A=B", "-e", "C=D", "a", "--dry-run"}).code, 1);
+}
+
 TEST_F(Cli, listing_agents_opens_none_of_500_files) {
   for (int i = 0; i < 499; ++i) write("home/.bot-bottle/agents/agent-" + std::to_string(i) + ".md", "---\nnot: [valid");
   write("home/.bot-bottle/agents/locked.md", "");

@@ -1,6 +1,7 @@
 // Bytes in any pieces: every cut gives the verdict of the whole; what is released is the beginning of what was written and
 // holds nothing of what was found; clean text comes out whole; a scrubbed or redacted text holds no known secret.
-// The first octets choose the cuts. "\x01" stands for a token, "\x02" for the secret, so that a fuzzer can make finds.
+// The first octets choose the cuts. "\x01" stands for a token, "\x02" for the secret, "\x03" for a password that is only
+// known for one by what follows it (or by the end), so that a fuzzer can make finds.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -22,6 +23,7 @@ struct Engine {
   std::shared_ptr<const Rules> rules = Rules::compile(BB_RULES_DIR).value();
   std::string secret = expand_sample("{{24:base64}}", 1).value();
   std::string token = expand_sample("ghp_{{36:alnum}}", 2).value();
+  std::string password = expand_sample("password={{32:alnum}}", 3).value();
   std::shared_ptr<const KnownSecrets> secrets;
   Engine() {
     const KnownSecret one{"S", secret};
@@ -40,6 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 2; i < size; ++i) {
     if (data[i] == 1) text += engine.token;
     else if (data[i] == 2) text += engine.secret;
+    else if (data[i] == 3) text += engine.password;
     else text += static_cast<char>(data[i]);
   }
   const auto whole = scan(*engine.rules, *engine.secrets, {}, text);

@@ -117,8 +117,10 @@ TEST_F(Life, kill_9_of_the_keeper_leaves_no_process_and_cleanup_the_rest) {
   EXPECT_TRUE(soon([] { return processes_with("84848") == 0; }));
   EXPECT_FALSE(is_running("x-1"));
   const json::object orphans = backend().orphans({});
+  const std::string uid = read(state_of("x-1") / "backend/bottle.uid");
   backend().cleanup(orphans);
   EXPECT_TRUE(groups("x-1").empty());
+  EXPECT_FALSE(!uid.empty() && std::filesystem::exists("/run/bot-bottle/uids/" + uid));
   EXPECT_FALSE(std::filesystem::exists(state_of("x-1") / "backend"));
   EXPECT_TRUE(find_array(backend().orphans({}), "items")->empty());
 }

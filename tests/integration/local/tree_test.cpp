@@ -80,9 +80,33 @@ TEST_F(Tree, G1_G3_a_mounted_tree_is_written_through_but_not_its_hooks_and_confi
   EXPECT_FALSE(fs::exists(source_ / ".git/hooks"));  // it was not there before
 }
 
-TEST_F(Tree, as_root_a_tree_of_roots_is_not_mounted) {
+TEST_F(Tree, in_a_mounted_tree_everything_stays_its_owners_and_no_set_id_file_is_made) {
+  write(source_ / "mine", "x");
+  if (is_root()) give_to_a_user();
+  struct stat before {};
+  ASSERT_EQ(::stat((source_ / "mine").c_str(), &before), 0);
+  const json::object bottle = launch(workspace_spec("mount", source_));
+  EXPECT_EQ(shell(bottle, "cd /workspace && echo y >> mine && echo z > new && mkdir d && stat -c %U mine new d").out, "agent\nagent\nagent\n");
+  for (const char* name : {"mine", "new", "d"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat((source_ / name).c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, before.st_uid) << name;
+    EXPECT_EQ(status.st_gid, before.st_gid) << name;
+  }
+  for (const char* script : {"chmod 4755 new", "chmod g+s new", "chmod 2755 d", "install -m 4755 new other", "perl -e 'sysopen(F,\"p\",0101,04755) or exit 1'"})
+    EXPECT_NE(shell(bottle, std::string("cd /workspace && ") + script).code, 0) << script;
+}
+
+TEST_F(Tree, as_root_a_tree_of_roots_can_be_mounted_too) {
   if (!is_root()) return;
-  EXPECT_EQ(error_of([&] { launch(workspace_spec("mount", source_)); }).kind, ErrorKind::unsupported);
+  write(source_ / "mine", "x");
+  const json::object bottle = launch(workspace_spec("mount", source_));
+  EXPECT_EQ(shell(bottle, "cd /workspace && echo z > new && cat mine").out, "x");
+  struct stat status {};
+  ASSERT_EQ(::stat((source_ / "new").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 0U);
+  const std::string process = "/proc/" + std::to_string(get_int(*find_object(bottle, "data"), "init", -1));
+  EXPECT_EQ(read(process + "/status").find("Uid:\t0"), std::string::npos);
 }
 
 TEST_F(Tree, G3_what_would_redirect_git_ends_the_bottle) {
@@ -141,7 +165,7 @@ TEST_F(Tree, H1_H6_a_hostile_tree_is_copied_out_without_its_tricks) {
   write(home_ / "victim", "untouched");
   shell(bottle,
         "mkdir -p /home/agent/t/d/e; cd /home/agent/t; echo real > file; ln -s file good; ln -s ../file d/good; ln -s /etc/passwd absolute; ln -s ../../../../etc/passwd up;"
-        "ln -s ../.. d/e/back; ln -s back/../../../etc d/e/chain; mkfifo pipe; chmod 7777 file; ln file hard; mkdir ro; chmod 0 ro; "
+        "ln -s ../.. d/e/back; ln -s back/../../../etc d/e/chain; mkfifo pipe; chmod 777 file; ln file hard; mkdir ro; chmod 0 ro; "
         "perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local=>\"sock\",Listen=>1)'; truncate -s 1T sparse; echo x > \"$(printf 'bad\\n\\033name')\"; chmod 755 ro");
   const fs::path out = source_ / "out";
   backend().copy_out(bottle, copy_document("/home/agent/t", out));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "core/base/clock.hpp"
+#include "core/base/text.hpp"
 #include "core/launch/launch.hpp"
 #include "core/launch/session_file.hpp"
 #include "core/state/directory.hpp"
@@ -265,6 +266,24 @@ TEST_F(LaunchTest, a_resume_keeps_home_and_state_also_when_it_fails) {
   EXPECT_NE(std::ranges::find_if(backend.documents, [](const std::string& text) { return text.find("\"reuse\":true") != std::string::npos; }),
             backend.documents.end());
   EXPECT_FALSE(state_exists()) << "it ended well";
+}
+
+TEST_F(LaunchTest, a_resume_that_finds_nothing_to_go_on_with_starts_a_fresh_session) {
+  backend.agent_script = "exit 9";
+  run();
+  choices.home = plan::GuestHome::reused;
+  choices.session = plan::Session::interactive;
+  const std::string mark = (place.root / "tried").string();
+  backend.agent_script = "test -e " + mark + " || { touch " + mark + "; exit 1; }";
+  const SessionResult result = run();
+  EXPECT_EQ(result.code, 0);
+  std::vector<std::string> attached;
+  for (const std::string& text : backend.documents)
+    if (const auto document = parse_json_object(text); document && get_string(*document, "schema") == "bot-bottle.exec/1")
+      attached.push_back(join(get_strings(*document, "argv"), " "));
+  ASSERT_GE(attached.size(), 2U);
+  EXPECT_EQ(attached[attached.size() - 2], "tool --continue");
+  EXPECT_EQ(attached.back(), "tool");
 }
 
 TEST_F(LaunchTest, two_that_resume_one_bottle_do_not_both_get_it) {

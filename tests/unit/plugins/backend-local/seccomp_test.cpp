@@ -92,6 +92,22 @@ TEST(Seccomp, processes_start_but_namespaces_do_not) {
     EXPECT_EQ(errno_of([flag] { return ::syscall(SYS_clone, flag | SIGCHLD, 0, 0, 0, 0); }), EPERM) << flag;
 }
 
+TEST(Seccomp, no_set_id_bit_and_no_device_can_be_asked_for) {
+  const char* const path = "/tmp/bb-no-such-directory/x";
+  for (const long bits : {04755L, 02755L}) {
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_chmod, path, bits); }), EPERM);
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_fchmod, -1, bits); }), EPERM);
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_fchmodat, AT_FDCWD, path, bits); }), EPERM);
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT, bits); }), EPERM);
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_TMPFILE, bits); }), EPERM);
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, bits); }), ENOENT);  // not looked at
+  }
+  EXPECT_EQ(errno_of([=] { return ::syscall(SYS_chmod, path, 0755); }), ENOENT);
+  EXPECT_EQ(errno_of([=] { return ::syscall(437L /* openat2 */, AT_FDCWD, path, nullptr, 0); }), ENOSYS);
+  EXPECT_EQ(errno_of([=] { return ::syscall(SYS_mknodat, AT_FDCWD, path, 0020600L, 0); }), EPERM);
+  EXPECT_EQ(errno_of([=] { return ::syscall(SYS_mknodat, AT_FDCWD, path, 0060600L, 0); }), EPERM);
+}
+
 TEST(Seccomp, personality_can_only_be_read) {
   EXPECT_EQ(errno_of([] { return ::syscall(SYS_personality, 0xffffffffUL); }), 0);
   EXPECT_NE(errno_of([] { return ::syscall(SYS_personality, 0x0400000UL /* READ_IMPLIES_EXEC */); }), 0);

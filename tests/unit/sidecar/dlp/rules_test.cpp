@@ -117,6 +117,11 @@ TEST(DlpRules, no_octet_of_a_caught_sample_is_released_however_it_is_cut) {
       if (!whole) { EXPECT_EQ(streamed.released, text); }
       else { EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id << " at " << cut; }
     }
+    // The body that is the secret and nothing else: some rules only match at its end.
+    const auto bare = scan(*shipped_rules(), *no_secrets(), {}, sample.text);
+    const Streamed alone = stream_octets(shipped_rules(), no_secrets(), sample.text);
+    ASSERT_EQ(alone.finding.has_value(), bare.has_value()) << sample.rule->id << ": " << sample.text;
+    if (bare) { EXPECT_LE(alone.released.size(), alone.finding->offset) << sample.rule->id; }
     const Streamed streamed = stream_octets(shipped_rules(), no_secrets(), text);
     ASSERT_EQ(streamed.finding.has_value(), whole.has_value()) << sample.rule->id << ": " << text;
     EXPECT_TRUE(text.starts_with(streamed.released));
