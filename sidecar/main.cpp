@@ -6,8 +6,10 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -100,6 +102,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   ::signal(SIGPIPE, SIG_IGN);
+  // 512 agents' connections with an upstream each do not fit into the usual 1024 descriptors.
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 4096);
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
   // Only getaddrinfo(3) runs on other threads: two of them, and one arena of memory for all.
   ::setenv("UV_THREADPOOL_SIZE", "2", 1);
   ::mallopt(M_ARENA_MAX, 1);

@@ -50,7 +50,6 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
   Security security_;
   OnDone on_done_;
   const policy::UpstreamProxy* parent_ = nullptr;
-  bool checked_by_us_ = true;
   std::unique_ptr<net::Lookup> lookup_;
   std::unique_ptr<net::Connecting> connecting_;
   std::unique_ptr<tls::Channel> channel_;
