@@ -80,7 +80,7 @@ void Channel::flush() {
   if (session_ && plain_.empty()) loop_.give_buffer(std::exchange(plain_, {}));
   if (finishing_ && !std::exchange(finished_, true)) stream_.finish();
   // Somebody may have seen what waited here and paused; what the kernel took at once brings no on_drained of its own, and the
-  // pause would last for ever (guarded by tests/integration/egress: a_secret_behind_300_kib_is_answered).
+  // pause would last for ever (guarded by the escape suite, 3.20: "behind 300 KiB of text").
   if (had_bytes && stream_.unsent() == 0 && handler_ != nullptr) handler_->on_drained();
 }
 
