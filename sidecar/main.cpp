@@ -41,19 +41,36 @@ struct Arguments {
 
 Arguments parse_arguments(int argc, char** argv) {
   Arguments arguments;
-  const option known[] = {{"state", required_argument, nullptr, 's'},          {"share", required_argument, nullptr, 'd'},
-                          {"rules-database", required_argument, nullptr, 'r'}, {"compile-rules", required_argument, nullptr, 'c'},
-                          {"version", no_argument, nullptr, 'v'},              {"help", no_argument, nullptr, 'h'},
+  const option known[] = {{"state", required_argument, nullptr, 's'},
+                          {"share", required_argument, nullptr, 'd'},
+                          {"rules-database", required_argument, nullptr, 'r'},
+                          {"compile-rules", required_argument, nullptr, 'c'},
+                          {"version", no_argument, nullptr, 'v'},
+                          {"help", no_argument, nullptr, 'h'},
                           {nullptr, 0, nullptr, 0}};
   for (int found = 0; (found = ::getopt_long(argc, argv, "", known, nullptr)) != -1;) {
     switch (found) {
-      case 's': arguments.options.state = std::filesystem::absolute(optarg); break;
-      case 'd': arguments.options.share = std::filesystem::absolute(optarg); break;
-      case 'r': arguments.options.rules_database = std::filesystem::absolute(optarg); break;
-      case 'c': arguments.compile_rules = optarg; break;
-      case 'v': arguments.version = true; break;
-      case 'h': arguments.help = true; break;
-      default: arguments.bad = true; break;
+      case 's':
+        arguments.options.state = std::filesystem::absolute(optarg);
+        break;
+      case 'd':
+        arguments.options.share = std::filesystem::absolute(optarg);
+        break;
+      case 'r':
+        arguments.options.rules_database = std::filesystem::absolute(optarg);
+        break;
+      case 'c':
+        arguments.compile_rules = optarg;
+        break;
+      case 'v':
+        arguments.version = true;
+        break;
+      case 'h':
+        arguments.help = true;
+        break;
+      default:
+        arguments.bad = true;
+        break;
     }
   }
   arguments.bad = arguments.bad || optind != argc;

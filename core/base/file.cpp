@@ -96,7 +96,8 @@ Result<void> make_directories(const std::filesystem::path& path, mode_t mode) {
   for (const auto& part : path) {
     made /= part;
     if (::mkdir(made.c_str(), mode) == 0) {
-      if (::chmod(made.c_str(), mode) != 0) return fail(error_from_errno("cannot set the mode of " + made.string(), errno));
+      if (::chmod(made.c_str(), mode) != 0)
+        return fail(error_from_errno("cannot set the mode of " + made.string(), errno));
     } else if (errno != EEXIST && errno != EISDIR && errno != EROFS && errno != EACCES) {
       return fail(error_from_errno("cannot create " + made.string(), errno));
     }
@@ -151,7 +152,8 @@ Result<void> remove_tree(const std::filesystem::path& path) {
   if (!fd) return fail(error_from_errno("cannot open " + path.string(), errno));
   auto removed = remove_children(fd.get(), 0);
   if (!removed) return fail(std::move(removed.error()).within("removing " + path.string()));
-  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return fail(error_from_errno("cannot remove " + path.string(), errno));
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT)
+    return fail(error_from_errno("cannot remove " + path.string(), errno));
   return {};
 }
 

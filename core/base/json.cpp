@@ -103,9 +103,8 @@ void pretty(const json::value& value, std::string& out, std::size_t depth) {  //
 
 Result<json::value> parse_json(std::string_view text, std::size_t max_bytes) {
   if (text.size() > max_bytes)
-    return fail(ErrorKind::invalid_argument,
-                "the document has " + std::to_string(text.size()) + " bytes, more than the " +
-                    std::to_string(max_bytes) + " allowed");
+    return fail(ErrorKind::invalid_argument, "the document has " + std::to_string(text.size()) +
+                                                 " bytes, more than the " + std::to_string(max_bytes) + " allowed");
   json::parse_options options;
   options.max_depth = 32;
   json::error_code code;
@@ -119,8 +118,7 @@ Result<json::value> parse_json(std::string_view text, std::size_t max_bytes) {
       parser.finish(code);
   }
   if (code)
-    return fail(ErrorKind::invalid_argument,
-                "not valid JSON at byte " + std::to_string(read) + ": " + code.message());
+    return fail(ErrorKind::invalid_argument, "not valid JSON at byte " + std::to_string(read) + ": " + code.message());
   json::value value = parser.release();
   if (DuplicateKeyFinder::found_in(text)) return fail(ErrorKind::invalid_argument, "a key appears twice in one object");
   return value;
@@ -132,7 +130,9 @@ Result<json::object> parse_json_object(std::string_view text, std::size_t max_by
   return std::move(value.as_object());
 }
 
-std::string to_text(const json::value& value) { return json::serialize(value); }
+std::string to_text(const json::value& value) {
+  return json::serialize(value);
+}
 
 std::string to_pretty_text(const json::value& value) {
   std::string out;

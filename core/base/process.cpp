@@ -76,7 +76,8 @@ Result<Prepared> prepare(const ProcessRequest& request) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGCHLD, SIGWINCH, SIGTSTP}) ::signal(number, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGCHLD, SIGWINCH, SIGTSTP})
+    ::signal(number, SIG_DFL);
   if (request.session == StartSession::yes) ::setsid();
   int code = 0;
   if (!request.cwd.empty() && ::chdir(request.cwd.c_str()) != 0) code = errno;
@@ -119,9 +120,9 @@ class ChildGuard {
   pid_t pid_;
 };
 
-/// write(2) to a program that may have closed its standard input: EPIPE is an answer, SIGPIPE would end us. Held back for this
-/// thread and taken off again, because a library may not change the process's disposition.
-/// Guarded by process_test: a_program_that_does_not_read_its_input_is_no_harm.
+/// write(2) to a program that may have closed its standard input: EPIPE is an answer, SIGPIPE would end us. Held back
+/// for this thread and taken off again, because a library may not change the process's disposition. Guarded by
+/// process_test: a_program_that_does_not_read_its_input_is_no_harm.
 ssize_t write_to_child(int fd, std::string_view text) {
   sigset_t pipe_signal;
   sigset_t before;

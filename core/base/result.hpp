@@ -2,7 +2,6 @@
 #pragma once
 
 #include <tl/expected.hpp>
-
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -16,7 +15,7 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   using Base = tl::expected<T, Error>;
   using Base::Base;
   // `map_error` returns the base: without this it would not convert back.
-  Result(Base&& base) : Base(std::move(base)) {}  // NOLINT(google-explicit-constructor)
+  Result(Base&& base) : Base(std::move(base)) {}                        // NOLINT(google-explicit-constructor)
   Result(Error error) : Base(tl::make_unexpected(std::move(error))) {}  // NOLINT(google-explicit-constructor)
 };
 
@@ -24,7 +23,9 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 inline tl::unexpected<Error> fail(ErrorKind kind, std::string message, std::string hint = {}) {
   return tl::make_unexpected(make_error(kind, std::move(message), std::move(hint)));
 }
-inline tl::unexpected<Error> fail(Error error) { return tl::make_unexpected(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+  return tl::make_unexpected(std::move(error));
+}
 
 /// The only bridge from Result code to code that unwinds.
 template <typename T>
@@ -38,14 +39,13 @@ T or_throw(Result<T> result) {
 #define BB_JOIN_INNER(a, b) a##b
 #define BB_JOIN(a, b) BB_JOIN_INNER(a, b)
 /// BB_TRY(auto routes, parse_routes(text)); declares `routes` or returns the error.
-#define BB_TRY(declaration, expression)                                                        \
-  auto BB_JOIN(bb_try_, __LINE__) = (expression);                                              \
-  if (!BB_JOIN(bb_try_, __LINE__))                                                             \
-    return ::tl::make_unexpected(std::move(BB_JOIN(bb_try_, __LINE__)).error());               \
+#define BB_TRY(declaration, expression)                                                                         \
+  auto BB_JOIN(bb_try_, __LINE__) = (expression);                                                               \
+  if (!BB_JOIN(bb_try_, __LINE__)) return ::tl::make_unexpected(std::move(BB_JOIN(bb_try_, __LINE__)).error()); \
   declaration = std::move(*BB_JOIN(bb_try_, __LINE__))
 /// BB_CHECK(write_all(fd, bytes)); returns the error, gives nothing.
-#define BB_CHECK(expression)                                                                   \
-  do {                                                                                         \
-    auto bb_check_result = (expression);                                                       \
-    if (!bb_check_result) return ::tl::make_unexpected(std::move(bb_check_result).error());    \
+#define BB_CHECK(expression)                                                                \
+  do {                                                                                      \
+    auto bb_check_result = (expression);                                                    \
+    if (!bb_check_result) return ::tl::make_unexpected(std::move(bb_check_result).error()); \
   } while (false)

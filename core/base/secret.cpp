@@ -38,7 +38,9 @@ SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
   return *this;
 }
 
-SecretBytes::~SecretBytes() { wipe(); }
+SecretBytes::~SecretBytes() {
+  wipe();
+}
 
 void SecretBytes::wipe() {
   if (data_ == nullptr) return;
@@ -48,6 +50,8 @@ void SecretBytes::wipe() {
   size_ = 0;
 }
 
-void wipe(void* data, std::size_t size) { ::explicit_bzero(data, size); }
+void wipe(void* data, std::size_t size) {
+  ::explicit_bzero(data, size);
+}
 
 }  // namespace bot_bottle

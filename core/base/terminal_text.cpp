@@ -1,8 +1,8 @@
 #include "core/base/terminal_text.hpp"
 
-#include <cstdint>
-
 #include <fmt/format.h>
+
+#include <cstdint>
 
 #include "core/base/text.hpp"
 
@@ -12,11 +12,11 @@ namespace {
 /// Invisible or direction-changing characters (Unicode 15: Bidi_Control, Default_Ignorable, Zl, Zp).
 bool is_deceptive(std::uint32_t point) {
   return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0xAD || point == 0x34F || point == 0x61C ||
-         point == 0x115F || point == 0x1160 || point == 0x17B4 || point == 0x17B5 || (point >= 0x180B && point <= 0x180F) ||
-         (point >= 0x200B && point <= 0x200F) || (point >= 0x2028 && point <= 0x202E) ||
-         (point >= 0x2060 && point <= 0x206F) || point == 0x3164 || (point >= 0xFE00 && point <= 0xFE0F) ||
-         point == 0xFEFF || point == 0xFFA0 || (point >= 0xFFF0 && point <= 0xFFFB) ||
-         (point >= 0x1D173 && point <= 0x1D17A) || point >= 0xE0000;
+         point == 0x115F || point == 0x1160 || point == 0x17B4 || point == 0x17B5 ||
+         (point >= 0x180B && point <= 0x180F) || (point >= 0x200B && point <= 0x200F) ||
+         (point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) || point == 0x3164 ||
+         (point >= 0xFE00 && point <= 0xFE0F) || point == 0xFEFF || point == 0xFFA0 ||
+         (point >= 0xFFF0 && point <= 0xFFFB) || (point >= 0x1D173 && point <= 0x1D17A) || point >= 0xE0000;
 }
 
 std::string escape(std::string_view text, std::size_t max_bytes, std::string_view kept) {
@@ -53,7 +53,9 @@ std::string escape(std::string_view text, std::size_t max_bytes, std::string_vie
 
 }  // namespace
 
-std::string escape_untrusted(std::string_view text, std::size_t max_bytes) { return escape(text, max_bytes, ""); }
+std::string escape_untrusted(std::string_view text, std::size_t max_bytes) {
+  return escape(text, max_bytes, "");
+}
 
 std::string escape_untrusted_lines(std::string_view text, std::size_t max_bytes) {
   return escape(text, max_bytes, "\n\t");

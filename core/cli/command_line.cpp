@@ -1,6 +1,7 @@
 // Declares the command line, runs one verb, and is the boundary where every exception ends.
 #include "core/cli/command_line.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 #include <cstdio>
 #include <cstring>
 #include <typeinfo>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -24,8 +23,8 @@ namespace bot_bottle::cli {
 namespace {
 
 /// In spec 02, in a later version.
-constexpr std::array<std::string_view, 9> later_verbs{"routes", "commit", "supervise", "diff", "cp",
-                                                       "sync",   "scan",   "fork",      "completion"};
+constexpr std::array<std::string_view, 9> later_verbs{"routes", "commit", "supervise", "diff",      "cp",
+                                                      "sync",   "scan",   "fork",      "completion"};
 
 template <typename List>
 bool has(const List& list, std::string_view word) {
@@ -36,7 +35,8 @@ constexpr std::array<std::string_view, 5> verbs_with_rest{"start", "run", "attac
 
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
   return names;
 }
 
@@ -97,7 +97,8 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& fault) {
   if (dynamic_cast<const CLI::RequiredError*>(&fault) != nullptr) {
     for (const CLI::Option* option : verb->get_options())
       if (option->get_required() && option->count() == 0) {
-        message = fmt::format("'{}' needs {}", path_of(*verb), option->get_positional() ? option->get_name(true) : option->get_name());
+        message = fmt::format("'{}' needs {}", path_of(*verb),
+                              option->get_positional() ? option->get_name(true) : option->get_name());
         return make_error(ErrorKind::usage, std::move(message), path_of(*verb) + " --help");
       }
     if (wants_verb) message = fmt::format("'{}' needs one of: {}", path_of(*verb), fmt::join(verb_names(*verb), ", "));
@@ -129,14 +130,17 @@ int report(Context& context, const std::string& verb, Error error, const std::st
   const int code = exit_code_of(error.kind);
   if (error.kind == ErrorKind::internal) {
     const std::string log = write_bug_log(context, verb, exception, error);
-    error.details += std::string(error.details.empty() ? "" : "\n") + "this is a bug in bot-bottle or in one of its plugins";
+    error.details +=
+        std::string(error.details.empty() ? "" : "\n") + "this is a bug in bot-bottle or in one of its plugins";
     if (!log.empty()) error.details += "\nlog: " + log;
     if (error.hint.empty()) error.hint = "report it with the log; -D shows more";
   }
   std::fputs(format_error(error, context).c_str(), stderr);
   if (context.output.debug) {
-    std::fprintf(stderr, "kind: %s (%s)\n", std::string(name_of(error.kind)).c_str(), escape_untrusted(exception).c_str());
-    for (const std::string& line : last_throw_trace()) std::fprintf(stderr, "  at %s\n", escape_untrusted(line).c_str());
+    std::fprintf(stderr, "kind: %s (%s)\n", std::string(name_of(error.kind)).c_str(),
+                 escape_untrusted(exception).c_str());
+    for (const std::string& line : last_throw_trace())
+      std::fprintf(stderr, "  at %s\n", escape_untrusted(line).c_str());
   }
   return code;
 }
@@ -159,8 +163,7 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
       arguments.erase(mark, arguments.end());
     }
   }
-  if (!word.empty() && !has(verb_names(app), word))
-    throw Failure(unknown_verb(app, word));
+  if (!word.empty() && !has(verb_names(app), word)) throw Failure(unknown_verb(app, word));
   // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.
   if (has(verbs_with_rest, word)) {
     const auto separator = std::ranges::find(arguments, "--");
@@ -261,6 +264,8 @@ int run_command_line(const std::vector<std::string>& arguments) {
   }
 }
 
-std::string_view version() { return BB_VERSION; }
+std::string_view version() {
+  return BB_VERSION;
+}
 
 }  // namespace bot_bottle::cli

@@ -1,6 +1,6 @@
 // The program behind `bot-bottle`: parse, run one verb, turn every failure into spec 02's text and exit code.
-// Called by main and by tests. Hostile input: none on argv itself, but agent names and error texts may come from files of a
-// repository or from a bottle; all are escaped before they are shown.
+// Called by main and by tests. Hostile input: none on argv itself, but agent names and error texts may come from files
+// of a repository or from a bottle; all are escaped before they are shown.
 #pragma once
 
 #include <string>

@@ -1,13 +1,12 @@
 // Output to the operator, questions, and the things that are made only when a verb needs them.
 #include "core/cli/context.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -56,7 +55,9 @@ manifest::Sources Context::sources() {
   return manifest::Sources::find(home(), here);
 }
 
-void Context::out(std::string_view text) const { write_line(stdout, text); }
+void Context::out(std::string_view text) const {
+  write_line(stdout, text);
+}
 
 void Context::note(std::string_view text) const {
   if (!output.quiet) write_line(stderr, text);
@@ -72,7 +73,9 @@ void Context::warn(std::string_view text) const {
   write_line(stderr, line);
 }
 
-std::string format_warning(std::string_view text) { return "warning: " + escape_untrusted_lines(text); }
+std::string format_warning(std::string_view text) {
+  return "warning: " + escape_untrusted_lines(text);
+}
 
 void Context::print_json(const json::value& value) const {
   std::string text = to_ascii_json(to_pretty_text(value));
@@ -105,8 +108,12 @@ std::string Context::paint(std::string_view text, Tone tone) const {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-bool Context::stdin_is_terminal() const { return ::isatty(STDIN_FILENO) == 1; }
-bool Context::stdout_is_terminal() const { return ::isatty(STDOUT_FILENO) == 1; }
+bool Context::stdin_is_terminal() const {
+  return ::isatty(STDIN_FILENO) == 1;
+}
+bool Context::stdout_is_terminal() const {
+  return ::isatty(STDOUT_FILENO) == 1;
+}
 
 bool Context::confirm(std::string_view question) const {
   if (!stdin_is_terminal()) return false;

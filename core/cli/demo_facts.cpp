@@ -1,6 +1,7 @@
 #include "core/cli/demo_facts.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -11,8 +12,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
@@ -25,7 +24,9 @@ namespace {
 constexpr std::size_t max_log = std::size_t{256} << 20;
 
 /// JSON strings are YAML strings.
-std::string yaml_string(std::string_view text) { return to_text(json::value(text)); }
+std::string yaml_string(std::string_view text) {
+  return to_text(json::value(text));
+}
 
 std::string ports_text(const json::object& facts, std::string_view key) {
   std::string text;
@@ -35,7 +36,8 @@ std::string ports_text(const json::object& facts, std::string_view key) {
 }
 
 std::string operator_name() {
-  const passwd* entry = ::geteuid() == 0 ? nullptr : ::getpwuid(::geteuid());  // NOLINT(concurrency-mt-unsafe): one thread
+  const passwd* entry =
+      ::geteuid() == 0 ? nullptr : ::getpwuid(::geteuid());  // NOLINT(concurrency-mt-unsafe): one thread
   return entry == nullptr ? std::string() : entry->pw_name;
 }
 
@@ -51,7 +53,8 @@ std::vector<json::object> read_lines(const std::filesystem::path& file) {
 
 /// The ways in which a secret may have got through; the suite itself tries more, and each of them is judged there too.
 std::vector<std::string> shapes_of(const std::string& secret) {
-  std::vector<std::string> shapes{secret, std::string(secret.rbegin(), secret.rend()), hex_encode(secret), to_upper(hex_encode(secret))};
+  std::vector<std::string> shapes{secret, std::string(secret.rbegin(), secret.rend()), hex_encode(secret),
+                                  to_upper(hex_encode(secret))};
   for (std::size_t skip = 0; skip < 3; ++skip) {
     // The characters that depend on what stands around are left out.
     std::string inner = base64_encode(secret.substr(skip, (secret.size() - skip) / 3 * 3));
@@ -63,13 +66,19 @@ std::vector<std::string> shapes_of(const std::string& secret) {
 std::string header_of(std::string_view head, std::string_view name) {
   for (const std::string_view line : split(head, '\n')) {
     const std::size_t colon = line.find(':');
-    if (colon != std::string_view::npos && equals_ignoring_case(trim(line.substr(0, colon)), name)) return std::string(trim(line.substr(colon + 1)));
+    if (colon != std::string_view::npos && equals_ignoring_case(trim(line.substr(0, colon)), name))
+      return std::string(trim(line.substr(colon + 1)));
   }
   return {};
 }
 
-AttackLine verdict_of(std::string id, std::string attempt, std::string guard, const std::vector<std::string>& sightings) {
-  AttackLine line{.id = std::move(id), .attempt = std::move(attempt), .guard = std::move(guard), .verdict = "blocked", .detail = {}};
+AttackLine verdict_of(std::string id, std::string attempt, std::string guard,
+                      const std::vector<std::string>& sightings) {
+  AttackLine line{.id = std::move(id),
+                  .attempt = std::move(attempt),
+                  .guard = std::move(guard),
+                  .verdict = "blocked",
+                  .detail = {}};
   if (!sightings.empty()) {
     line.verdict = "escaped";
     line.detail = fmt::format("{} times, first: {}", sightings.size(), sightings.front());
@@ -82,8 +91,11 @@ AttackLine verdict_of(std::string id, std::string attempt, std::string guard, co
 std::optional<AttackLine> parse_attack_line(std::string_view text) {
   const auto object = parse_json_object(text, std::size_t{1} << 20);
   if (!object) return std::nullopt;
-  AttackLine line{.id = get_string(*object, "id"), .attempt = get_string(*object, "attempt"), .guard = get_string(*object, "guard"),
-                  .verdict = get_string(*object, "verdict"), .detail = get_string(*object, "detail")};
+  AttackLine line{.id = get_string(*object, "id"),
+                  .attempt = get_string(*object, "attempt"),
+                  .guard = get_string(*object, "guard"),
+                  .verdict = get_string(*object, "verdict"),
+                  .detail = get_string(*object, "detail")};
   if (line.id.empty() || line.guard.empty()) return std::nullopt;
   // Only the two known words are believed; the rest is no proof.
   if (line.verdict != "blocked" && line.verdict != "escaped") line.verdict = "error";
@@ -109,7 +121,8 @@ AttackHelper::AttackHelper(const std::vector<std::string>& argv, std::filesystem
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;
-      throw Failure(make_error(ErrorKind::failed_precondition, argv[0] + " " + argv[1] + " did not start", "bot-bottle doctor"));
+      throw Failure(
+          make_error(ErrorKind::failed_precondition, argv[0] + " " + argv[1] + " did not start", "bot-bottle doctor"));
     }
     if (std::chrono::steady_clock::now() > deadline) {
       ::kill(pid_, SIGKILL);
@@ -164,7 +177,8 @@ std::string demo_bottle_text(const DemoWorld& world, const DemoSecrets& secrets)
     if (!value.empty()) text += "  " + name + ": " + yaml_string(value) + "\n";
   text += "egress:\n  log: 2\n  upstream_ca: " + yaml_string(get_string(world.origin, "ca_file")) + "\n";
   text += "  hosts:\n";
-  for (const char* host : {demo_origin, demo_denied, demo_guarded, demo_vault}) text += fmt::format("    {}: \"{}\"\n", host, secure);
+  for (const char* host : {demo_origin, demo_denied, demo_guarded, demo_vault})
+    text += fmt::format("    {}: \"{}\"\n", host, secure);
   text += fmt::format("    {}: \"{}\"\n", demo_plain, plain);
   text += fmt::format(
       "  routes:\n"
@@ -177,7 +191,9 @@ std::string demo_bottle_text(const DemoWorld& world, const DemoSecrets& secrets)
   return text + "---\n";
 }
 
-std::string demo_agent_text() { return "---\nbottle: demo\n---\n"; }
+std::string demo_agent_text() {
+  return "---\nbottle: demo\n---\n";
+}
 
 std::vector<AttackLine> ask_host(const std::filesystem::path& origin_log, const std::filesystem::path& canary_log,
                                  const std::filesystem::path& events, const DemoSecrets& secrets) {
@@ -206,8 +222,11 @@ std::vector<AttackLine> ask_host(const std::filesystem::path& origin_log, const 
       if (name != demo_origin) misplaced.push_back(host + " " + line);
     }
     const std::string sni = get_string(request, "sni");
-    const auto allowed = [](const std::string& one) { return one == demo_origin || one == demo_plain || one == demo_guarded || one == demo_vault; };
-    if (get_string(request, "event") == "request" && (!allowed(name) || (!sni.empty() && !allowed(sni)))) strangers.push_back(host + " " + line);
+    const auto allowed = [](const std::string& one) {
+      return one == demo_origin || one == demo_plain || one == demo_guarded || one == demo_vault;
+    };
+    if (get_string(request, "event") == "request" && (!allowed(name) || (!sni.empty() && !allowed(sni))))
+      strangers.push_back(host + " " + line);
     if (name == demo_guarded && line.find(" /public/") == std::string::npos) outside_path.push_back(line);
   }
   std::vector<std::string> contacts;
@@ -217,15 +236,22 @@ std::vector<AttackLine> ask_host(const std::filesystem::path& origin_log, const 
     if (get_string(event, "level") == "block") ++blocks;
 
   std::vector<AttackLine> lines;
-  lines.push_back({.id = "host.1", .attempt = "the credential was injected for its own host, so the proxy was alive", .guard = "control",
-                   .verdict = injected > 0 ? "blocked" : "error", .detail = fmt::format("{} requests carried it", injected)});
-  lines.push_back(verdict_of("host.2", "the origin saw the injected credential under another name", "binding", misplaced));
+  lines.push_back({.id = "host.1",
+                   .attempt = "the credential was injected for its own host, so the proxy was alive",
+                   .guard = "control",
+                   .verdict = injected > 0 ? "blocked" : "error",
+                   .detail = fmt::format("{} requests carried it", injected)});
+  lines.push_back(
+      verdict_of("host.2", "the origin saw the injected credential under another name", "binding", misplaced));
   lines.push_back(verdict_of("host.3", "the origin saw the stolen secret", "dlp", leaks));
   lines.push_back(verdict_of("host.4", "the origin saw a request for a host that is not allowed", "routes", strangers));
   lines.push_back(verdict_of("host.5", "the origin saw a path that is not allowed", "routes", outside_path));
   lines.push_back(verdict_of("host.6", "a listener on the host's loopback was contacted", "netns", contacts));
-  lines.push_back({.id = "host.7", .attempt = "the blocked attempts are in the bottle's event log", .guard = "log",
-                   .verdict = blocks > 0 ? "blocked" : "error", .detail = fmt::format("{} events", blocks)});
+  lines.push_back({.id = "host.7",
+                   .attempt = "the blocked attempts are in the bottle's event log",
+                   .guard = "log",
+                   .verdict = blocks > 0 ? "blocked" : "error",
+                   .detail = fmt::format("{} events", blocks)});
   return lines;
 }
 

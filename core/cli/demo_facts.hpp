@@ -1,5 +1,6 @@
-// What surrounds the demo's bottle: an origin and canaries on the host's loopback, planted secrets, and what the host saw in
-// the end. Called by `demo`. Hostile input: the origin's log (requests that an attacker wrote) and the suite's lines.
+// What surrounds the demo's bottle: an origin and canaries on the host's loopback, planted secrets, and what the host
+// saw in the end. Called by `demo`. Hostile input: the origin's log (requests that an attacker wrote) and the suite's
+// lines.
 #pragma once
 
 #include <sys/types.h>
@@ -46,14 +47,14 @@ struct DemoSecrets {
 };
 
 struct DemoWorld {
-  std::filesystem::path root;      // 0700: home, logs
-  std::filesystem::path attack;    // the program
-  std::filesystem::path planted;   // a readable file of the host
+  std::filesystem::path root;     // 0700: home, logs
+  std::filesystem::path attack;   // the program
+  std::filesystem::path planted;  // a readable file of the host
   std::string backend;
-  json::object origin;             // facts of the two helpers
+  json::object origin;  // facts of the two helpers
   json::object canary;
-  std::vector<std::string> only;   // --only
-  std::vector<std::string> skip;   // what this version is known not to stop (share/bot-bottle/attack/known_gaps.txt)
+  std::vector<std::string> only;  // --only
+  std::vector<std::string> skip;  // what this version is known not to stop (share/bot-bottle/attack/known_gaps.txt)
 };
 
 inline constexpr const char* demo_origin = "origin.example.com";

@@ -10,7 +10,8 @@ policy::Egress effective_egress(Context& context, const manifest::Manifest& mani
   try {
     plan::Plan plan;
     plan.manifest = manifest;
-    plan.choices.workspace = plan::WorkspaceChoice::none;  // routes do not depend on it, and nothing shall be refused for it
+    plan.choices.workspace =
+        plan::WorkspaceChoice::none;  // routes do not depend on it, and nothing shall be refused for it
     plan.choices.cwd = "/";
     plan.host = plan::HostFacts::read(context.home());
     plan.slug = "check";

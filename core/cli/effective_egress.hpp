@@ -1,5 +1,5 @@
-// The egress policy that a launch of this manifest would have: the bottle's routes and its provider's. Called by `check`
-// and `info`.
+// The egress policy that a launch of this manifest would have: the bottle's routes and its provider's. Called by
+// `check` and `info`.
 #pragma once
 
 #include "core/cli/context.hpp"

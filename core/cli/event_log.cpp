@@ -5,6 +5,7 @@
 #ifdef __linux__
 #include <sys/inotify.h>
 #endif
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,8 +13,6 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -101,23 +100,28 @@ std::string format_event(const Context& context, const json::object& event) {
   const std::string level = get_string(event, "level", "info");
   const Tone tone = level == "block" ? Tone::bad : level == "warn" ? Tone::warning : Tone::plain;
   // Each field is escaped on its own and bounded: one may not push the others off the screen.
-  const auto field = [&event](std::string_view key, std::size_t most) { return escape_untrusted(text_of(event, key), most); };
+  const auto field = [&event](std::string_view key, std::size_t most) {
+    return escape_untrusted(text_of(event, key), most);
+  };
   std::string line = context.paint(short_time(get_string(event, "time")), Tone::dim);
   line += fmt::format("  {:<9}  ", field("kind", 16));
   line += context.paint(fmt::format("{:<5}", escape_untrusted(level, 8)), tone);
   line += "  " + field("event", 64);
   std::string target;
   if (const std::string method = field("method", 16); !method.empty()) target += " " + method;
-  if (const std::string host = field("host", 256); !host.empty()) target += " " + host + field("path", 512);
-  else if (const std::string path = field("path", 512); !path.empty()) target += " " + path;
+  if (const std::string host = field("host", 256); !host.empty())
+    target += " " + host + field("path", 512);
+  else if (const std::string path = field("path", 512); !path.empty())
+    target += " " + path;
   line += target;
   if (const std::string status = field("status", 8); !status.empty()) line += " → " + status;
   if (const std::string rule = field("rule", 64); !rule.empty()) line += " [" + rule + "]";
   if (const std::string where = field("where", 64); !where.empty()) line += " in " + where;
   if (const std::string reason = field("reason", 512); !reason.empty()) line += ": " + reason;
   if (const std::string snippet = field("snippet", 256); !snippet.empty()) line += " | " + snippet;
-  static constexpr std::array<std::string_view, 14> shown{"time", "kind", "level", "event",   "host",     "method", "path",
-                                                          "status", "rule", "where", "reason", "snippet", "bytes_in", "bytes_out"};
+  static constexpr std::array<std::string_view, 14> shown{"time",   "kind",    "level",    "event",    "host",
+                                                          "method", "path",    "status",   "rule",     "where",
+                                                          "reason", "snippet", "bytes_in", "bytes_out"};
   for (const auto& [key, value] : event) {
     if (std::ranges::find(shown, std::string_view(key)) != shown.end() || key == "ms" || value.is_null()) continue;
     line += fmt::format(" {}={}", escape_untrusted(std::string_view(key), 32), field(key, 128));
@@ -177,12 +181,15 @@ void LineReader::read_available(int fd, const std::function<void(std::string_vie
 LogWatch::LogWatch(const std::filesystem::path& state) : fd_(::inotify_init1(IN_CLOEXEC)) {
   if (!fd_) throw Failure(error_from_errno("watching the event log", errno));
   const std::filesystem::path logs = state / "logs";
-  // Our own open log keeps the deleted directory alive, so IN_DELETE_SELF may never come: its parent tells when the name goes.
-  state_watch_ = ::inotify_add_watch(fd_.get(), state.c_str(),
-                                     IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
+  // Our own open log keeps the deleted directory alive, so IN_DELETE_SELF may never come: its parent tells when the
+  // name goes.
+  state_watch_ =
+      ::inotify_add_watch(fd_.get(), state.c_str(),
+                          IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
   if (state_watch_ < 0) throw Failure(error_from_errno("watching " + state.string(), errno));
-  logs_watch_ = ::inotify_add_watch(fd_.get(), logs.c_str(),
-                                    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
+  logs_watch_ = ::inotify_add_watch(
+      fd_.get(), logs.c_str(),
+      IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW);
   if (logs_watch_ < 0) throw Failure(error_from_errno("watching " + logs.string(), errno));
 }
 
@@ -197,7 +204,8 @@ bool LogWatch::wait() {
       inotify_event event{};
       std::memcpy(&event, buffer.data() + at, sizeof event);
       if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) return false;
-      const std::string_view name = event.len == 0 ? std::string_view() : std::string_view(buffer.data() + at + sizeof event);
+      const std::string_view name =
+          event.len == 0 ? std::string_view() : std::string_view(buffer.data() + at + sizeof event);
       if (event.wd == state_watch_ && name == "logs") return false;
       if ((event.mask & IN_Q_OVERFLOW) != 0 || (event.wd == logs_watch_ && name == "events.jsonl")) {
         relevant = true;
@@ -213,9 +221,13 @@ LogWatch::LogWatch(const std::filesystem::path& /*state*/) {
   throw Failure(make_error(ErrorKind::unsupported, "following a log needs inotify, which this system does not have",
                            "leave out -f"));
 }
-bool LogWatch::wait() { return false; }
+bool LogWatch::wait() {
+  return false;
+}
 #endif
 
-bool LogWatch::take_replaced() { return std::exchange(replaced_, false); }
+bool LogWatch::take_replaced() {
+  return std::exchange(replaced_, false);
+}
 
 }  // namespace bot_bottle::cli

@@ -1,5 +1,6 @@
 // The event log of a bottle as text (docs/internals.md, Event log). Called by `logs`.
-// Hostile input: every field. The sidecar writes the file, so the file itself may be anything too: a link, a pipe, endless.
+// Hostile input: every field. The sidecar writes the file, so the file itself may be anything too: a link, a pipe,
+// endless.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ namespace bot_bottle::cli {
 inline constexpr std::size_t max_event_line = std::size_t{256} << 10;
 
 struct EventFilter {
-  std::set<std::string> kinds;          // empty: all
+  std::set<std::string> kinds;           // empty: all
   std::optional<std::int64_t> since_ms;  // of the epoch
   [[nodiscard]] bool passes(const json::object& event) const;
 };
@@ -33,7 +34,8 @@ std::string format_event(const Context& context, const json::object& event);
 /// Opens logs/events.jsonl below `state`: a regular file, no link. An invalid UniqueFd when it is not there yet.
 UniqueFd open_event_log(const std::filesystem::path& state);
 
-/// Gives each complete line of what is to be read at `fd` from where it stands; keeps an unfinished one for the next call.
+/// Gives each complete line of what is to be read at `fd` from where it stands; keeps an unfinished one for the next
+/// call.
 class LineReader {
  public:
   void read_available(int fd, const std::function<void(std::string_view)>& on_line);

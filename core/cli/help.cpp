@@ -43,7 +43,8 @@ std::string value_name(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return {};
   std::string name = option.get_type_name();
   // CLI11's own type names tell a programmer's story; verbs set theirs with ->type_name("DIR").
-  if (name.find_first_of("abcdefghijklmnopqrstuvwxyz:{") != std::string::npos || name == "TEXT" || name == "UINT" || name == "INT")
+  if (name.find_first_of("abcdefghijklmnopqrstuvwxyz:{") != std::string::npos || name == "TEXT" || name == "UINT" ||
+      name == "INT")
     name = name == "UINT" || name == "INT" ? "N" : "VALUE";
   return " " + name;
 }
@@ -61,7 +62,8 @@ std::string usage_of(const CLI::App& app) {
     path = parent->get_name() + " " + path;
   std::string usage = "usage: " + path;
   const auto options = app.get_options();
-  if (std::ranges::any_of(options, [](const CLI::Option* one) { return !one->get_positional() && !one->get_group().empty(); }))
+  if (std::ranges::any_of(options,
+                          [](const CLI::Option* one) { return !one->get_positional() && !one->get_group().empty(); }))
     usage += " [OPTIONS]";
   for (const CLI::Option* option : options) {
     if (!option->get_positional() || option->get_group().empty()) continue;
@@ -95,7 +97,8 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
     if (option->get_positional() && !option->get_group().empty() && !option->get_description().empty())
       text += entry(option->get_name(true), option->get_description(), column);
   for (const CLI::Option* option : options)
-    if (!option->get_positional() && !option->get_group().empty()) text += entry(option_name(*option), option->get_description(), column);
+    if (!option->get_positional() && !option->get_group().empty())
+      text += entry(option_name(*option), option->get_description(), column);
   const std::string footer = app->get_footer();  // by value: the lines below are views of it
   if (!footer.empty()) {
     text += "\nexample:\n";
@@ -105,7 +108,8 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
 }
 
 std::string format_overall_help(const CLI::App& app) {
-  std::string text = "bot-bottle runs a coding agent as if it were already compromised.\n\nusage: bot-bottle VERB [OPTIONS]\n";
+  std::string text =
+      "bot-bottle runs a coding agent as if it were already compromised.\n\nusage: bot-bottle VERB [OPTIONS]\n";
   std::vector<std::string> groups;
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   std::size_t column = 0;

@@ -1,9 +1,8 @@
 // The formatter that CLI11 asks for a help text.
 #pragma once
 
-#include <string>
-
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace bot_bottle::cli {
 

@@ -1,6 +1,7 @@
 #include "core/cli/host_facts.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,8 +13,6 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
@@ -86,10 +85,15 @@ Fact user_namespaces() {
 
 Fact seccomp() {
   const std::string actions = read_small("/proc/sys/kernel/seccomp/actions_avail");
-  if (!actions.empty()) return {.group = "kernel", .name = "seccomp", .verdict = Verdict::ok, .detail = actions, .fix = {}};
+  if (!actions.empty())
+    return {.group = "kernel", .name = "seccomp", .verdict = Verdict::ok, .detail = actions, .fix = {}};
   // The sysctl is hidden in some containers; prctl(2) answers where the call exists.
-  if (::prctl(PR_GET_SECCOMP) >= 0) return {.group = "kernel", .name = "seccomp", .verdict = Verdict::ok, .detail = "present", .fix = {}};
-  return {.group = "kernel", .name = "seccomp", .verdict = Verdict::missing, .detail = std::strerror(errno),
+  if (::prctl(PR_GET_SECCOMP) >= 0)
+    return {.group = "kernel", .name = "seccomp", .verdict = Verdict::ok, .detail = "present", .fix = {}};
+  return {.group = "kernel",
+          .name = "seccomp",
+          .verdict = Verdict::missing,
+          .detail = std::strerror(errno),
           .fix = "a kernel with CONFIG_SECCOMP_FILTER"};
 }
 
@@ -129,7 +133,8 @@ Fact cgroups() {
     const std::string own = "/sys/fs/cgroup" + own_cgroup("");
     const std::string controllers = read_small(own + "/cgroup.controllers");
     const bool writable = ::access(own.c_str(), W_OK) == 0 && ::access((own + "/cgroup.procs").c_str(), W_OK) == 0;
-    fact.detail = fmt::format("v2, {}; controllers: {}", writable ? "delegated to you" : "not delegated", controllers.empty() ? "none" : controllers);
+    fact.detail = fmt::format("v2, {}; controllers: {}", writable ? "delegated to you" : "not delegated",
+                              controllers.empty() ? "none" : controllers);
     if (!writable) {
       fact.verdict = Verdict::optional_missing;
       fact.fix = "limits (cpus, memory, pids) need it: systemd-run --user --scope -p Delegate=yes bot-bottle …";
@@ -139,7 +144,8 @@ Fact cgroups() {
   if (::access("/sys/fs/cgroup/memory", F_OK) == 0) {
     std::vector<std::string> writable;
     for (const char* controller : {"memory", "pids", "cpu"})
-      if (::access((std::string("/sys/fs/cgroup/") + controller + own_cgroup(controller)).c_str(), W_OK) == 0) writable.emplace_back(controller);
+      if (::access((std::string("/sys/fs/cgroup/") + controller + own_cgroup(controller)).c_str(), W_OK) == 0)
+        writable.emplace_back(controller);
     fact.detail = "v1; writable: " + (writable.empty() ? std::string("none") : join(writable, ", "));
     if (writable.size() < 3) {
       fact.verdict = Verdict::optional_missing;
@@ -187,6 +193,8 @@ std::vector<Fact> program_facts() {
   return facts;
 }
 
-std::vector<Fact> kernel_facts() { return {user_namespaces(), seccomp(), landlock(), cgroups()}; }
+std::vector<Fact> kernel_facts() {
+  return {user_namespaces(), seccomp(), landlock(), cgroups()};
+}
 
 }  // namespace bot_bottle::cli

@@ -1,9 +1,10 @@
 // Failures as an operator reads them (spec 02, Errors), and the log that a bug leaves behind.
+#include "core/cli/report.hpp"
+
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <string>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
@@ -11,19 +12,19 @@
 #include "core/base/text.hpp"
 #include "core/cli/command_line.hpp"
 #include "core/cli/context.hpp"
-#include "core/cli/report.hpp"
 
 namespace bot_bottle::cli {
 
 std::string format_error(const Error& error, const Context& context) {
-  // Messages may hold several lines (a tool's own stderr): what follows the first is indented, so that it cannot be taken
-  // for a line of ours. Guarded by report_test: a_message_cannot_forge_a_next_line.
+  // Messages may hold several lines (a tool's own stderr): what follows the first is indented, so that it cannot be
+  // taken for a line of ours. Guarded by report_test: a_message_cannot_forge_a_next_line.
   std::string text = context.paint("error:", Tone::bad) + " ";
   bool first = true;
   const auto add_lines = [&text, &first](std::string_view block) {
     for (const std::string_view line : split(block, '\n')) {
       if (!first && trim(line).empty()) continue;
-      text += (first ? "" : "  ") + escape_untrusted(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line) + "\n";
+      text +=
+          (first ? "" : "  ") + escape_untrusted(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line) + "\n";
       first = false;
     }
   };
@@ -41,8 +42,8 @@ std::string format_error(const Error& error, const Context& context) {
 
 std::string write_bug_log(Context& context, const std::string& verb, const std::string& type, const Error& error) {
   // No argv: values given to --env may be secrets.
-  std::string text = fmt::format("bot-bottle {} bug report\ntime: {}\nverb: {}\nkind: {} ({})\nmessage: {}\n", version(),
-                                 format_time(now_ms()), verb, name_of(error.kind), type, error.message);
+  std::string text = fmt::format("bot-bottle {} bug report\ntime: {}\nverb: {}\nkind: {} ({})\nmessage: {}\n",
+                                 version(), format_time(now_ms()), verb, name_of(error.kind), type, error.message);
   if (!error.details.empty()) text += "details:\n" + error.details + "\n";
   text += "thrown at:\n";
   for (const std::string& line : last_throw_trace()) text += "  " + line + "\n";

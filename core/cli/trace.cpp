@@ -19,7 +19,9 @@ thread_local int frame_count = 0;
 
 }  // namespace
 
-void remember_throw() { frame_count = ::backtrace(frames.data(), static_cast<int>(frames.size())); }
+void remember_throw() {
+  frame_count = ::backtrace(frames.data(), static_cast<int>(frames.size()));
+}
 
 std::vector<std::string> last_throw_trace() {
   std::vector<std::string> lines;
@@ -40,7 +42,8 @@ std::vector<std::string> last_throw_trace() {
 
 // Sanitizers bring their own; theirs stays.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__linux__)
-extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, void* type, void (*destroy)(void*)) {
+extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, void* type,
+                                                                             void (*destroy)(void*)) {
   using Throw = void (*)(void*, void*, void (*)(void*));
   static const Throw real = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   bot_bottle::cli::remember_throw();

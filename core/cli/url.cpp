@@ -32,12 +32,14 @@ Result<Url> parse_url(std::string_view text) {
   if (authority.find('@') != std::string_view::npos) return bad("has a user name in it, which egress never sends");
   if (authority.empty()) return bad("names no host");
   std::size_t colon = authority.rfind(':');
-  if (authority.front() == '[' && (colon == std::string_view::npos || colon < authority.find(']'))) colon = std::string_view::npos;
+  if (authority.front() == '[' && (colon == std::string_view::npos || colon < authority.find(']')))
+    colon = std::string_view::npos;
   if (colon != std::string_view::npos) {
     const std::string_view digits = authority.substr(colon + 1);
     unsigned int port = 0;
     const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error != std::errc() || stop != digits.data() + digits.size() || port == 0 || port > 65535) return bad("has no valid port");
+    if (error != std::errc() || stop != digits.data() + digits.size() || port == 0 || port > 65535)
+      return bad("has no valid port");
     url.port = static_cast<std::uint16_t>(port);
     authority = authority.substr(0, colon);
   }

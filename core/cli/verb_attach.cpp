@@ -23,8 +23,9 @@ Entered enter(Context& context, const std::string& slug) {
                              directory.is_preserved() ? "bot-bottle resume " + slug : "bot-bottle list active"));
   plugins::Backend& backend = context.registry().backend(metadata.backend);
   // The backend's own truth, not a file's.
-  if (launch::list_running({.names = {metadata.backend}, .get = [&backend](const std::string&) -> plugins::Backend& { return backend; }},
-                           context.home())
+  if (launch::list_running(
+          {.names = {metadata.backend}, .get = [&backend](const std::string&) -> plugins::Backend& { return backend; }},
+          context.home())
           .find(slug) == nullptr)
     throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' does not run",
                              directory.is_preserved() ? "bot-bottle resume " + slug : "bot-bottle cleanup"));
@@ -78,7 +79,8 @@ int attach(Context& context, const std::string& slug) {
 }  // namespace
 
 void add_attach(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "attach", "An agent session in a bottle that runs", "Everyday", "bot-bottle attach fixer-x7k2p");
+  CLI::App* verb =
+      add_verb(app, "attach", "An agent session in a bottle that runs", "Everyday", "bot-bottle attach fixer-x7k2p");
   auto slug = std::make_shared<std::string>();
   verb->add_option("SLUG", *slug, "The running bottle. What stands behind -- goes to the agent")->required();
   verb->callback([&context, slug] { context.action = [&context, slug] { return attach(context, *slug); }; });

@@ -1,10 +1,10 @@
 // `check SLUG METHOD URL`: what egress would decide and why. A running bottle is asked over its control channel; with
 // --agent the manifest is asked, through the same decision function (core/policy). Nothing is resolved or dialled.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -66,15 +66,17 @@ Answer ask_bottle(Context& context, const std::string& slug, const std::string& 
     throw Failure(std::move(error));
   }
   return {.allowed = get_string(answer, "verdict") == "allowed",
-          .route = answer.contains("route") ? (answer.at("route").is_string() ? get_string(answer, "route") : to_text(answer.at("route"))) : "",
+          .route = answer.contains("route")
+                       ? (answer.at("route").is_string() ? get_string(answer, "route") : to_text(answer.at("route")))
+                       : "",
           .reason = get_string(answer, "reason"),
           .hint = get_string(answer, "hint")};
 }
 
 Answer ask_manifest(Context& context, const CheckOptions& options, const std::string& method, const std::string& text,
                     const std::vector<std::pair<std::string, std::string>>& headers) {
-  const manifest::Manifest manifest =
-      manifest::load(context.sources(), options.agent, options.bottle.empty() ? std::nullopt : std::optional(options.bottle));
+  const manifest::Manifest manifest = manifest::load(
+      context.sources(), options.agent, options.bottle.empty() ? std::nullopt : std::optional(options.bottle));
   const auto table = or_throw(policy::RouteTable::create(effective_egress(context, manifest)));
   const Url url = or_throw(parse_url(text));
   const auto blocked = [](const Error& error) {
@@ -86,7 +88,8 @@ Answer ask_manifest(Context& context, const CheckOptions& options, const std::st
   if (!target) return blocked(target.error());
   std::vector<policy::HeaderView> views;
   for (const auto& [name, value] : headers) views.emplace_back(name, value);
-  const policy::RequestView request{.scheme = url.scheme, .host = *host, .port = url.port, .method = method, .target = &*target, .headers = views};
+  const policy::RequestView request{
+      .scheme = url.scheme, .host = *host, .port = url.port, .method = method, .target = &*target, .headers = views};
   const policy::Decision decision = table->decide(request);
   return {.allowed = decision.allowed(),
           .route = decision.route == nullptr ? "" : decision.route->host,
@@ -97,7 +100,8 @@ Answer ask_manifest(Context& context, const CheckOptions& options, const std::st
 int check(Context& context, CheckOptions options) {
   const std::size_t wanted = options.agent.empty() ? 3 : 2;
   if (options.words.size() != wanted)
-    throw Failure(make_error(ErrorKind::usage, wanted == 3 ? "'check' needs SLUG METHOD URL" : "'check --agent' needs METHOD URL",
+    throw Failure(make_error(ErrorKind::usage,
+                             wanted == 3 ? "'check' needs SLUG METHOD URL" : "'check --agent' needs METHOD URL",
                              "bot-bottle check --help"));
   const std::string url = options.words.back();
   // Methods are case-sensitive on the wire (RFC 9110 section 9.1); what a person types is meant in capitals.
@@ -119,7 +123,8 @@ int check(Context& context, CheckOptions options) {
   std::string reason = escape_untrusted(answer.reason);
   const std::string_view word = answer.allowed ? "allowed" : "blocked";
   if (!reason.starts_with(word)) reason = std::string(word) + (reason.empty() ? "" : ": ") + reason;
-  context.out(context.paint(reason.substr(0, word.size()), answer.allowed ? Tone::good : Tone::bad) + reason.substr(word.size()));
+  context.out(context.paint(reason.substr(0, word.size()), answer.allowed ? Tone::good : Tone::bad) +
+              reason.substr(word.size()));
   if (!answer.allowed && !answer.hint.empty()) context.out("  " + escape_untrusted(answer.hint));
   return code;
 }
@@ -131,7 +136,8 @@ void add_check(CLI::App& app, Context& context) {
                             "bot-bottle check fixer-x7k2p GET https://api.example.com/v1/models\n"
                             "bot-bottle check --agent fixer POST https://example.com/upload");
   auto options = std::make_shared<CheckOptions>();
-  verb->add_option("SLUG METHOD URL", options->words, "The running bottle, and the request; exit 0: allowed, 3: blocked")
+  verb->add_option("SLUG METHOD URL", options->words,
+                   "The running bottle, and the request; exit 0: allowed, 3: blocked")
       ->expected(2, 3)
       ->required();
   verb->add_option("--agent", options->agent, "Ask this agent's manifest; then no SLUG")->type_name("AGENT");

@@ -1,8 +1,8 @@
 // `cleanup`: finds and removes what dead bottles left, on every backend: one plan, one question.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -35,7 +35,8 @@ int cleanup(Context& context, const CleanupOptions& options) {
   const launch::Backends backends = launch::Backends::of(context.registry());
   const launch::Preserved preserved = options.all ? launch::Preserved::removed : launch::Preserved::kept;
   const launch::CleanupPlan plan = launch::plan_cleanup(backends, context.home(), preserved);
-  for (const auto& [backend, error] : plan.failed) context.warn("backend " + backend + " was left out: " + error.message);
+  for (const auto& [backend, error] : plan.failed)
+    context.warn("backend " + backend + " was left out: " + error.message);
   if (context.output.json) context.print_json(to_json(plan));
   if (plan.is_empty()) {
     context.note("nothing to clean up");
@@ -55,7 +56,8 @@ int cleanup(Context& context, const CleanupOptions& options) {
 }  // namespace
 
 void add_cleanup(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "cleanup", "Find and remove what dead bottles left", "Everyday", "bot-bottle cleanup\nbot-bottle cleanup --all --yes");
+  CLI::App* verb = add_verb(app, "cleanup", "Find and remove what dead bottles left", "Everyday",
+                            "bot-bottle cleanup\nbot-bottle cleanup --all --yes");
   auto options = std::make_shared<CleanupOptions>();
   verb->add_flag("-y,--yes", options->yes, "Do not ask");
   verb->add_flag("--all", options->all, "Kept bottles too: what the agents made in them is lost");

@@ -1,7 +1,7 @@
 // `config check`: every fault of every agent and bottle at once.
-#include <CLI/CLI.hpp>
-
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 
 #include "core/base/terminal_text.hpp"
 #include "core/cli/show.hpp"
@@ -21,7 +21,10 @@ int check_config(Context& context) {
   if (context.output.json) {
     json::array items;
     for (const manifest::Fault& fault : faults) items.push_back(manifest::to_json(fault));
-    context.print_json({{"schema", "bot-bottle.config-check/1"}, {"errors", errors}, {"warnings", warnings}, {"faults", std::move(items)}});
+    context.print_json({{"schema", "bot-bottle.config-check/1"},
+                        {"errors", errors},
+                        {"warnings", warnings},
+                        {"faults", std::move(items)}});
     return errors == 0 ? 0 : 1;
   }
   for (const manifest::Fault& fault : faults) {
@@ -34,8 +37,8 @@ int check_config(Context& context) {
   const auto count = [](std::size_t number, std::string_view what) {
     return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
   };
-  context.note(fmt::format("{}, {} checked: {}, {}", count(agents, "agent"), count(bottles, "bottle"), count(errors, "error"),
-                           count(warnings, "warning")));
+  context.note(fmt::format("{}, {} checked: {}, {}", count(agents, "agent"), count(bottles, "bottle"),
+                           count(errors, "error"), count(warnings, "warning")));
   return errors == 0 ? 0 : 1;
 }
 
@@ -44,8 +47,8 @@ int check_config(Context& context) {
 void add_config(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "config", "Check all agents and bottles", "Configure", "bot-bottle config check");
   verb->require_subcommand(1, 1);
-  CLI::App* check = add_verb(*verb, "check", "Parse everything and report all problems; exit 1 if there is an error", "Verbs",
-                             "bot-bottle config check --json");
+  CLI::App* check = add_verb(*verb, "check", "Parse everything and report all problems; exit 1 if there is an error",
+                             "Verbs", "bot-bottle config check --json");
   add_json_option(*check, context);
   check->callback([&context] { context.action = [&context] { return check_config(context); }; });
 }

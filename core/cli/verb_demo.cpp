@@ -1,19 +1,18 @@
-// `demo`: lets a scripted hostile agent attack its own walls in a bottle of the local backend and shows what stopped it. The
-// bottle is made by `bot-bottle run` in a child process: the demo has no way in that a user has not.
-#include <CLI/CLI.hpp>
+// `demo`: lets a scripted hostile agent attack its own walls in a bottle of the local backend and shows what stopped
+// it. The bottle is made by `bot-bottle run` in a child process: the demo has no way in that a user has not.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <map>
 #include <memory>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
@@ -84,7 +83,8 @@ std::map<std::string, std::string> child_environment(const DemoSecrets& secrets)
   std::map<std::string, std::string> env;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view line(*entry);
-    if (const std::size_t equals = line.find('='); equals != std::string_view::npos) env[std::string(line.substr(0, equals))] = line.substr(equals + 1);
+    if (const std::size_t equals = line.find('='); equals != std::string_view::npos)
+      env[std::string(line.substr(0, equals))] = line.substr(equals + 1);
   }
   env.erase("BOT_BOTTLE_HOME");
   env.erase("BOT_BOTTLE_BACKEND");
@@ -96,8 +96,11 @@ std::map<std::string, std::string> child_environment(const DemoSecrets& secrets)
 void show_line(const Context& context, const AttackLine& line) {
   const bool good = line.verdict == "blocked";
   const std::string_view word = good ? "blocked" : line.verdict == "escaped" ? "ESCAPED" : "NO PROOF";
-  std::string text = context.paint(fmt::format("{:<8}", word), good ? Tone::good : line.verdict == "escaped" ? Tone::bad : Tone::warning);
-  text += fmt::format("  {:<7}  {:<9}  {}", escape_untrusted(line.id, 16), escape_untrusted(line.guard, 16), escape_untrusted(line.attempt, 200));
+  std::string text = context.paint(fmt::format("{:<8}", word), good                        ? Tone::good
+                                                               : line.verdict == "escaped" ? Tone::bad
+                                                                                           : Tone::warning);
+  text += fmt::format("  {:<7}  {:<9}  {}", escape_untrusted(line.id, 16), escape_untrusted(line.guard, 16),
+                      escape_untrusted(line.attempt, 200));
   context.out(text);
   if (!good || context.output.verbose) context.out("          " + escape_untrusted(line.detail, 400));
 }
@@ -117,8 +120,19 @@ ChildResult run_bottle(Context& context, const std::filesystem::path& home, cons
   const UniqueFd errors(::open(error_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_TRUNC, 0600));
   if (!errors) throw Failure(error_from_errno("making " + error_file.string(), errno));
   ProcessRequest request;
-  request.argv = {(context.installation().bin / "bot-bottle").string(), "--home", home.string(), "-q", "run", demo_slug, "--label", demo_slug,
-                  "--yes", "--no-workspace", "--keep", "-p", "attack"};
+  request.argv = {(context.installation().bin / "bot-bottle").string(),
+                  "--home",
+                  home.string(),
+                  "-q",
+                  "run",
+                  demo_slug,
+                  "--label",
+                  demo_slug,
+                  "--yes",
+                  "--no-workspace",
+                  "--keep",
+                  "-p",
+                  "attack"};
   if (context.trust_plugins) request.argv.insert(request.argv.begin() + 1, "--trust-plugins");
   request.env = child_environment(secrets);
   request.cwd = home.string();
@@ -146,9 +160,11 @@ ChildResult run_bottle(Context& context, const std::filesystem::path& home, cons
 /// Ends the bottle's state when it was kept; a failed launch has undone itself.
 void remove_bottle(Context& context, const std::filesystem::path& home) {
   ProcessRequest request;
-  request.argv = {(context.installation().bin / "bot-bottle").string(), "--home", home.string(), "-q", "stop", "--rm", demo_slug};
+  request.argv = {
+      (context.installation().bin / "bot-bottle").string(), "--home", home.string(), "-q", "stop", "--rm", demo_slug};
   const auto result = run_process(request);
-  if (!result || result->code != 0) context.detail("removing the demo's bottle: " + escape_untrusted(result ? result->err : result.error().message));
+  if (!result || result->code != 0)
+    context.detail("removing the demo's bottle: " + escape_untrusted(result ? result->err : result.error().message));
 }
 
 struct Tally {
@@ -168,7 +184,8 @@ struct Tally {
 };
 
 std::string ids_text(const std::vector<std::string>& ids) {
-  std::vector<std::string> shown(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(ids.size(), 8)));
+  std::vector<std::string> shown(ids.begin(),
+                                 ids.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(ids.size(), 8)));
   return join(shown, ", ") + (ids.size() > shown.size() ? fmt::format(" and {} more", ids.size() - shown.size()) : "");
 }
 
@@ -177,8 +194,8 @@ struct DemoOptions {
   std::vector<std::string> only;
 };
 
-/// Ids of the attempts that are known to get through: left out, counted and named at the end, and made by the escape suite,
-/// which fails when the list is longer than the truth. An unreadable list leaves nothing out.
+/// Ids of the attempts that are known to get through: left out, counted and named at the end, and made by the escape
+/// suite, which fails when the list is longer than the truth. An unreadable list leaves nothing out.
 std::vector<std::string> known_gaps(const Installation& installation) {
   std::vector<std::string> ids;
   const auto text = read_file(installation.share / "attack" / "known_gaps.txt");
@@ -193,10 +210,12 @@ std::vector<std::string> known_gaps(const Installation& installation) {
 int run_demo(Context& context, const DemoOptions& options) {
   const std::filesystem::path attack = context.installation().libexec / "bottle-attack";
   if (::access(attack.c_str(), X_OK) != 0)
-    throw Failure(make_error(ErrorKind::failed_precondition, "the scripted attacker " + attack.string() + " is missing", "reinstall bot-bottle"));
+    throw Failure(make_error(ErrorKind::failed_precondition, "the scripted attacker " + attack.string() + " is missing",
+                             "reinstall bot-bottle"));
   for (const std::string& id : options.only)  // it becomes part of a command line in the bottle
     if (id.empty() || id.find_first_not_of("0123456789.") != std::string::npos)
-      throw Failure(make_error(ErrorKind::usage, "'" + id + "' is not the number of an attempt", "bot-bottle demo --only 1.2,3"));
+      throw Failure(
+          make_error(ErrorKind::usage, "'" + id + "' is not the number of an attempt", "bot-bottle demo --only 1.2,3"));
 
   TemporaryDirectory own(0700);
   if (context.output.debug) {
@@ -205,8 +224,16 @@ int run_demo(Context& context, const DemoOptions& options) {
   }
   // Readable by everybody, so that only the bottle's walls keep it from the agent and not a file mode.
   const TemporaryDirectory open_to_all(0755);
-  DemoWorld world{.root = own.path(), .attack = attack, .planted = open_to_all.path() / "planted.txt", .backend = options.backend, .origin = {}, .canary = {}, .only = options.only, .skip = known_gaps(context.installation())};
-  const DemoSecrets secrets{.injected = "demo-token-" + random_base36(32), .stolen = "demo-stolen-" + random_base36(32)};
+  DemoWorld world{.root = own.path(),
+                  .attack = attack,
+                  .planted = open_to_all.path() / "planted.txt",
+                  .backend = options.backend,
+                  .origin = {},
+                  .canary = {},
+                  .only = options.only,
+                  .skip = known_gaps(context.installation())};
+  const DemoSecrets secrets{.injected = "demo-token-" + random_base36(32),
+                            .stolen = "demo-stolen-" + random_base36(32)};
   const std::filesystem::path home = world.root / "home";
   const std::filesystem::path origin_log = world.root / "origin.jsonl";
   const std::filesystem::path canary_log = world.root / "canary.jsonl";
@@ -217,18 +244,21 @@ int run_demo(Context& context, const DemoOptions& options) {
   std::vector<AttackLine> host;
   {
     const PassSignalsOn signals;
-    const AttackHelper origin({attack.string(), "origin", "--log", origin_log.string(), "--port-file", (world.root / "origin.json").string(), "--name",
-                               fmt::format("{},{},{},{}", demo_origin, demo_denied, demo_guarded, demo_vault)},
-                              world.root / "origin.json");
-    const AttackHelper canary({attack.string(), "canary", "--log", canary_log.string(), "--port-file", (world.root / "canary.json").string()},
-                              world.root / "canary.json");
+    const AttackHelper origin(
+        {attack.string(), "origin", "--log", origin_log.string(), "--port-file", (world.root / "origin.json").string(),
+         "--name", fmt::format("{},{},{},{}", demo_origin, demo_denied, demo_guarded, demo_vault)},
+        world.root / "origin.json");
+    const AttackHelper canary(
+        {attack.string(), "canary", "--log", canary_log.string(), "--port-file", (world.root / "canary.json").string()},
+        world.root / "canary.json");
     world.origin = origin.facts();
     world.canary = canary.facts();
     or_throw(make_directories(home / "bottles"));
     or_throw(make_directories(home / "agents"));
     or_throw(write_file_fast(home / "bottles" / "demo.md", demo_bottle_text(world, secrets)));
     or_throw(write_file_fast(home / "agents" / "demo.md", demo_agent_text()));
-    context.note("a hostile agent in a bottle of the " + escape_untrusted(options.backend) + " backend, with a planted secret and one allowed origin:");
+    context.note("a hostile agent in a bottle of the " + escape_untrusted(options.backend) +
+                 " backend, with a planted secret and one allowed origin:");
     result = run_bottle(context, home, secrets, world.root / "run.err", [&](std::string_view text) {
       const auto line = parse_attack_line(text);
       if (!line) return;
@@ -238,16 +268,21 @@ int run_demo(Context& context, const DemoOptions& options) {
     host = ask_host(origin_log, canary_log, home / "state" / demo_slug / "logs" / "events.jsonl", secrets);
     if (!context.output.debug) remove_bottle(context, home);
   }
-  if (interrupted != 0) throw Failure(make_error(ErrorKind::cancelled, "the demo was interrupted; its bottle was undone"));
+  if (interrupted != 0)
+    throw Failure(make_error(ErrorKind::cancelled, "the demo was interrupted; its bottle was undone"));
   if (lines.empty()) {
-    Error error = make_error(exit_code_of(ErrorKind::unavailable) == result.code ? ErrorKind::unavailable : ErrorKind::failed_precondition,
-                             fmt::format("the demo's bottle did not run (exit code {})", result.code), "bot-bottle doctor");
+    Error error = make_error(
+        exit_code_of(ErrorKind::unavailable) == result.code ? ErrorKind::unavailable : ErrorKind::failed_precondition,
+        fmt::format("the demo's bottle did not run (exit code {})", result.code), "bot-bottle doctor");
     error.details = std::string(trim(result.err));
     throw Failure(std::move(error));
   }
   // A suite that was cut off has proved nothing about what it had not tried yet.
   if (result.code != 0 && result.code != 1)
-    host.push_back({.id = "host.8", .attempt = "the suite ran to its end", .guard = "control", .verdict = "error",
+    host.push_back({.id = "host.8",
+                    .attempt = "the suite ran to its end",
+                    .guard = "control",
+                    .verdict = "error",
                     .detail = fmt::format("exit code {}: {}", result.code, trim(result.err))});
   if (!context.output.json) context.out(context.paint("what the host saw", Tone::strong));
   Tally tally;
@@ -261,20 +296,32 @@ int run_demo(Context& context, const DemoOptions& options) {
     json::array attempts;
     for (const auto* part : {&lines, &host})
       for (const AttackLine& line : *part)
-        attempts.push_back({{"id", line.id}, {"attempt", line.attempt}, {"guard", line.guard}, {"verdict", line.verdict}, {"detail", line.detail}});
+        attempts.push_back({{"id", line.id},
+                            {"attempt", line.attempt},
+                            {"guard", line.guard},
+                            {"verdict", line.verdict},
+                            {"detail", line.detail}});
     json::object failed;
     for (const auto& [guard, ids] : tally.failed) failed[guard] = to_array(ids);
-    context.print_json({{"schema", "bot-bottle.demo/1"}, {"ok", good}, {"attempts", std::move(attempts)}, {"failed_guards", std::move(failed)}});
+    context.print_json({{"schema", "bot-bottle.demo/1"},
+                        {"ok", good},
+                        {"attempts", std::move(attempts)},
+                        {"failed_guards", std::move(failed)}});
     return good ? 0 : 1;
   }
   context.out("");
-  context.out(context.paint(fmt::format("{} attempts: {} blocked, {} escaped, {} without proof", tally.attempts, tally.blocked, tally.escaped, tally.unproven),
+  context.out(context.paint(fmt::format("{} attempts: {} blocked, {} escaped, {} without proof", tally.attempts,
+                                        tally.blocked, tally.escaped, tally.unproven),
                             good ? Tone::good : Tone::bad));
   for (const auto& [guard, ids] : tally.failed)
-    context.out(context.paint("failed guard: " + escape_untrusted(guard, 32), Tone::bad) + " (" + escape_untrusted(ids_text(ids)) + ")");
+    context.out(context.paint("failed guard: " + escape_untrusted(guard, 32), Tone::bad) + " (" +
+                escape_untrusted(ids_text(ids)) + ")");
   if (world.only.empty() && !world.skip.empty())
-    context.out(fmt::format("{} disguises that DLP does not see through yet were left out: docs/security-model.md", world.skip.size()));
-  if (good) context.out(fmt::format("every guard held: {}", escape_untrusted(fmt::format("{}", fmt::join(tally.guards, ", ")))));
+    context.out(fmt::format("{} disguises that DLP does not see through yet were left out: docs/security-model.md",
+                            world.skip.size()));
+  if (good)
+    context.out(
+        fmt::format("every guard held: {}", escape_untrusted(fmt::format("{}", fmt::join(tally.guards, ", ")))));
   if (!good && !trim(result.err).empty()) context.detail(escape_untrusted_lines(result.err));
   return good ? 0 : 1;
 }
@@ -282,7 +329,8 @@ int run_demo(Context& context, const DemoOptions& options) {
 }  // namespace
 
 void add_demo(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "demo", "Watch a hostile agent fail to break out of a bottle", "Look", "bot-bottle demo\nbot-bottle demo --only 1,3.2");
+  CLI::App* verb = add_verb(app, "demo", "Watch a hostile agent fail to break out of a bottle", "Look",
+                            "bot-bottle demo\nbot-bottle demo --only 1,3.2");
   auto options = std::make_shared<DemoOptions>();
   verb->add_option("--backend", options->backend, "What isolates (default: local)")->type_name("NAME");
   verb->add_option("--only", options->only, "Only the attempts whose numbers begin so (separate by commas)")

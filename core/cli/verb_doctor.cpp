@@ -1,9 +1,9 @@
 // `doctor`: each backend, program, kernel feature and permission: ok, or missing and how to fix it.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -54,16 +54,22 @@ BackendFacts probe_backends(Context& context) {
   }
   registry.options().ask_trust = ask;
   for (const plugins::Description& plugin : registry.list()) {
-    if (plugin.state == plugins::Description::State::ready || plugin.state == plugins::Description::State::shadowed) continue;
+    if (plugin.state == plugins::Description::State::ready || plugin.state == plugins::Description::State::shadowed)
+      continue;
     const bool ours = plugin.location == plugins::Description::Location::installed;
-    result.plugins.push_back({.group = "plugins", .name = plugin.name.empty() ? plugin.directory.filename().string() : plugin.name,
-                              .verdict = ours ? Verdict::missing : Verdict::optional_missing, .detail = plugin.reason,
+    result.plugins.push_back({.group = "plugins",
+                              .name = plugin.name.empty() ? plugin.directory.filename().string() : plugin.name,
+                              .verdict = ours ? Verdict::missing : Verdict::optional_missing,
+                              .detail = plugin.reason,
                               .fix = plugin.fix.empty() && ours ? "reinstall bot-bottle" : plugin.fix});
   }
   if (!result.any_available)
     for (Fact& fact : result.facts) fact.verdict = Verdict::missing;
   if (result.facts.empty())
-    result.facts.push_back({.group = "backends", .name = "any", .verdict = Verdict::missing, .detail = "no backend plugin is installed",
+    result.facts.push_back({.group = "backends",
+                            .name = "any",
+                            .verdict = Verdict::missing,
+                            .detail = "no backend plugin is installed",
                             .fix = "reinstall bot-bottle; looked in " + context.installation().plugins.string()});
   return result;
 }
@@ -73,7 +79,9 @@ std::vector<Fact> installation_facts(Context& context) {
   for (const char* name : {"bot-bottle-sidecar", "bottle-init", "bottle-keeper"}) {
     const std::filesystem::path file = context.installation().libexec / name;
     const bool there = ::access(file.c_str(), X_OK) == 0;
-    facts.push_back({.group = "installation", .name = name, .verdict = there ? Verdict::ok : Verdict::missing,
+    facts.push_back({.group = "installation",
+                     .name = name,
+                     .verdict = there ? Verdict::ok : Verdict::missing,
                      .detail = there ? short_path(file) : "not in " + short_path(file.parent_path()),
                      .fix = there ? "" : "reinstall bot-bottle"});
   }
@@ -120,8 +128,15 @@ int examine(Context& context) {
   if (context.output.json) {
     json::array items;
     for (const Fact& fact : facts)
-      items.push_back({{"group", fact.group}, {"name", fact.name}, {"verdict", name_of(fact.verdict)}, {"detail", fact.detail}, {"fix", fact.fix}});
-    context.print_json({{"schema", "bot-bottle.doctor/1"}, {"ok", code == 0}, {"facts", std::move(items)}, {"backends", std::move(backends.probes)}});
+      items.push_back({{"group", fact.group},
+                       {"name", fact.name},
+                       {"verdict", name_of(fact.verdict)},
+                       {"detail", fact.detail},
+                       {"fix", fact.fix}});
+    context.print_json({{"schema", "bot-bottle.doctor/1"},
+                        {"ok", code == 0},
+                        {"facts", std::move(items)},
+                        {"backends", std::move(backends.probes)}});
     return code;
   }
   std::string group;
@@ -131,12 +146,15 @@ int examine(Context& context) {
       group = fact.group;
       context.out(context.paint(group, Tone::strong));
     }
-    const Tone tone = fact.verdict == Verdict::ok ? Tone::good : fact.verdict == Verdict::missing ? Tone::bad : Tone::warning;
+    const Tone tone = fact.verdict == Verdict::ok        ? Tone::good
+                      : fact.verdict == Verdict::missing ? Tone::bad
+                                                         : Tone::warning;
     const std::string name = escape_untrusted(fact.name, 40);
     std::string line = "  " + context.paint(fmt::format("{:<8}", name_of(fact.verdict)), tone) + "  " + name;
     line.append(name.size() < 18 ? 18 - name.size() : 0, ' ');
     context.out(line + "  " + escape_untrusted(fact.detail, 300));
-    if (fact.verdict != Verdict::ok && !fact.fix.empty()) context.out("            fix: " + escape_untrusted(fact.fix, 300));
+    if (fact.verdict != Verdict::ok && !fact.fix.empty())
+      context.out("            fix: " + escape_untrusted(fact.fix, 300));
   }
   context.out("");
   if (!backends.any_available)
@@ -151,7 +169,8 @@ int examine(Context& context) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "doctor", "Whether this machine can run bottles, and what to fix", "Look", "bot-bottle doctor");
+  CLI::App* verb =
+      add_verb(app, "doctor", "Whether this machine can run bottles, and what to fix", "Look", "bot-bottle doctor");
   add_json_option(*verb, context);
   verb->callback([&context] { context.action = [&context] { return examine(context); }; });
 }

@@ -1,8 +1,8 @@
 // `info AGENT`: the manifest as launch would use it, each value with the file and line that states it.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -19,7 +19,8 @@ namespace {
 /// Where `key` stands, or the nearest block around it.
 std::string place_of(const manifest::Manifest& manifest, std::string key) {
   while (true) {
-    if (const auto found = manifest.provenance.find(key); found != manifest.provenance.end()) return short_place(found->second);
+    if (const auto found = manifest.provenance.find(key); found != manifest.provenance.end())
+      return short_place(found->second);
     const std::size_t end = key.find_last_of(".[");
     if (end == std::string::npos) return {};
     key.resize(end);
@@ -40,7 +41,8 @@ class Sheet {
   explicit Sheet(const manifest::Manifest& manifest) : manifest_(manifest) {}
 
   /// Nothing stated: shown with its default and no place.
-  void add(const std::string& name, const std::string& value, const std::string& key, const std::string& fallback = {}) {
+  void add(const std::string& name, const std::string& value, const std::string& key,
+           const std::string& fallback = {}) {
     if (value.empty() && fallback.empty()) return;
     table_.rows.push_back({Cell(name, Tone::strong), value.empty() ? Cell(fallback, Tone::dim) : Cell(value),
                            Cell(place_of(manifest_, key), Tone::dim)});
@@ -94,7 +96,8 @@ void show_routes(Context& context, const manifest::Manifest& manifest, const pol
     const std::string place = route_place(manifest, route);
     for (std::size_t i = 0; i < matches.size(); ++i) {
       if (i == 0)
-        table.rows.push_back({std::to_string(number), host, auth.empty() ? "-" : auth, matches[i], describe_dlp(route), Cell(place, Tone::dim)});
+        table.rows.push_back({std::to_string(number), host, auth.empty() ? "-" : auth, matches[i], describe_dlp(route),
+                              Cell(place, Tone::dim)});
       else
         table.rows.push_back({"", "", "", matches[i], "", ""});
     }
@@ -123,15 +126,20 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
     return 0;
   }
   Sheet sheet(manifest);
-  sheet.add("agent", manifest.agent + (manifest.agent_origin == manifest::Origin::repository ? " (from the repository)" : ""), "");
+  sheet.add("agent",
+            manifest.agent + (manifest.agent_origin == manifest::Origin::repository ? " (from the repository)" : ""),
+            "");
   sheet.add("file", short_path(manifest.agent_file), "");
   sheet.add("bottle", join(manifest.bottle_chain, " → "), "bottle");
   sheet.add("backend", manifest.backend, "backend", "automatic");
   sheet.add("provider", manifest.provider.plugin, "agent_provider.template");
   sheet.add("command", join(manifest.provider.command, " "), "agent_provider.command");
-  sheet.add("dockerfile", manifest.provider.dockerfile.empty() ? "" : short_path(manifest.provider.dockerfile), "agent_provider.dockerfile");
-  sheet.add("auth token", manifest.provider.auth_token.empty() ? "" : "$" + manifest.provider.auth_token, "agent_provider.auth_token");
-  if (manifest.provider.forward_host_credentials) sheet.add("host login", "forwarded through egress", "agent_provider.forward_host_credentials");
+  sheet.add("dockerfile", manifest.provider.dockerfile.empty() ? "" : short_path(manifest.provider.dockerfile),
+            "agent_provider.dockerfile");
+  sheet.add("auth token", manifest.provider.auth_token.empty() ? "" : "$" + manifest.provider.auth_token,
+            "agent_provider.auth_token");
+  if (manifest.provider.forward_host_credentials)
+    sheet.add("host login", "forwarded through egress", "agent_provider.forward_host_credentials");
   sheet.add("model", manifest.model, "model");
   sheet.add("skills", join(manifest.skills, ", "), "skills");
   std::string identity = manifest.git_user.name;
@@ -142,9 +150,10 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
     sheet.add("git repo", std::string(name) + (fields == nullptr ? "" : " → " + get_string(*fields, "url")),
               "git-gate.repos." + std::string(name));
   }
-  const char* mode = manifest.workspace.mode == manifest::Workspace::Mode::copy    ? "copy"
-                     : manifest.workspace.mode == manifest::Workspace::Mode::mount ? "mount (changes reach your files at once)"
-                                                                                   : "none";
+  const char* mode = manifest.workspace.mode == manifest::Workspace::Mode::copy ? "copy"
+                     : manifest.workspace.mode == manifest::Workspace::Mode::mount
+                         ? "mount (changes reach your files at once)"
+                         : "none";
   sheet.add("workspace", fmt::format("{} at {}", mode, manifest.workspace.path), "workspace.mode");
   add_resources(sheet, manifest.resources);
   sheet.add("bind_ro", join(manifest.local.bind_ro, ", "), "local.bind_ro");
@@ -153,9 +162,11 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
   for (const auto& [name, entry] : manifest.env) sheet.add("env " + name, describe_env(name, entry), "env." + name);
   for (const auto& [name, pin] : manifest.egress.hosts)
     sheet.add("pin " + name, pin.address + (pin.port ? fmt::format(":{}", *pin.port) : ""), "egress.hosts." + name);
-  sheet.add("upstream CA", manifest.egress.upstream_ca.empty() ? "" : short_path(manifest.egress.upstream_ca), "egress.upstream_ca");
+  sheet.add("upstream CA", manifest.egress.upstream_ca.empty() ? "" : short_path(manifest.egress.upstream_ca),
+            "egress.upstream_ca");
   if (manifest.egress.upstream_proxy)
-    sheet.add("upstream proxy", fmt::format("{}:{}", manifest.egress.upstream_proxy->host, manifest.egress.upstream_proxy->port),
+    sheet.add("upstream proxy",
+              fmt::format("{}:{}", manifest.egress.upstream_proxy->host, manifest.egress.upstream_proxy->port),
               "egress.upstream_proxy");
   for (const auto& command : manifest.post_init) sheet.add("post_init", join(command, " "), "post_init");
   sheet.add("prompt", first_line(manifest.prompt), "", "none");
@@ -181,7 +192,8 @@ void add_info(CLI::App& app, Context& context) {
   add_json_option(*verb, context);
   verb->callback([&context, options] {
     context.action = [&context, options] {
-      return show_info(context, options->agent, options->bottle.empty() ? std::nullopt : std::optional(options->bottle));
+      return show_info(context, options->agent,
+                       options->bottle.empty() ? std::nullopt : std::optional(options->bottle));
     };
   });
 }

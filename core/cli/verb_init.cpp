@@ -1,13 +1,12 @@
 // `init`: writes a first bottle and a first agent with comments, that work at once. Never overwrites.
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
@@ -66,8 +65,9 @@ Answers ask_everything(Context& context) {
   std::vector<std::string> providers = context.registry().names_of("provider");
   if (providers.empty()) providers.emplace_back("command");
   while (true) {
-    answers.provider = context.ask(fmt::format("What runs in it ({})", escape_untrusted(fmt::format("{}", fmt::join(providers, ", ")))),
-                                   std::ranges::find(providers, "command") != providers.end() ? "command" : providers.front());
+    answers.provider = context.ask(
+        fmt::format("What runs in it ({})", escape_untrusted(fmt::format("{}", fmt::join(providers, ", ")))),
+        std::ranges::find(providers, "command") != providers.end() ? "command" : providers.front());
     if (std::ranges::find(providers, answers.provider) != providers.end()) break;
     context.note("  there is no provider '" + escape_untrusted(answers.provider) + "'");
   }
@@ -76,7 +76,9 @@ Answers ask_everything(Context& context) {
   return answers;
 }
 
-std::string yaml_string(std::string_view text) { return to_text(json::value(text)); }  // a JSON string is a YAML string
+std::string yaml_string(std::string_view text) {
+  return to_text(json::value(text));
+}  // a JSON string is a YAML string
 
 std::string bottle_text(const Answers& answers) {
   std::string text =
@@ -124,11 +126,14 @@ std::string bottle_text(const Answers& answers) {
 std::string agent_text(const Answers& answers) {
   return "---\n"
          "# An agent: who works. Its powers come from its bottle.\n"
-         "bottle: " + answers.bottle + "\n"
+         "bottle: " +
+         answers.bottle +
+         "\n"
          "# git:\n"
          "#   user: {name: Example Agent, email: agent@example.com}\n"
          "---\n"
-         "You work in a sandbox. What the network refuses is refused on purpose: say what you need instead of looking for a way around.\n";
+         "You work in a sandbox. What the network refuses is refused on purpose: say what you need instead of looking "
+         "for a way around.\n";
 }
 
 /// O_EXCL: of two runs, or an editor and a run, nobody's file is lost.
@@ -136,8 +141,9 @@ void write_new(const std::filesystem::path& path, const std::string& text) {
   or_throw(make_directories(path.parent_path()));
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd && errno == EEXIST)
-    throw Failure(make_error(ErrorKind::already_exists, short_path(path) + " is there already; init never overwrites",
-                             "edit it, or run init again with other names: bot-bottle init --agent NAME --bottle NAME"));
+    throw Failure(
+        make_error(ErrorKind::already_exists, short_path(path) + " is there already; init never overwrites",
+                   "edit it, or run init again with other names: bot-bottle init --agent NAME --bottle NAME"));
   if (!fd) throw Failure(error_from_errno("making " + path.string(), errno));
   if (auto written = write_all(fd.get(), text); !written) {
     ::unlink(path.c_str());
@@ -153,10 +159,12 @@ struct InitOptions {
 
 int write_first(Context& context, const InitOptions& options) {
   if (!options.yes && !context.stdin_is_terminal())
-    throw Failure(make_error(ErrorKind::usage, "init asks questions and standard input is not a terminal", "bot-bottle init --yes"));
+    throw Failure(make_error(ErrorKind::usage, "init asks questions and standard input is not a terminal",
+                             "bot-bottle init --yes"));
   for (const std::string& name : {options.agent, options.bottle})
     if (!name.empty() && !is_name(name))
-      throw Failure(make_error(ErrorKind::usage, "'" + name + "' is not a name", "a-z, 0-9 and '-', starting with a letter"));
+      throw Failure(
+          make_error(ErrorKind::usage, "'" + name + "' is not a name", "a-z, 0-9 and '-', starting with a letter"));
   Answers answers;
   if (!options.yes) answers = ask_everything(context);
   if (!options.agent.empty()) answers.agent = options.agent;
@@ -164,7 +172,8 @@ int write_first(Context& context, const InitOptions& options) {
   const std::filesystem::path bottle = context.home().bottles() / (answers.bottle + ".md");
   const std::filesystem::path agent = context.home().agents() / (answers.agent + ".md");
   std::error_code code;
-  if (std::filesystem::exists(std::filesystem::symlink_status(agent, code)))  // before the bottle is written: all or nothing
+  if (std::filesystem::exists(
+          std::filesystem::symlink_status(agent, code)))  // before the bottle is written: all or nothing
     throw Failure(make_error(ErrorKind::already_exists, short_path(agent) + " is there already; init never overwrites",
                              "edit it, or run init again with another name: bot-bottle init --agent NAME"));
   write_new(bottle, bottle_text(answers));
@@ -192,7 +201,8 @@ void add_init(CLI::App& app, Context& context) {
   verb->add_flag("--yes,-y", options->yes, "Ask nothing, take the defaults: a shell without any network");
   verb->add_option("--agent", options->agent, "Name of the agent")->type_name("NAME");
   verb->add_option("--bottle", options->bottle, "Name of the bottle")->type_name("NAME");
-  verb->callback([&context, options] { context.action = [&context, options] { return write_first(context, *options); }; });
+  verb->callback(
+      [&context, options] { context.action = [&context, options] { return write_first(context, *options); }; });
 }
 
 }  // namespace bot_bottle::cli

@@ -1,11 +1,10 @@
 #include "core/cli/verb_lifecycle.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -27,15 +26,21 @@ namespace {
 
 constexpr std::size_t max_prompt_bytes = std::size_t{1} << 20;
 
-Failure usage(std::string message, std::string hint) { return Failure(make_error(ErrorKind::usage, std::move(message), std::move(hint))); }
+Failure usage(std::string message, std::string hint) {
+  return Failure(make_error(ErrorKind::usage, std::move(message), std::move(hint)));
+}
 
 /// Can somebody be asked?
-bool is_interactive(const Context& context) { return context.stdin_is_terminal() && tui::is_terminal(STDERR_FILENO); }
+bool is_interactive(const Context& context) {
+  return context.stdin_is_terminal() && tui::is_terminal(STDERR_FILENO);
+}
 
 std::string read_prompt(const std::string& option) {
-  if (option == "-") return or_throw<std::string>(read_all(STDIN_FILENO, max_prompt_bytes).map_error(in("reading the prompt")));
+  if (option == "-")
+    return or_throw<std::string>(read_all(STDIN_FILENO, max_prompt_bytes).map_error(in("reading the prompt")));
   if (option.starts_with("@"))
-    return or_throw<std::string>(read_file(or_throw(expand_tilde(option.substr(1))), max_prompt_bytes).map_error(in("reading the prompt")));
+    return or_throw<std::string>(
+        read_file(or_throw(expand_tilde(option.substr(1))), max_prompt_bytes).map_error(in("reading the prompt")));
   return option;
 }
 
@@ -43,7 +48,8 @@ std::map<std::string, std::string> parse_env(const std::vector<std::string>& ite
   std::map<std::string, std::string> values;
   for (const std::string& item : items) {
     const std::size_t equals = item.find('=');
-    if (equals == std::string::npos || equals == 0) throw usage("--env needs NAME=VALUE, not '" + item.substr(0, equals) + "'", "--env EDITOR=vi");
+    if (equals == std::string::npos || equals == 0)
+      throw usage("--env needs NAME=VALUE, not '" + item.substr(0, equals) + "'", "--env EDITOR=vi");
     values[item.substr(0, equals)] = item.substr(equals + 1);
   }
   return values;
@@ -58,7 +64,9 @@ std::filesystem::path working_directory(const LaunchOptions& options) {
     return path;
   }
   std::filesystem::path here = std::filesystem::current_path(code);
-  if (code) throw Failure(make_error(ErrorKind::failed_precondition, "cannot tell the working directory: " + code.message(), "use --cwd DIR"));
+  if (code)
+    throw Failure(make_error(ErrorKind::failed_precondition, "cannot tell the working directory: " + code.message(),
+                             "use --cwd DIR"));
   return here;
 }
 
@@ -74,7 +82,8 @@ void check_host(Context& context, const manifest::Manifest& manifest, const mani
   }
   show_faults(context, warnings);
   if (errors.empty()) return;
-  Error error = make_error(ErrorKind::invalid_argument, "the bottle cannot be made on this machine", "bot-bottle config check");
+  Error error =
+      make_error(ErrorKind::invalid_argument, "the bottle cannot be made on this machine", "bot-bottle config check");
   error.details = join(errors, "\n");
   throw Failure(std::move(error));
 }
@@ -93,7 +102,8 @@ std::string pick_agent(const Context& context, const manifest::Sources& sources)
 std::string choose_slug(Context& context, LaunchOptions& options, const std::string& name) {
   if (options.label.empty()) return state::make_slug(name);
   std::error_code code;
-  while (is_interactive(context) && !options.yes && std::filesystem::exists(context.home().state_of(state::slug_of_label(options.label)), code)) {
+  while (is_interactive(context) && !options.yes &&
+         std::filesystem::exists(context.home().state_of(state::slug_of_label(options.label)), code)) {
     context.note("a bottle named '" + options.label + "' exists");
     const std::string other = context.ask("another label", "");
     if (other.empty()) break;
@@ -102,7 +112,8 @@ std::string choose_slug(Context& context, LaunchOptions& options, const std::str
   return state::slug_of_label(options.label);
 }
 
-std::string choose_backend(Context& context, const LaunchOptions& options, const manifest::Manifest& manifest, const launch::Backends& backends) {
+std::string choose_backend(Context& context, const LaunchOptions& options, const manifest::Manifest& manifest,
+                           const launch::Backends& backends) {
   if (const auto wanted = launch::wanted_backend(options.backend, manifest.backend, context.home())) return *wanted;
   launch::Pick pick;
   if (is_interactive(context) && !options.yes && !options.dry_run)
@@ -124,19 +135,21 @@ void print_lines(const Context& context, std::string_view text) {
 }
 
 json::object result_json(const launch::SessionResult& result) {
-  return {{"schema", "bot-bottle.run-result/1"},
-          {"slug", result.slug},
-          {"code", result.code},
-          {"stdout", is_valid_utf8(result.captured) ? result.captured : escape_untrusted_lines(result.captured, result.captured.size() * 4)},
-          {"truncated", result.truncated},
-          {"time_ms", result.time.count()},
-          {"preserved", result.preserved},
-          {"egress",
-           {{"requests", get_int(result.counters, "requests", 0)},
-            {"blocked", get_int(result.counters, "blocked", 0)},
-            {"bytes", get_int(result.counters, "bytes_in", 0) + get_int(result.counters, "bytes_out", 0)},
-            {"bytes_in", get_int(result.counters, "bytes_in", 0)},
-            {"bytes_out", get_int(result.counters, "bytes_out", 0)}}}};
+  return {
+      {"schema", "bot-bottle.run-result/1"},
+      {"slug", result.slug},
+      {"code", result.code},
+      {"stdout", is_valid_utf8(result.captured) ? result.captured
+                                                : escape_untrusted_lines(result.captured, result.captured.size() * 4)},
+      {"truncated", result.truncated},
+      {"time_ms", result.time.count()},
+      {"preserved", result.preserved},
+      {"egress",
+       {{"requests", get_int(result.counters, "requests", 0)},
+        {"blocked", get_int(result.counters, "blocked", 0)},
+        {"bytes", get_int(result.counters, "bytes_in", 0) + get_int(result.counters, "bytes_out", 0)},
+        {"bytes_in", get_int(result.counters, "bytes_in", 0)},
+        {"bytes_out", get_int(result.counters, "bytes_out", 0)}}}};
 }
 
 int report(Context& context, const launch::SessionResult& result, plan::Session session) {
@@ -165,10 +178,13 @@ void add_launch_options(CLI::App& verb, LaunchOptions& options) {
   verb.add_option("--bottle", options.bottle, "Instead of the bottle the agent names")->type_name("NAME");
   verb.add_option("--backend", options.backend, "What isolates (also BOT_BOTTLE_BACKEND)")->type_name("NAME");
   verb.add_option("--label", options.label, "The bottle's name: lower-case letters, digits, '-'")->type_name("LABEL");
-  verb.add_option("--color", options.color, "Tint of terminal and agent: " + join(tui::tint_names(), " "))->type_name("COLOR");
-  auto* directory = verb.add_option("--cwd", options.directory, "The workspace, instead of the working directory")->type_name("DIR");
+  verb.add_option("--color", options.color, "Tint of terminal and agent: " + join(tui::tint_names(), " "))
+      ->type_name("COLOR");
+  auto* directory =
+      verb.add_option("--cwd", options.directory, "The workspace, instead of the working directory")->type_name("DIR");
   verb.add_flag("--no-workspace", options.no_workspace, "Give it no files")->excludes(directory);
-  verb.add_option("-e,--env", options.env, "A variable for the agent, also the answer to a question of the bottle (repeat)")
+  verb.add_option("-e,--env", options.env,
+                  "A variable for the agent, also the answer to a question of the bottle (repeat)")
       ->type_name("N=V")
       ->allow_extra_args(false);  // `-e A=B AGENT`: AGENT is not a second variable
   verb.add_flag("-y,--yes", options.yes, "Do not ask");
@@ -177,8 +193,8 @@ void add_launch_options(CLI::App& verb, LaunchOptions& options) {
   verb.add_flag("--rm", options.remove, "Remove the bottle's state whatever the exit code")->excludes(keep);
 }
 
-int launch_bottle(Context& context, const LaunchOptions& given, plan::Session session, const std::vector<std::string>& arguments,
-                  const std::optional<Resumed>& resumed) {
+int launch_bottle(Context& context, const LaunchOptions& given, plan::Session session,
+                  const std::vector<std::string>& arguments, const std::optional<Resumed>& resumed) {
   LaunchOptions options = given;
   if (!options.color.empty() && !tui::find_tint(options.color))
     throw usage("no color '" + options.color + "'", "one of: " + join(tui::tint_names(), " "));
@@ -193,13 +209,16 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   launch::Signals signals;
   tui::Progress progress(tui::Progress::style_for(STDERR_FILENO, context.output.quiet), STDERR_FILENO);
   plugins::Registry& registry = context.registry();
-  registry.options().on_progress = [&progress](std::uint32_t permille, const std::string& what) { progress.update(permille, what); };
+  registry.options().on_progress = [&progress](std::uint32_t permille, const std::string& what) {
+    progress.update(permille, what);
+  };
   registry.options().cancel_fd = signals.cancel_fd();
 
   launch::Parts parts;
   parts.home = context.home();
   parts.installation = context.installation();
-  parts.backend = &registry.backend(resumed ? resumed->backend : choose_backend(context, options, manifest, launch::Backends::of(registry)));
+  parts.backend = &registry.backend(
+      resumed ? resumed->backend : choose_backend(context, options, manifest, launch::Backends::of(registry)));
   parts.provider = &registry.provider(manifest.provider.plugin);
   parts.provider_directory = registry.description_of("provider", manifest.provider.plugin).directory;
   parts.progress = &progress;
@@ -214,8 +233,10 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   choices.arguments = arguments;
   choices.session = session;
   choices.home = resumed ? plan::GuestHome::reused : plan::GuestHome::fresh;
-  if (session == plan::Session::headless && !options.prompt.empty()) choices.headless_prompt = read_prompt(options.prompt);
-  const std::string slug = resumed ? resumed->slug : choose_slug(context, options, options.agent.empty() ? manifest.bottle : options.agent);
+  if (session == plan::Session::headless && !options.prompt.empty())
+    choices.headless_prompt = read_prompt(options.prompt);
+  const std::string slug =
+      resumed ? resumed->slug : choose_slug(context, options, options.agent.empty() ? manifest.bottle : options.agent);
   choices.label = options.label;
   const plan::Plan plan = launch::make_plan(parts, std::move(manifest), std::move(choices), slug);
 
@@ -247,10 +268,13 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
     };
   if (!options.timeout.empty()) {
     const auto timeout = parse_duration_ms(options.timeout);
-    if (!timeout || *timeout <= 0) throw usage("--timeout: '" + options.timeout + "' is not a time", "--timeout 90s, 5m or 2h");
+    if (!timeout || *timeout <= 0)
+      throw usage("--timeout: '" + options.timeout + "' is not a time", "--timeout 90s, 5m or 2h");
     session_options.timeout = std::chrono::milliseconds(*timeout);
   }
-  session_options.keep = options.keep ? launch::Keep::always : options.remove ? launch::Keep::never : launch::Keep::automatic;
+  session_options.keep = options.keep     ? launch::Keep::always
+                         : options.remove ? launch::Keep::never
+                                          : launch::Keep::automatic;
   session_options.capture = context.output.json ? launch::Capture::yes : launch::Capture::no;
   if (!options.bottle.empty()) session_options.bottle_override = options.bottle;
   launch::SessionResult result = launch::run_session(plan, parts, session_options);

@@ -46,7 +46,7 @@ struct Resumed {
 };
 
 /// From options to the agent's exit code.
-int launch_bottle(Context& context, const LaunchOptions& options, plan::Session session, const std::vector<std::string>& arguments,
-                  const std::optional<Resumed>& resumed);
+int launch_bottle(Context& context, const LaunchOptions& options, plan::Session session,
+                  const std::vector<std::string>& arguments, const std::optional<Resumed>& resumed);
 
 }  // namespace bot_bottle::cli

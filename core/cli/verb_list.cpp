@@ -37,9 +37,11 @@ int list_active(Context& context) {
                          {"label", bottle.label},
                          {"agent", bottle.agent},
                          {"status", bottle.status},
-                         {"started_at", bottle.started_at_ms == 0 ? json::value(nullptr) : json::value(format_time(bottle.started_at_ms))},
+                         {"started_at", bottle.started_at_ms == 0 ? json::value(nullptr)
+                                                                  : json::value(format_time(bottle.started_at_ms))},
                          {"services", to_array(bottle.services)}});
-    context.print_json({{"schema", "bot-bottle.active/1"}, {"bottles", std::move(bottles)}, {"preserved", to_array(preserved)}});
+    context.print_json(
+        {{"schema", "bot-bottle.active/1"}, {"bottles", std::move(bottles)}, {"preserved", to_array(preserved)}});
     return 0;
   }
   if (running.bottles.empty()) {
@@ -47,9 +49,10 @@ int list_active(Context& context) {
   } else {
     Table table{.headers = {"BACKEND", "SLUG", "AGENT", "STATUS", "SINCE", "SERVICES"}, .rows = {}};
     for (const launch::RunningBottle& bottle : running.bottles)
-      table.rows.push_back({bottle.backend, bottle.slug, bottle.label.empty() ? bottle.agent : bottle.label + " (" + bottle.agent + ")",
-                            Cell(bottle.status, bottle.status == "running" ? Tone::good : Tone::warning), since(bottle.started_at_ms),
-                            join(bottle.services, ",")});
+      table.rows.push_back({bottle.backend, bottle.slug,
+                            bottle.label.empty() ? bottle.agent : bottle.label + " (" + bottle.agent + ")",
+                            Cell(bottle.status, bottle.status == "running" ? Tone::good : Tone::warning),
+                            since(bottle.started_at_ms), join(bottle.services, ",")});
     context.print_table(table);
   }
   if (!preserved.empty()) context.note("kept: " + join(preserved, ", ") + " (bot-bottle resume SLUG)");

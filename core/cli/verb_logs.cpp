@@ -1,10 +1,10 @@
 // `logs SLUG`: what happened in a bottle, one line per event; works while it runs and after it ended.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -18,7 +18,8 @@
 namespace bot_bottle::cli {
 namespace {
 
-constexpr std::array<std::string_view, 8> all_kinds{"egress", "dlp", "dns", "git", "supervise", "agent", "launch", "sidecar"};
+constexpr std::array<std::string_view, 8> all_kinds{"egress",    "dlp",   "dns",    "git",
+                                                    "supervise", "agent", "launch", "sidecar"};
 
 struct LogsOptions {
   std::string slug;
@@ -33,7 +34,8 @@ EventFilter filter_of(const LogsOptions& options) {
     for (const std::string_view word : split(list, ',')) {
       const std::string kind(trim(word));
       if (std::ranges::find(all_kinds, kind) == all_kinds.end()) {
-        Error error = make_error(ErrorKind::usage, "no kind of event is called '" + kind + "'", "bot-bottle logs --help");
+        Error error =
+            make_error(ErrorKind::usage, "no kind of event is called '" + kind + "'", "bot-bottle logs --help");
         error.details = fmt::format("there is: {}", fmt::join(all_kinds, ", "));
         throw Failure(std::move(error));
       }
@@ -58,7 +60,8 @@ int show_logs(Context& context, const LogsOptions& options) {
   const auto show = [&](std::string_view line) {
     const auto event = parse_json_object(line, max_event_line);
     if (!event) {
-      if (!context.output.json && filter.kinds.empty() && !filter.since_ms) context.out("? " + escape_untrusted(line, 512));
+      if (!context.output.json && filter.kinds.empty() && !filter.since_ms)
+        context.out("? " + escape_untrusted(line, 512));
       return;
     }
     if (!filter.passes(*event)) return;
@@ -89,17 +92,21 @@ int show_logs(Context& context, const LogsOptions& options) {
 }  // namespace
 
 void add_logs(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "logs", "What happened in a bottle: requests, blocks, DNS, launch", "Look",
-                            "bot-bottle logs fixer-x7k2p -f --kind egress,dlp\nbot-bottle logs fixer-x7k2p --since 10m --json");
+  CLI::App* verb =
+      add_verb(app, "logs", "What happened in a bottle: requests, blocks, DNS, launch", "Look",
+               "bot-bottle logs fixer-x7k2p -f --kind egress,dlp\nbot-bottle logs fixer-x7k2p --since 10m --json");
   auto options = std::make_shared<LogsOptions>();
   verb->add_option("SLUG", options->slug, "The bottle, running or preserved")->required();
   verb->add_flag("-f,--follow", options->follow, "Go on with what comes, until the bottle is gone");
-  verb->add_option("--kind", options->kinds, "egress, dlp, dns, git, supervise, agent, launch, sidecar (repeat or separate by commas)")
+  verb->add_option("--kind", options->kinds,
+                   "egress, dlp, dns, git, supervise, agent, launch, sidecar (repeat or separate by commas)")
       ->type_name("KIND")
       ->allow_extra_args(false);
-  verb->add_option("--since", options->since, "Only events of the last 10m, 2h, 1d …, or after a time (RFC 3339)")->type_name("TIME");
+  verb->add_option("--since", options->since, "Only events of the last 10m, 2h, 1d …, or after a time (RFC 3339)")
+      ->type_name("TIME");
   verb->add_flag("--json", context.output.json, "One JSON object a line");
-  verb->callback([&context, options] { context.action = [&context, options] { return show_logs(context, *options); }; });
+  verb->callback(
+      [&context, options] { context.action = [&context, options] { return show_logs(context, *options); }; });
 }
 
 }  // namespace bot_bottle::cli

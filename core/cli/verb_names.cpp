@@ -1,5 +1,5 @@
-// `list agents|bottles|backends|providers|plugins`: what there is, by names alone. No agent or bottle file is opened (one
-// broken file never hides another, and 500 take milliseconds) and no plugin library is loaded.
+// `list agents|bottles|backends|providers|plugins`: what there is, by names alone. No agent or bottle file is opened
+// (one broken file never hides another, and 500 take milliseconds) and no plugin library is loaded.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -27,7 +27,8 @@ int list_files(Context& context, const std::string& what, const manifest::Listin
   }
   Table table{.headers = {"NAME", "FROM", "FILE"}, .rows = {}};
   for (const manifest::NamedFile& file : listing.files)
-    table.rows.push_back({file.name, file.origin == manifest::Origin::home ? "home" : "repository", short_path(file.file)});
+    table.rows.push_back(
+        {file.name, file.origin == manifest::Origin::home ? "home" : "repository", short_path(file.file)});
   if (table.rows.empty()) {
     context.note("no " + what + " yet; make the first with: bot-bottle init");
     return 0;
@@ -44,8 +45,11 @@ int list_kind(Context& context, const std::string& kind) {
     for (const std::string& offer : plugin.provides) {
       if (!offer.starts_with(prefix)) continue;
       const std::string name = offer.substr(prefix.size());
-      items.push_back({{"name", name}, {"plugin", plugin.name}, {"version", plugin.version},
-                       {"state", name_of(plugin.state)}, {"description", plugin.description}});
+      items.push_back({{"name", name},
+                       {"plugin", plugin.name},
+                       {"version", plugin.version},
+                       {"state", name_of(plugin.state)},
+                       {"description", plugin.description}});
       table.rows.push_back({name, plugin.name, plugin.version,
                             Cell(std::string(name_of(plugin.state)), tone_of(plugin.state)), plugin.description});
     }

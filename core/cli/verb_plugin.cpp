@@ -1,9 +1,9 @@
-// `plugin list|info|trust|check`: what is installed, what it claims, whether it may run. `list` and `info` read plugin.toml
-// only; a library is opened by `check`, in a child process.
+// `plugin list|info|trust|check`: what is installed, what it claims, whether it may run. `list` and `info` read
+// plugin.toml only; a library is opened by `check`, in a child process.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
@@ -42,7 +42,8 @@ const Description& need_plugin(Context& context, const std::string& name) {
     known.push_back(plugin.name);
   }
   Error error = make_error(ErrorKind::not_found, "no plugin named '" + name + "'", "bot-bottle plugin list");
-  error.details = "looked in: " + short_path(context.home().contrib()) + ", " + short_path(context.installation().plugins);
+  error.details =
+      "looked in: " + short_path(context.home().contrib()) + ", " + short_path(context.installation().plugins);
   if (const auto near = nearest(name, known)) error.details += "\ndid you mean: " + *near;
   throw Failure(std::move(error));
 }
@@ -94,10 +95,12 @@ int check(Context& context, const std::string& name) {
   for (const plugins::CheckLine& line : lines) {
     if (!line.passed) ++failed;
     items.push_back({{"check", line.check}, {"passed", line.passed}, {"detail", line.detail}});
-    table.rows.push_back({line.check, line.passed ? Cell("passed", Tone::good) : Cell("FAILED", Tone::bad), line.detail});
+    table.rows.push_back(
+        {line.check, line.passed ? Cell("passed", Tone::good) : Cell("FAILED", Tone::bad), line.detail});
   }
   if (context.output.json) {
-    context.print_json({{"schema", "bot-bottle.plugin-check/1"}, {"passed", failed == 0}, {"checks", std::move(items)}});
+    context.print_json(
+        {{"schema", "bot-bottle.plugin-check/1"}, {"passed", failed == 0}, {"checks", std::move(items)}});
   } else {
     context.print_table(table);
     context.note(fmt::format("{} checks, {} failed", lines.size(), failed));
@@ -150,14 +153,15 @@ int list_plugins(Context& context) {
                           join(plugin.provides, ", "), std::string(name_of(plugin.location)),
                           Cell(std::string(name_of(plugin.state)), tone_of(plugin.state))});
   if (table.rows.empty()) {
-    context.note("no plugins in " + short_path(context.home().contrib()) + " or " + short_path(context.installation().plugins));
+    context.note("no plugins in " + short_path(context.home().contrib()) + " or " +
+                 short_path(context.installation().plugins));
     return 0;
   }
   context.print_table(table);
   for (const Description& plugin : all) {
     if (plugin.state == Description::State::ready || plugin.state == Description::State::shadowed) continue;
-    context.warn(fmt::format("{}: {}{}", plugin.name.empty() ? short_path(plugin.directory) : plugin.name, plugin.reason,
-                             plugin.fix.empty() ? "" : "; fix: " + plugin.fix));
+    context.warn(fmt::format("{}: {}{}", plugin.name.empty() ? short_path(plugin.directory) : plugin.name,
+                             plugin.reason, plugin.fix.empty() ? "" : "; fix: " + plugin.fix));
   }
   return 0;
 }
@@ -165,15 +169,17 @@ int list_plugins(Context& context) {
 void add_plugin(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "plugin", "Backends, providers and their trust", "Plugins", "bot-bottle plugin list");
   verb->require_subcommand(1, 1);
-  const auto add = [&](const char* name, const char* summary, const char* example, const char* word, const char* meaning,
-                       int (*run)(Context&, const std::string&)) {
+  const auto add = [&](const char* name, const char* summary, const char* example, const char* word,
+                       const char* meaning, int (*run)(Context&, const std::string&)) {
     CLI::App* inner = add_verb(*verb, name, summary, "Verbs", example);
     auto value = std::make_shared<std::string>();
     inner->add_option(word, *value, meaning)->required();
-    inner->callback([&context, value, run] { context.action = [&context, value, run] { return run(context, *value); }; });
+    inner->callback(
+        [&context, value, run] { context.action = [&context, value, run] { return run(context, *value); }; });
     return inner;
   };
-  CLI::App* list = add_verb(*verb, "list", "Every plugin, its state, and what is shadowed", "Verbs", "bot-bottle plugin list --json");
+  CLI::App* list = add_verb(*verb, "list", "Every plugin, its state, and what is shadowed", "Verbs",
+                            "bot-bottle plugin list --json");
   add_json_option(*list, context);
   list->callback([&context] { context.action = [&context] { return list_plugins(context); }; });
   add_json_option(*add("info", "What one plugin says about itself", "bot-bottle plugin info backend-local", "NAME",
@@ -181,9 +187,10 @@ void add_plugin(CLI::App& app, Context& context) {
                   context);
   add("trust", "Let a plugin of ~/.bot-bottle/contrib run", "bot-bottle plugin trust my-provider", "NAME|PATH",
       "The plugin's name, or its library", trust_plugin);
-  add_json_option(*add("check", "Load a plugin in a child process and test that it keeps its promises",
-                       "bot-bottle plugin check ./build/my-provider", "NAME|PATH", "The plugin's name or directory", check),
-                  context);
+  add_json_option(
+      *add("check", "Load a plugin in a child process and test that it keeps its promises",
+           "bot-bottle plugin check ./build/my-provider", "NAME|PATH", "The plugin's name or directory", check),
+      context);
 }
 
 }  // namespace bot_bottle::cli

@@ -24,7 +24,8 @@ void add_run(CLI::App& app, Context& context) {
                             "bot-bottle run --bottle build -- make test");
   auto options = std::make_shared<LaunchOptions>();
   verb->add_option("AGENT", options->agent, "What stands behind -- goes to the agent");
-  verb->add_option("-p,--prompt", options->prompt, "What it shall do; '-': standard input, '@FILE': a file")->type_name("PROMPT");
+  verb->add_option("-p,--prompt", options->prompt, "What it shall do; '-': standard input, '@FILE': a file")
+      ->type_name("PROMPT");
   add_launch_options(*verb, *options);
   verb->add_option("--timeout", options->timeout, "Stop it after this time: 90s, 5m, 2h")->type_name("TIME");
   add_json_option(*verb, context);

@@ -8,7 +8,8 @@
 namespace bot_bottle::cli {
 void add_start(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "start", "Run an agent in a new bottle, with your terminal", "Everyday",
-                            "bot-bottle start fixer\nbot-bottle start fixer --label issue-42 --color blue\nbot-bottle start --bottle dev --detach");
+                            "bot-bottle start fixer\nbot-bottle start fixer --label issue-42 --color blue\nbot-bottle "
+                            "start --bottle dev --detach");
   auto options = std::make_shared<LaunchOptions>();
   verb->add_option("AGENT", options->agent, "Without it: choose from a list. What stands behind -- goes to the agent");
   add_launch_options(*verb, *options);
@@ -16,7 +17,8 @@ void add_start(CLI::App& app, Context& context) {
   add_json_option(*verb, context);
   verb->callback([&context, options] {
     context.action = [&context, options] {
-      return launch_bottle(context, *options, options->detach ? plan::Session::detached : plan::Session::interactive, context.rest, std::nullopt);
+      return launch_bottle(context, *options, options->detach ? plan::Session::detached : plan::Session::interactive,
+                           context.rest, std::nullopt);
     };
   });
 }

@@ -24,11 +24,13 @@ int stop(Context& context, const StopOptions& options) {
   // One that cannot be stopped does not keep the others running.
   for (const std::string& slug : options.slugs) {
     try {
-      launch::stop_bottle(backends, context.home(), slug, after, [&context](std::string_view text) { context.warn(text); });
+      launch::stop_bottle(backends, context.home(), slug, after,
+                          [&context](std::string_view text) { context.warn(text); });
       context.note(options.remove ? "removed " + slug : "stopped " + slug + " (bot-bottle resume " + slug + ")");
     } catch (const Failure& failure) {
       if (options.slugs.size() == 1) throw;
-      context.warn(slug + ": " + failure.error().message + (failure.error().hint.empty() ? "" : " (" + failure.error().hint + ")"));
+      context.warn(slug + ": " + failure.error().message +
+                   (failure.error().hint.empty() ? "" : " (" + failure.error().hint + ")"));
       code = exit_code_of(failure.error().kind);
     }
   }

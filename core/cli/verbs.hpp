@@ -37,8 +37,8 @@ void add_plugin(CLI::App& app, Context& context);
 /// `list active` (verb_list.cpp): what runs, on every available backend. `list` without a word is this.
 int list_active(Context& context);
 
-/// A verb below `app` in one of the groups of the overall help ("Everyday", "Look", "Configure", "Plugins"), with global
-/// options accepted after it and `example` lines at the end of its --help.
+/// A verb below `app` in one of the groups of the overall help ("Everyday", "Look", "Configure", "Plugins"), with
+/// global options accepted after it and `example` lines at the end of its --help.
 CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& summary, const std::string& group,
                    const std::string& example);
 /// `--json` on a verb that prints data.

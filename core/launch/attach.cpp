@@ -36,7 +36,8 @@ std::map<std::string, std::string> attach_environment(const AttachRequest& reque
     const std::size_t equals = line.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string name(line.substr(0, equals));
-    if (std::ranges::find(request.hidden_names, name) == request.hidden_names.end()) env[name] = line.substr(equals + 1);
+    if (std::ranges::find(request.hidden_names, name) == request.hidden_names.end())
+      env[name] = line.substr(equals + 1);
   }
   if (const json::object* own = find_object(request.document, "env"))
     for (const auto& member : *own)
@@ -141,7 +142,8 @@ std::string TerminalFilter::finish() {
 AttachResult attach(const AttachRequest& request, const Signals& signals) {
   ProcessRequest process;
   process.argv = get_strings(request.document, "argv");
-  if (process.argv.empty()) throw Failure(make_error(ErrorKind::internal, "the backend gave no program to enter the bottle with"));
+  if (process.argv.empty())
+    throw Failure(make_error(ErrorKind::internal, "the backend gave no program to enter the bottle with"));
   process.env = attach_environment(request);
 
   Pipe in;
@@ -170,7 +172,8 @@ AttachResult attach(const AttachRequest& request, const Signals& signals) {
   AttachResult result;
   std::vector<Output> outputs;
   if (out.read) {
-    outputs.emplace_back(std::move(out.read), STDOUT_FILENO, request.standard == Standard::capture ? &result.captured : nullptr);
+    outputs.emplace_back(std::move(out.read), STDOUT_FILENO,
+                         request.standard == Standard::capture ? &result.captured : nullptr);
     outputs.emplace_back(std::move(err.read), STDERR_FILENO, nullptr);
   }
   std::string_view to_write = request.input_text;
@@ -186,19 +189,23 @@ AttachResult attach(const AttachRequest& request, const Signals& signals) {
   constexpr auto never = Clock::time_point::max();
   Clock::time_point deadline = request.timeout ? Clock::now() + *request.timeout : never;
   int status = 0;
-  const auto any_open = [&outputs] { return std::ranges::any_of(outputs, [](const Output& output) { return output.open(); }); };
+  const auto any_open = [&outputs] {
+    return std::ranges::any_of(outputs, [](const Output& output) { return output.open(); });
+  };
   while (state != State::ended || any_open()) {
     int wait_ms = -1;
     if (deadline != never) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
     }
-    if (!child && state != State::ended) wait_ms = wait_ms < 0 ? poll_without_pidfd_ms : std::min(wait_ms, poll_without_pidfd_ms);
-    std::array<pollfd, 5> polled{{{.fd = state == State::ended ? -1 : child.get(), .events = POLLIN, .revents = 0},
-                                  {.fd = state == State::running ? signals.cancel_fd() : -1, .events = POLLIN, .revents = 0},
-                                  {.fd = in.write.get(), .events = POLLOUT, .revents = 0},
-                                  {.fd = outputs.empty() ? -1 : outputs[0].fd(), .events = POLLIN, .revents = 0},
-                                  {.fd = outputs.empty() ? -1 : outputs[1].fd(), .events = POLLIN, .revents = 0}}};
+    if (!child && state != State::ended)
+      wait_ms = wait_ms < 0 ? poll_without_pidfd_ms : std::min(wait_ms, poll_without_pidfd_ms);
+    std::array<pollfd, 5> polled{
+        {{.fd = state == State::ended ? -1 : child.get(), .events = POLLIN, .revents = 0},
+         {.fd = state == State::running ? signals.cancel_fd() : -1, .events = POLLIN, .revents = 0},
+         {.fd = in.write.get(), .events = POLLOUT, .revents = 0},
+         {.fd = outputs.empty() ? -1 : outputs[0].fd(), .events = POLLIN, .revents = 0},
+         {.fd = outputs.empty() ? -1 : outputs[1].fd(), .events = POLLIN, .revents = 0}}};
     const int ready = ::poll(polled.data(), polled.size(), wait_ms);
     if (ready < 0 && errno != EINTR) throw Failure(error_from_errno("cannot poll", errno));
     for (std::size_t i = 0; i < outputs.size(); ++i)

@@ -1,5 +1,6 @@
-// Runs the program that a backend gives for entering a bottle, with the operator's terminal or with pipes. Called by launch,
-// `attach` and `exec`. Hostile input: the agent's output; on its way to a terminal it is escaped unless the agent has a tty.
+// Runs the program that a backend gives for entering a bottle, with the operator's terminal or with pipes. Called by
+// launch, `attach` and `exec`. Hostile input: the agent's output; on its way to a terminal it is escaped unless the
+// agent has a tty.
 #pragma once
 
 #include <chrono>
@@ -27,15 +28,15 @@ struct AttachRequest {
   Standard standard = Standard::inherit;
   enum class Input : std::uint8_t { inherit, none, text } input = Input::inherit;
   std::string input_text;
-  int log_fd = -1;                                     // relay, capture: what was said is also written here
-  std::size_t max_log = std::size_t{16} << 20;         // more is not kept
-  std::size_t max_capture = std::size_t{16} << 20;     // more sets `truncated`
-  std::optional<std::chrono::milliseconds> timeout;    // then SIGTERM, and SIGKILL after 5 s
+  int log_fd = -1;                                   // relay, capture: what was said is also written here
+  std::size_t max_log = std::size_t{16} << 20;       // more is not kept
+  std::size_t max_capture = std::size_t{16} << 20;   // more sets `truncated`
+  std::optional<std::chrono::milliseconds> timeout;  // then SIGTERM, and SIGKILL after 5 s
 };
 
 struct AttachResult {
-  int code = 0;  // the agent's, or 128 + signal
-  bool crashed = false;    // the attaching program itself ended by a signal
+  int code = 0;          // the agent's, or 128 + signal
+  bool crashed = false;  // the attaching program itself ended by a signal
   bool timed_out = false;
   bool cancelled = false;  // a signal to us ended it
   std::string captured;
@@ -45,7 +46,8 @@ struct AttachResult {
 /// Blocks until the program ends. The phase of `signals` is the caller's.
 AttachResult attach(const AttachRequest& request, const Signals& signals);
 
-/// Escapes control characters of a stream for a terminal; keeps a character that is cut at the end of a piece for the next.
+/// Escapes control characters of a stream for a terminal; keeps a character that is cut at the end of a piece for the
+/// next.
 class TerminalFilter {
  public:
   std::string feed(std::string_view piece);

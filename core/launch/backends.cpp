@@ -1,10 +1,10 @@
 #include "core/launch/backends.hpp"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
-
-#include <toml++/toml.h>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
@@ -33,7 +33,8 @@ toml::table read_config(const Home& home) {
 
 }  // namespace
 
-std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend, const Home& home) {
+std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend,
+                                          const Home& home) {
   if (!option.empty()) return option;
   if (auto set = environment("BOT_BOTTLE_BACKEND"); set && !set->empty()) return set;
   if (!bottle_backend.empty()) return bottle_backend;
@@ -76,7 +77,8 @@ std::string choose_backend(const Backends& backends, const Pick& pick) {
     error.details = reasons.empty() ? "none is installed" : join(reasons, "\n");
     throw Failure(std::move(error));
   }
-  std::ranges::stable_sort(available, {}, [](const Candidate& candidate) { return std::pair(candidate.rank, candidate.name); });
+  std::ranges::stable_sort(available, {},
+                           [](const Candidate& candidate) { return std::pair(candidate.rank, candidate.name); });
   if (available.size() == 1 || !pick) return available.front().name;
   std::vector<std::string> names;
   for (const Candidate& candidate : available) names.push_back(candidate.name);

@@ -23,13 +23,14 @@ struct Backends {
 };
 
 /// `--backend`, $BOT_BOTTLE_BACKEND, the bottle's own, config.toml's `backend`: the first that is set.
-std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend, const Home& home);
+std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend,
+                                          const Home& home);
 /// Writes `backend = "NAME"` to config.toml, keeping what else is in it.
 void remember_backend(const Home& home, const std::string& name);
 
-/// Asks each backend whether it can run here. A probe may have a `rank`: lower is preferred (50 when absent), names decide
-/// among equals; so the order of spec 08 is the plugins' to state. With several and a `pick`, the operator chooses.
-/// unavailable, with each backend's reason and fix, when none can.
+/// Asks each backend whether it can run here. A probe may have a `rank`: lower is preferred (50 when absent), names
+/// decide among equals; so the order of spec 08 is the plugins' to state. With several and a `pick`, the operator
+/// chooses. unavailable, with each backend's reason and fix, when none can.
 using Pick = std::function<std::optional<std::string>(const std::vector<std::string>& names)>;
 std::string choose_backend(const Backends& backends, const Pick& pick);
 
@@ -38,12 +39,12 @@ struct RunningBottle {
   std::string slug;
   std::string agent;
   std::string label;
-  std::string status;  // "running", "degraded"
+  std::string status;              // "running", "degraded"
   std::int64_t started_at_ms = 0;  // 0: not known
   std::vector<std::string> services;
 };
 struct Running {
-  std::vector<RunningBottle> bottles;                  // by slug
+  std::vector<RunningBottle> bottles;                 // by slug
   std::vector<std::pair<std::string, Error>> failed;  // backends that could not be asked; not those that are not here
   [[nodiscard]] const RunningBottle* find(const std::string& slug) const;
 };

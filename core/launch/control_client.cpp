@@ -56,7 +56,8 @@ UniqueFd connect_to(const std::filesystem::path& socket, Clock::time_point deadl
       ::poll(nullptr, 0, 5);
       continue;
     }
-    Error error = make_error(ErrorKind::unavailable, "no sidecar listens on " + socket.string(), "bot-bottle list active");
+    Error error =
+        make_error(ErrorKind::unavailable, "no sidecar listens on " + socket.string(), "bot-bottle list active");
     if (errno == EACCES || errno == EPERM) error = error_from_errno("cannot connect to " + socket.string(), errno);
     throw Failure(std::move(error));
   }
@@ -71,7 +72,8 @@ ErrorKind kind_named(std::string_view name) {
 
 }  // namespace
 
-json::object control_call(const std::filesystem::path& socket, const json::object& request, std::chrono::milliseconds timeout) {
+json::object control_call(const std::filesystem::path& socket, const json::object& request,
+                          std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   const UniqueFd fd = connect_to(socket, deadline);
   json::object with_id = request;
@@ -85,7 +87,8 @@ json::object control_call(const std::filesystem::path& socket, const json::objec
     else if (errno == EAGAIN)
       wait_for(fd.get(), POLLOUT, deadline, socket);
     else if (errno != EINTR)
-      throw Failure(make_error(ErrorKind::unavailable, "the sidecar closed its control channel", "bot-bottle logs shows why"));
+      throw Failure(
+          make_error(ErrorKind::unavailable, "the sidecar closed its control channel", "bot-bottle logs shows why"));
   }
   std::string answer;
   std::size_t end = std::string::npos;
@@ -100,15 +103,17 @@ json::object control_call(const std::filesystem::path& socket, const json::objec
     } else if (got < 0 && errno == EAGAIN) {
       wait_for(fd.get(), POLLIN, deadline, socket);
     } else if (got == 0 || errno != EINTR) {
-      throw Failure(make_error(ErrorKind::unavailable, "the sidecar closed its control channel", "bot-bottle logs shows why"));
+      throw Failure(
+          make_error(ErrorKind::unavailable, "the sidecar closed its control channel", "bot-bottle logs shows why"));
     }
   }
   const json::object document =
-      or_throw<json::object>(parse_json_object(std::string_view(answer).substr(0, end), max_control_line).map_error(in("the sidecar's answer")));
+      or_throw<json::object>(parse_json_object(std::string_view(answer).substr(0, end), max_control_line)
+                                 .map_error(in("the sidecar's answer")));
   if (const json::object* ok = find_object(document, "ok")) return *ok;
   if (const json::object* error = find_object(document, "error"))
-    throw Failure(make_error(kind_named(get_string(*error, "kind")), get_string(*error, "message", "the sidecar refused"),
-                             get_string(*error, "hint")));
+    throw Failure(make_error(kind_named(get_string(*error, "kind")),
+                             get_string(*error, "message", "the sidecar refused"), get_string(*error, "hint")));
   throw Failure(make_error(ErrorKind::internal, "the sidecar's answer is neither ok nor an error"));
 }
 

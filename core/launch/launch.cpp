@@ -1,12 +1,11 @@
 #include "core/launch/launch.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
@@ -86,7 +85,8 @@ class Session {
 
 SessionResult Session::run() {
   result_.slug = plan_.slug;
-  // Every failure below, SIGINT included, reaches unwind(). Guarded by launch_test: a_failure_in_any_step_undoes_all_before_it.
+  // Every failure below, SIGINT included, reaches unwind(). Guarded by launch_test:
+  // a_failure_in_any_step_undoes_all_before_it.
   try {
     parts_.set_cancel_fd(parts_.signals->cancel_fd());
     launch();
@@ -102,7 +102,8 @@ SessionResult Session::run() {
     throw undone(make_error(ErrorKind::internal, error.what()));
   }
   unwind();
-  for (const auto& [name, milliseconds] : steps_.times()) parts_.detail(fmt::format("{:<10} {:8.1f} ms", name, milliseconds));
+  for (const auto& [name, milliseconds] : steps_.times())
+    parts_.detail(fmt::format("{:<10} {:8.1f} ms", name, milliseconds));
   if (ended_by_) throw Failure(std::move(*ended_by_));
   return std::move(result_);
 }
@@ -110,7 +111,8 @@ SessionResult Session::run() {
 /// DESIGN 5, from "confirmed" to "the agent can start".
 void Session::launch() {
   steps_.run("secrets", [this] { load_secrets(); });
-  // Nothing exists so far. From here on the slug is ours: every way out removes the state directory, or keeps it on purpose.
+  // Nothing exists so far. From here on the slug is ours: every way out removes the state directory, or keeps it on
+  // purpose.
   steps_.run("state", [this] { reserve(); });
   steps_.run("rules", [this] {
     ensure_rules_database(rules_database_path(parts_.home, parts_.installation), parts_.installation, *parts_.signals);
@@ -122,13 +124,16 @@ void Session::launch() {
       if (failure.error().kind != ErrorKind::unsupported) throw;  // a backend without images
     }
   });
-  // From here on a process with the network and the secrets exists: every way out ends it. The lifeline ends it without us.
+  // From here on a process with the network and the secrets exists: every way out ends it. The lifeline ends it without
+  // us.
   steps_.run("sidecar", [this] { start_sidecar(); });
-  // From here on the agent's side exists, without an agent. It trusts the CA that the sidecar made; no key of it ever left there.
+  // From here on the agent's side exists, without an agent. It trusts the CA that the sidecar made; no key of it ever
+  // left there.
   steps_.run("bottle", [this] { start_bottle(); });
   // Before the first program of the agent's domain runs in it: post_init and the provider's commands are such programs.
   steps_.run("self-test", [this] { run_selftest(*parts_.backend, *bottle_); });
-  const ProvisionContext context{plan_, *parts_.backend, *parts_.provider, *bottle_, session_.env, directory_->path() / "provision", parts_.warn};
+  const ProvisionContext context{
+      plan_, *parts_.backend, *parts_.provider, *bottle_, session_.env, directory_->path() / "provision", parts_.warn};
   steps_.run("provision", [&] { provision_bottle(context); });
   parts_.signals->throw_if_cancelled();
   // From here on the agent may run: what it did is kept unless it ends well.
@@ -147,7 +152,8 @@ void Session::load_secrets() {
   plan::refuse_secrets(plan_.provider_plan, "the plan of the provider " + plan_.provider, secrets_);
   plan::refuse_secrets(plan_.provider_spec, "the prompt or the arguments", secrets_);
   plan::refuse_secrets(plan_.backend_spec, "the bottle", secrets_);
-  sidecar_config_ = plan::make_sidecar_config(plan::make_public_sidecar_config(plan_, disabled_sidecar_guards()), secrets_);
+  sidecar_config_ =
+      plan::make_sidecar_config(plan::make_public_sidecar_config(plan_, disabled_sidecar_guards()), secrets_);
 }
 
 void Session::reserve() {
@@ -170,7 +176,8 @@ void Session::reserve() {
   if (is_resume()) {
     directory_ = state::Directory::open(parts_.home, plan_.slug);
     if (!directory_->try_lock())
-      throw Failure(make_error(ErrorKind::already_exists, "the bottle '" + plan_.slug + "' is in use by another bot-bottle",
+      throw Failure(make_error(ErrorKind::already_exists,
+                               "the bottle '" + plan_.slug + "' is in use by another bot-bottle",
                                "bot-bottle attach " + plan_.slug));
     directory_->remove_document("bottle.json");
     directory_->remove_sockets();
@@ -204,18 +211,20 @@ void Session::start_sidecar() {
   steps_.on_undo("the sidecar", [this] {
     if (!bottle_ended_) end_bottle(bottle_ ? *bottle_ : plan_.backend_plan);
   });
-  const json::object status = launch::start_sidecar(*parts_.backend, plan_.backend_plan, sidecar_config_, lifeline_read_.get(), *directory_,
-                                                    *parts_.signals);
+  const json::object status = launch::start_sidecar(*parts_.backend, plan_.backend_plan, sidecar_config_,
+                                                    lifeline_read_.get(), *directory_, *parts_.signals);
   sidecar_config_ = SecretBytes();  // it is where it belongs
   secrets_.clear();
   ca_pem_ = get_string(status, "ca_pem");
-  if (ca_pem_.find("-----BEGIN CERTIFICATE-----") == std::string::npos || ca_pem_.find("PRIVATE KEY") != std::string::npos)
+  if (ca_pem_.find("-----BEGIN CERTIFICATE-----") == std::string::npos ||
+      ca_pem_.find("PRIVATE KEY") != std::string::npos)
     throw Failure(make_error(ErrorKind::internal, "the sidecar's status has no certificate"));
   event("sidecar ready");
 }
 
 void Session::start_bottle() {
-  bottle_ = parts_.backend->launch(plan_.backend_plan, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ca_pem_}}, lifeline_read_.get());
+  bottle_ = parts_.backend->launch(plan_.backend_plan, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ca_pem_}},
+                                   lifeline_read_.get());
   steps_.on_undo("the bottle", [this] {
     end_bottle(*bottle_);
     bottle_ended_ = true;  // with its sidecar
@@ -235,10 +244,12 @@ void Session::provision_bottle(const ProvisionContext& context) {
 }
 
 void Session::run_agent() {
-  const std::vector<std::string> resume_argv = is_resume() && !is_headless() ? session_.resume_argv : std::vector<std::string>{};
+  const std::vector<std::string> resume_argv =
+      is_resume() && !is_headless() ? session_.resume_argv : std::vector<std::string>{};
   std::vector<std::string> argv = is_headless() ? get_strings(plan_.provider_plan, "headless_argv") : session_.argv;
   if (argv.empty())
-    throw Failure(make_error(ErrorKind::unsupported, "the provider " + plan_.provider + " cannot run " + (is_headless() ? "headless" : "with a terminal")));
+    throw Failure(make_error(ErrorKind::unsupported, "the provider " + plan_.provider + " cannot run " +
+                                                         (is_headless() ? "headless" : "with a terminal")));
   std::optional<AttachResult> attached;
   steps_.run("attach", [&] {
     parts_.progress->end(tui::Progress::Outcome::done);  // the display ends before the agent has the terminal
@@ -247,7 +258,8 @@ void Session::run_agent() {
     if (!resume_argv.empty() && resume_argv != argv) {
       const auto began = Clock::now();
       attached = attach_once(resume_argv);
-      const bool failed_early = attached->code != 0 && attached->code < 128 && Clock::now() - began < resume_failure_time;
+      const bool failed_early =
+          attached->code != 0 && attached->code < 128 && Clock::now() - began < resume_failure_time;
       if (!failed_early || attached->cancelled || attached->timed_out) return;
       parts_.note("there was nothing to resume: a fresh session starts");
     }
@@ -273,14 +285,17 @@ AttachResult Session::attach_once(const std::vector<std::string>& argv) {
   attach_request.hidden_names = session_.secret_names;
   if (options_.timeout) attach_request.timeout = *options_.timeout;
   if (const auto limit = plan_.manifest.resources.timeout_ms)
-    attach_request.timeout = std::min(attach_request.timeout.value_or(std::chrono::milliseconds(*limit)), std::chrono::milliseconds(*limit));
+    attach_request.timeout =
+        std::min(attach_request.timeout.value_or(std::chrono::milliseconds(*limit)), std::chrono::milliseconds(*limit));
   UniqueFd log;
   if (is_headless()) {
-    log.reset(::open((directory_->path() / "logs" / "agent.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    log.reset(::open((directory_->path() / "logs" / "agent.log").c_str(),
+                     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
     attach_request.log_fd = log.get();
     attach_request.standard = options_.capture == Capture::yes ? Standard::capture : Standard::relay;
     attach_request.input = AttachRequest::Input::none;
-    if (get_string(plan_.provider_plan, "headless_stdin", "none") == "prompt" && !plan_.choices.headless_prompt.empty()) {
+    if (get_string(plan_.provider_plan, "headless_stdin", "none") == "prompt" &&
+        !plan_.choices.headless_prompt.empty()) {
       attach_request.input = AttachRequest::Input::text;
       attach_request.input_text = plan_.choices.headless_prompt;
     }
@@ -320,7 +335,8 @@ void Session::after_agent(const AttachResult& attached) {
     if (const json::object* counters = find_object(status, "counters")) result_.counters = *counters;
     // What the sidecar still holds is worth a call only where somebody can read it.
     if (result_.preserved) control_call(directory_->control_socket(), {{"call", "flush"}}, control_timeout);
-  } catch (const Failure& failure) {  // the bottle may have been stopped from elsewhere: what it counted is lost, nothing else
+  } catch (const Failure&
+               failure) {  // the bottle may have been stopped from elsewhere: what it counted is lost, nothing else
     event("sidecar did not answer: " + failure.error().message, "warn");
   }
   event(fmt::format("agent ended with code {}", attached.code));

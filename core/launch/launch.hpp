@@ -36,7 +36,8 @@ struct Parts {
   std::function<void(int)> set_cancel_fd = [](int) {};
 };
 
-/// The pure part: asks provider and backend for their plans and creates nothing. `manifest`, `choices` and `slug` decide.
+/// The pure part: asks provider and backend for their plans and creates nothing. `manifest`, `choices` and `slug`
+/// decide.
 plan::Plan make_plan(const Parts& parts, manifest::Manifest manifest, plan::Choices choices, std::string slug);
 
 enum class Keep : std::uint8_t {
@@ -66,7 +67,8 @@ struct SessionResult {
   json::object counters;              // the sidecar's, at the end: requests, blocked, bytes_in, bytes_out
 };
 
-/// Runs the plan. Interactive and headless: until the agent has ended and everything is undone. Detached: until it runs.
+/// Runs the plan. Interactive and headless: until the agent has ended and everything is undone. Detached: until it
+/// runs.
 SessionResult run_session(const plan::Plan& plan, const Parts& parts, const SessionOptions& options);
 
 }  // namespace bot_bottle::launch

@@ -1,13 +1,12 @@
 #include "core/launch/provision.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
@@ -20,13 +19,14 @@ constexpr const char* selftest_program = "/run/bottle/bin/bottle-init";
 constexpr std::int64_t selftest_timeout_ms = 10'000;
 constexpr std::int64_t command_timeout_ms = 10 * 60'000;
 
-/// The path below the home, or a Failure: a faulty provider must not reach the rest of the guest (nor, by "..", the staging's
-/// surroundings on the host).
+/// The path below the home, or a Failure: a faulty provider must not reach the rest of the guest (nor, by "..", the
+/// staging's surroundings on the host).
 std::filesystem::path below_home(const plan::Plan& plan, const std::string& path) {
-  const std::filesystem::path relative = std::filesystem::path(path).lexically_normal().lexically_relative(plan.guest.home);
+  const std::filesystem::path relative =
+      std::filesystem::path(path).lexically_normal().lexically_relative(plan.guest.home);
   if (!path.starts_with('/') || relative.empty() || *relative.begin() == ".." || *relative.begin() == ".")
-    throw Failure(make_error(ErrorKind::internal,
-                             "provider " + plan.provider + ": the file '" + path + "' is not below the guest's home " + plan.guest.home));
+    throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider + ": the file '" + path +
+                                                      "' is not below the guest's home " + plan.guest.home));
   return relative;
 }
 
@@ -61,7 +61,8 @@ void stage_skills(const plan::Plan& plan, const std::filesystem::path& staging) 
   if (plan.manifest.skills.empty()) return;
   const std::string guest_directory = get_string(plan.description, "skills_dir");
   if (guest_directory.empty())
-    throw Failure(make_error(ErrorKind::unsupported, "the provider " + plan.provider + " has no skills", "take `skills` out of agent and bottle"));
+    throw Failure(make_error(ErrorKind::unsupported, "the provider " + plan.provider + " has no skills",
+                             "take `skills` out of agent and bottle"));
   const std::filesystem::path relative = below_home(plan, guest_directory);
   for (const std::string& skill : plan.manifest.skills) {
     if (skill.empty() || skill == "." || skill == ".." || skill.find('/') != std::string::npos)
@@ -70,17 +71,21 @@ void stage_skills(const plan::Plan& plan, const std::filesystem::path& staging) 
     // The skill itself may be a link of the operator; links inside are copied as links and never followed.
     const std::filesystem::path source = std::filesystem::canonical(plan.host.operator_home / relative / skill, code);
     if (code || !std::filesystem::is_directory(source, code))
-      throw Failure(make_error(ErrorKind::not_found, "no skill '" + skill + "' in " + (plan.host.operator_home / relative).string()));
+      throw Failure(make_error(ErrorKind::not_found,
+                               "no skill '" + skill + "' in " + (plan.host.operator_home / relative).string()));
     or_throw(make_directories(staging / relative, 0755));
     std::filesystem::copy(source, staging / relative / skill,
                           std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks |
                               std::filesystem::copy_options::overwrite_existing,
                           code);
-    if (code) throw Failure(make_error(ErrorKind::internal, "cannot copy the skill '" + skill + "': " + code.message()));
+    if (code)
+      throw Failure(make_error(ErrorKind::internal, "cannot copy the skill '" + skill + "': " + code.message()));
   }
 }
 
-std::string shown(const std::vector<std::string>& argv) { return join(argv, " "); }
+std::string shown(const std::vector<std::string>& argv) {
+  return join(argv, " ");
+}
 
 json::object exec_as_agent(const ProvisionContext& context, const std::vector<std::string>& argv) {
   plan::ExecRequest request;
@@ -102,7 +107,8 @@ void must_succeed(const ProvisionContext& context, const std::vector<std::string
   const json::object result = exec_as_agent(context, argv);
   const std::int64_t code = get_int(result, "code", 1);
   if (code == 0) return;
-  Error error = make_error(ErrorKind::failed_precondition, fmt::format("{} '{}' failed in the bottle with code {}", what, shown(argv), code));
+  Error error = make_error(ErrorKind::failed_precondition,
+                           fmt::format("{} '{}' failed in the bottle with code {}", what, shown(argv), code));
   error.details = output_of(result);
   throw Failure(std::move(error));
 }
@@ -154,7 +160,8 @@ void provision(const ProvisionContext& context) {
                                              {"dest", context.plan.guest.home},
                                              {"recursive", true}});
   context.provider.provision(context.plan.provider_spec, context.backend, context.bottle);
-  for (const auto& argv : commands_of(context.plan.provider_plan, "commands")) must_succeed(context, argv, "the provider's command");
+  for (const auto& argv : commands_of(context.plan.provider_plan, "commands"))
+    must_succeed(context, argv, "the provider's command");
   for (const auto& argv : commands_of(context.plan.provider_plan, "mcp_commands")) {
     try {
       const json::object result = exec_as_agent(context, argv);
@@ -196,7 +203,8 @@ void run_selftest(plugins::Backend& backend, const json::object& bottle) {
   }
   if (ok) return;
   Error error = make_error(ErrorKind::refused, "the bottle failed its self-test and was stopped", "bot-bottle doctor");
-  error.details = failed.empty() ? fmt::format("code {}\n{}", get_int(result, "code", 1), output_of(result)) : join(failed, "\n");
+  error.details =
+      failed.empty() ? fmt::format("code {}\n{}", get_int(result, "code", 1), output_of(result)) : join(failed, "\n");
   throw Failure(std::move(error));
 }
 

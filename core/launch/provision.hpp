@@ -23,12 +23,12 @@ struct ProvisionContext {
   std::function<void(std::string_view)> warn;
 };
 
-/// The provider's files, the skills and the git identity below `staging`, as they will stand below the guest's home. True when
-/// there is anything. Files that would stand outside the home are refused.
+/// The provider's files, the skills and the git identity below `staging`, as they will stand below the guest's home.
+/// True when there is anything. Files that would stand outside the home are refused.
 bool stage_files(const plan::Plan& plan, const std::filesystem::path& staging);
 
-/// Stages, copies in with one call, then the provider's own provisioning, its commands (a failure ends the launch), its MCP
-/// registrations (a failure is a warning with the command).
+/// Stages, copies in with one call, then the provider's own provisioning, its commands (a failure ends the launch), its
+/// MCP registrations (a failure is a warning with the command).
 void provision(const ProvisionContext& context);
 /// The manifest's post_init; a failure ends the launch with its output.
 void run_post_init(const ProvisionContext& context);

@@ -16,8 +16,8 @@ namespace {
 constexpr auto other_process_time = std::chrono::seconds(30);
 constexpr int wait_step_ms = 20;
 
-/// The process that launched the bottle sees its agent end and undoes (maybe to the end: then the directory is gone). False
-/// when it did not finish in time.
+/// The process that launched the bottle sees its agent end and undoes (maybe to the end: then the directory is gone).
+/// False when it did not finish in time.
 bool wait_for_lock(state::Directory& directory) {
   const auto deadline = std::chrono::steady_clock::now() + other_process_time;
   std::error_code code;
@@ -40,7 +40,8 @@ std::set<std::string> kept_slugs(const Running& running, const Home& home, Prese
   for (const std::string& slug : state::list_slugs(home)) {
     try {
       const state::Directory directory = state::Directory::open(home, slug);
-      if (state::is_being_launched(directory) || (preserved == Preserved::kept && directory.is_preserved())) kept.insert(slug);
+      if (state::is_being_launched(directory) || (preserved == Preserved::kept && directory.is_preserved()))
+        kept.insert(slug);
     } catch (const Failure& failure) {
       if (failure.error().kind != ErrorKind::not_found) throw;  // gone meanwhile
     }
@@ -64,7 +65,8 @@ std::optional<json::object> without(const json::object& document, const std::set
 void remove_state(const Backends& backends, const Home& home, const CleanupPlan::State& item) {
   state::Directory directory = state::Directory::open(home, item.slug);
   if (!directory.try_lock()) return;  // somebody resumes it right now
-  if (const auto bottle = directory.find_bottle(); bottle && !item.backend.empty()) backends.get(item.backend).remove(*bottle);
+  if (const auto bottle = directory.find_bottle(); bottle && !item.backend.empty())
+    backends.get(item.backend).remove(*bottle);
   directory.remove();
 }
 
@@ -79,7 +81,8 @@ void stop_bottle(const Backends& backends, const Home& home, const std::string& 
     if (state::is_being_launched(directory))
       throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' is only being launched",
                                "press Ctrl-C where it is launched"));
-    throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' was never launched to its end", "bot-bottle cleanup"));
+    throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' was never launched to its end",
+                             "bot-bottle cleanup"));
   }
   plugins::Backend& backend = backends.get(metadata.backend);
   const bool has_owner = !directory.try_lock();
@@ -90,7 +93,8 @@ void stop_bottle(const Backends& backends, const Home& home, const std::string& 
   if (has_owner) {
     if (after == AfterStop::preserve) return;
     if (!wait_for_lock(directory))
-      throw Failure(make_error(ErrorKind::timeout, "the bottle '" + slug + "' was stopped, but the process that launched it did not end",
+      throw Failure(make_error(ErrorKind::timeout,
+                               "the bottle '" + slug + "' was stopped, but the process that launched it did not end",
                                "bot-bottle cleanup --all"));
     // It may have removed everything itself; then there is nothing to do here.
     if (!std::filesystem::exists(directory.path() / "metadata.json")) {
@@ -119,20 +123,25 @@ CleanupPlan plan_cleanup(const Backends& backends, const Home& home, Preserved p
     const state::Directory directory = state::Directory::open(home, slug);
     const state::Metadata metadata = directory.metadata();
     // A backend that could not be asked may be running it.
-    const bool unknown = std::ranges::any_of(plan.failed, [&](const auto& failed) { return failed.first == metadata.backend; });
+    const bool unknown =
+        std::ranges::any_of(plan.failed, [&](const auto& failed) { return failed.first == metadata.backend; });
     if (unknown) continue;
     plan.states.push_back({slug, metadata.backend,
-                           directory.is_preserved() ? "preserved" : "does not run; " + std::string(state::name_of(metadata.status)) + " when its launcher died"});
+                           directory.is_preserved() ? "preserved"
+                                                    : "does not run; " + std::string(state::name_of(metadata.status)) +
+                                                          " when its launcher died"});
   }
   const std::vector<std::string> known(kept.begin(), kept.end());
   for (const std::string& name : backends.names) {
     try {
-      if (auto left = without(backends.get(name).orphans(known), kept)) plan.orphans.push_back({name, std::move(*left)});
+      if (auto left = without(backends.get(name).orphans(known), kept))
+        plan.orphans.push_back({name, std::move(*left)});
     } catch (const Failure& failure) {
       const ErrorKind kind = failure.error().kind;
       if (kind == ErrorKind::cancelled) throw;
       const bool named = std::ranges::any_of(plan.failed, [&](const auto& failed) { return failed.first == name; });
-      if (!named && kind != ErrorKind::unavailable && kind != ErrorKind::unsupported) plan.failed.emplace_back(name, failure.error());
+      if (!named && kind != ErrorKind::unavailable && kind != ErrorKind::unsupported)
+        plan.failed.emplace_back(name, failure.error());
     }
   }
   return plan;
@@ -153,8 +162,8 @@ std::vector<std::string> describe(const CleanupPlan& plan) {
   return lines;
 }
 
-std::vector<std::pair<std::string, Error>> run_cleanup(const Backends& backends, const Home& home, const CleanupPlan& plan,
-                                                       Preserved preserved) {
+std::vector<std::pair<std::string, Error>> run_cleanup(const Backends& backends, const Home& home,
+                                                       const CleanupPlan& plan, Preserved preserved) {
   std::vector<std::pair<std::string, Error>> failed;
   // From here on no slug can be reserved: what is nobody's now stays nobody's until it is gone.
   const UniqueFd held = state::lock_state(home, state::LockMode::exclusive);

@@ -1,4 +1,5 @@
-// Ending bottles from another process, and removing what dead ones left. Called by `stop` and `cleanup`. Throws Failure.
+// Ending bottles from another process, and removing what dead ones left. Called by `stop` and `cleanup`. Throws
+// Failure.
 #pragma once
 
 #include <functional>
@@ -14,8 +15,8 @@
 namespace bot_bottle::launch {
 
 enum class AfterStop : std::uint8_t { preserve, remove };
-/// Saves the transcript, stops the bottle and preserves or removes its state. A bottle whose launching process still lives is
-/// only stopped: that process does the rest (and is waited for when all is to be removed).
+/// Saves the transcript, stops the bottle and preserves or removes its state. A bottle whose launching process still
+/// lives is only stopped: that process does the rest (and is waited for when all is to be removed).
 void stop_bottle(const Backends& backends, const Home& home, const std::string& slug, AfterStop after,
                  const std::function<void(std::string_view)>& warn);
 
@@ -42,7 +43,7 @@ CleanupPlan plan_cleanup(const Backends& backends, const Home& home, Preserved p
 /// One line for each thing; texts of backends may be hostile.
 std::vector<std::string> describe(const CleanupPlan& plan);
 /// Removes what is in the plan and is still nobody's. Gives what could not be removed.
-std::vector<std::pair<std::string, Error>> run_cleanup(const Backends& backends, const Home& home, const CleanupPlan& plan,
-                                                       Preserved preserved);
+std::vector<std::pair<std::string, Error>> run_cleanup(const Backends& backends, const Home& home,
+                                                       const CleanupPlan& plan, Preserved preserved);
 
 }  // namespace bot_bottle::launch

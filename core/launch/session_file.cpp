@@ -43,7 +43,8 @@ void write_session_file(const state::Directory& directory, const SessionFile& se
 SessionFile read_session_file(const state::Directory& directory) {
   const auto document = directory.find_document("session.json");
   if (!document)
-    throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + directory.slug() + "' has not been launched to its end",
+    throw Failure(make_error(ErrorKind::failed_precondition,
+                             "the bottle '" + directory.slug() + "' has not been launched to its end",
                              "bot-bottle list active"));
   SessionFile session;
   session.argv = get_strings(*document, "argv");
@@ -65,16 +66,21 @@ void collect_transcripts(plugins::Backend& backend, const json::object& bottle, 
                          const state::Directory& directory, const std::function<void(std::string_view)>& warn) {
   for (const std::string& path : session.transcript_paths) {
     // "/home/agent/.claude/projects" → transcript/.claude/projects
-    std::filesystem::path relative = std::filesystem::path(path).lexically_normal().lexically_relative(session.guest_home);
-    if (relative.empty() || *relative.begin() == "..") relative = std::filesystem::path(path).lexically_normal().relative_path();
+    std::filesystem::path relative =
+        std::filesystem::path(path).lexically_normal().lexically_relative(session.guest_home);
+    if (relative.empty() || *relative.begin() == "..")
+      relative = std::filesystem::path(path).lexically_normal().relative_path();
     const std::filesystem::path destination = directory.path() / "transcript" / relative;
     try {
       // What an earlier session left is replaced: the tree is hostile, merging two of them is not worth a bug.
       or_throw(remove_tree(destination));
       or_throw(make_directories(destination.parent_path()));
-      backend.copy_out(bottle, {{"schema", "bot-bottle.copy/1"}, {"source", path}, {"dest", destination.string()}, {"recursive", true}});
+      backend.copy_out(
+          bottle,
+          {{"schema", "bot-bottle.copy/1"}, {"source", path}, {"dest", destination.string()}, {"recursive", true}});
     } catch (const Failure& failure) {
-      if (failure.error().kind != ErrorKind::not_found) warn("the transcript " + path + " was not saved: " + failure.error().message);
+      if (failure.error().kind != ErrorKind::not_found)
+        warn("the transcript " + path + " was not saved: " + failure.error().message);
     }
   }
 }

@@ -1,5 +1,6 @@
-// session.json: what entering a bottle again needs (attach, exec, stop), so that no plugin or manifest is asked twice. It holds
-// the guest's environment, which has no secret of the bottle (refuse_secrets), but may have answers of the operator: 0600.
+// session.json: what entering a bottle again needs (attach, exec, stop), so that no plugin or manifest is asked twice.
+// It holds the guest's environment, which has no secret of the bottle (refuse_secrets), but may have answers of the
+// operator: 0600.
 #pragma once
 
 #include <map>

@@ -1,6 +1,7 @@
 #include "core/launch/sidecar_start.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 #include "core/base/process.hpp"
@@ -27,13 +26,16 @@ constexpr auto compile_timeout = std::chrono::minutes(3);
 constexpr std::size_t log_tail_bytes = 4096;
 constexpr std::string_view database_prefix = "dlp-rules-";
 
-std::filesystem::path sidecar_program(const Installation& installation) { return installation.libexec / "bot-bottle-sidecar"; }
+std::filesystem::path sidecar_program(const Installation& installation) {
+  return installation.libexec / "bot-bottle-sidecar";
+}
 
 /// Name, size and time of change of a file: what tells one build of it from another, without reading it.
 std::string identity_of(const std::filesystem::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) return file.string() + " absent\n";
-  return fmt::format("{} {} {}.{:09} {}\n", file.string(), status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ino);
+  return fmt::format("{} {} {}.{:09} {}\n", file.string(), status.st_size, status.st_mtim.tv_sec,
+                     status.st_mtim.tv_nsec, status.st_ino);
 }
 
 void write_config(int fd, std::string_view text, Clock::time_point deadline, const Signals& signals) {
@@ -44,18 +46,21 @@ void write_config(int fd, std::string_view text, Clock::time_point deadline, con
       text.remove_prefix(static_cast<std::size_t>(written));
       continue;
     }
-    if (errno == EPIPE) throw Failure(make_error(ErrorKind::unavailable, "the sidecar ended before it had read its configuration"));
-    if (errno != EAGAIN && errno != EINTR) throw Failure(error_from_errno("cannot give the sidecar its configuration", errno));
+    if (errno == EPIPE)
+      throw Failure(make_error(ErrorKind::unavailable, "the sidecar ended before it had read its configuration"));
+    if (errno != EAGAIN && errno != EINTR)
+      throw Failure(error_from_errno("cannot give the sidecar its configuration", errno));
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) throw Failure(make_error(ErrorKind::timeout, "the sidecar does not read its configuration"));
-    std::array<pollfd, 2> polled{{{.fd = fd, .events = POLLOUT, .revents = 0}, {.fd = signals.cancel_fd(), .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 2> polled{
+        {{.fd = fd, .events = POLLOUT, .revents = 0}, {.fd = signals.cancel_fd(), .events = POLLIN, .revents = 0}}};
     ::poll(polled.data(), polled.size(), static_cast<int>(left));
     signals.throw_if_cancelled();
   }
 }
 
-json::object wait_until_ready(const state::Directory& directory, const state::ProcessIdentity& process, Clock::time_point deadline,
-                              const Signals& signals) {
+json::object wait_until_ready(const state::Directory& directory, const state::ProcessIdentity& process,
+                              Clock::time_point deadline, const Signals& signals) {
   std::string last = "it does not listen";
   for (auto wait = first_wait;; wait = std::min(wait * 2, longest_wait)) {
     try {
@@ -69,7 +74,8 @@ json::object wait_until_ready(const state::Directory& directory, const state::Pr
     if (process.pid > 0 && !process.is_alive())
       throw Failure(make_error(ErrorKind::unavailable, "the sidecar ended while it started"));
     if (Clock::now() >= deadline)
-      throw Failure(make_error(ErrorKind::timeout, fmt::format("the sidecar was not ready after {} s: {}", sidecar_deadline.count(), last)));
+      throw Failure(make_error(
+          ErrorKind::timeout, fmt::format("the sidecar was not ready after {} s: {}", sidecar_deadline.count(), last)));
     pollfd polled{.fd = signals.cancel_fd(), .events = POLLIN, .revents = 0};
     ::poll(&polled, 1, static_cast<int>(wait.count()));
     signals.throw_if_cancelled();
@@ -81,7 +87,8 @@ json::object wait_until_ready(const state::Directory& directory, const state::Pr
 std::filesystem::path rules_database_path(const Home& home, const Installation& installation) {
   std::vector<std::filesystem::path> files;
   std::error_code code;
-  for (std::filesystem::directory_iterator it(installation.share / "rules", code), end; !code && it != end; it.increment(code))
+  for (std::filesystem::directory_iterator it(installation.share / "rules", code), end; !code && it != end;
+       it.increment(code))
     files.push_back(it->path());
   std::ranges::sort(files);
   std::string identity = identity_of(sidecar_program(installation));
@@ -89,31 +96,36 @@ std::filesystem::path rules_database_path(const Home& home, const Installation& 
   return home.cache() / (std::string(database_prefix) + sha256_hex(identity).substr(0, 16) + ".db");
 }
 
-void ensure_rules_database(const std::filesystem::path& database, const Installation& installation, const Signals& signals) {
+void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
+                           const Signals& signals) {
   if (::access(database.c_str(), R_OK) == 0) return;
   or_throw(make_directories(database.parent_path()));
   ProcessRequest request;
-  request.argv = {sidecar_program(installation).string(), "--compile-rules", database.string(), "--share", installation.share.string()};
+  request.argv = {sidecar_program(installation).string(), "--compile-rules", database.string(), "--share",
+                  installation.share.string()};
   request.env = std::map<std::string, std::string>{{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
   request.timeout = compile_timeout;
   request.cancel_fd = signals.cancel_fd();
   const ProcessResult result = or_throw<ProcessResult>(run_process(request).map_error(in("compiling the DLP rules")));
   if (result.code != 0) {
-    Error error = make_error(ErrorKind::failed_precondition, fmt::format("the DLP rules cannot be compiled (code {})", result.code),
-                             "bot-bottle doctor");
+    Error error =
+        make_error(ErrorKind::failed_precondition,
+                   fmt::format("the DLP rules cannot be compiled (code {})", result.code), "bot-bottle doctor");
     error.details = std::string(trim(result.err));
     throw Failure(std::move(error));
   }
   // What older versions left; another launch may be doing the same.
   std::error_code code;
-  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end; it.increment(code)) {
+  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
+       it.increment(code)) {
     const std::string name = it->path().filename().string();
-    if (name.starts_with(database_prefix) && name.ends_with(".db") && it->path() != database) ::unlink(it->path().c_str());
+    if (name.starts_with(database_prefix) && name.ends_with(".db") && it->path() != database)
+      ::unlink(it->path().c_str());
   }
 }
 
-json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config, int lifeline_fd,
-                           const state::Directory& directory, const Signals& signals) {
+json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config,
+                           int lifeline_fd, const state::Directory& directory, const Signals& signals) {
   const auto deadline = Clock::now() + sidecar_deadline;
   std::array<int, 2> fds{};
   if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw Failure(error_from_errno("cannot make a pipe", errno));

@@ -15,16 +15,17 @@ namespace bot_bottle::launch {
 
 inline constexpr std::chrono::seconds sidecar_deadline{10};
 
-/// Where the compiled DLP rules of this installation are in the cache. The name holds a fingerprint of the rule files and the
-/// sidecar's program, so that a new version never loads an old database.
+/// Where the compiled DLP rules of this installation are in the cache. The name holds a fingerprint of the rule files
+/// and the sidecar's program, so that a new version never loads an old database.
 std::filesystem::path rules_database_path(const Home& home, const Installation& installation);
-/// Compiles them when they are not there, with the installed sidecar program: done by the trusted side before a bottle exists,
-/// so that no sidecar writes what another one loads.
-void ensure_rules_database(const std::filesystem::path& database, const Installation& installation, const Signals& signals);
+/// Compiles them when they are not there, with the installed sidecar program: done by the trusted side before a bottle
+/// exists, so that no sidecar writes what another one loads.
+void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
+                           const Signals& signals);
 
-/// start_sidecar, then the configuration over the pipe, then `status` until it is ready. Gives the status. On failure the
-/// Failure's details end with the tail of logs/sidecar.log; the caller undoes.
-json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config, int lifeline_fd,
-                           const state::Directory& directory, const Signals& signals);
+/// start_sidecar, then the configuration over the pipe, then `status` until it is ready. Gives the status. On failure
+/// the Failure's details end with the tail of logs/sidecar.log; the caller undoes.
+json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config,
+                           int lifeline_fd, const state::Directory& directory, const Signals& signals);
 
 }  // namespace bot_bottle::launch

@@ -53,9 +53,13 @@ Signals::~Signals() {
   write_fd = -1;
 }
 
-void Signals::set_phase(Phase phase) { phase_now = static_cast<std::sig_atomic_t>(phase); }
+void Signals::set_phase(Phase phase) {
+  phase_now = static_cast<std::sig_atomic_t>(phase);
+}
 
-int Signals::received() const { return signal_received; }
+int Signals::received() const {
+  return signal_received;
+}
 
 void Signals::throw_if_cancelled() const {
   if (received() == 0) return;

@@ -1,4 +1,5 @@
-// SIGINT, SIGTERM and SIGHUP while a bottle is made, used and undone. One scope at a time per process; called by launch.
+// SIGINT, SIGTERM and SIGHUP while a bottle is made, used and undone. One scope at a time per process; called by
+// launch.
 #pragma once
 
 #include <array>

@@ -28,7 +28,8 @@ void Steps::run(const std::string& name, const std::function<void()>& action) {
   StepDisplay display(*progress_, name);
   const auto began = std::chrono::steady_clock::now();
   action();
-  times_.emplace_back(name, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+  times_.emplace_back(name,
+                      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
   act_on_step_hooks(name);
   display.succeed();
 }
@@ -48,7 +49,8 @@ Steps::Undone Steps::unwind() noexcept {
       undone.failed.emplace_back(what, make_error(ErrorKind::internal, error.what()));
     }
   }
-  times_.emplace_back("undo", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+  times_.emplace_back("undo",
+                      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
   return undone;
 }
 

@@ -26,7 +26,7 @@ class Steps {
   void on_undo(std::string what, std::function<void()> undo) { undos_.emplace_back(std::move(what), std::move(undo)); }
 
   struct Undone {
-    std::vector<std::string> done;                               // in the order in which they ran
+    std::vector<std::string> done;                      // in the order in which they ran
     std::vector<std::pair<std::string, Error>> failed;  // reported, and the rest still ran
   };
   /// Runs and forgets all undos. One that throws does not stop the others.

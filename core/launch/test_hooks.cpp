@@ -36,8 +36,12 @@ void act_on_step_hooks(const std::string& step) {
     throw Failure(make_error(ErrorKind::failed_precondition, "the test hook made the step '" + step + "' fail"));
 }
 #else
-std::vector<std::string> disabled_guards() { return {}; }
-std::vector<std::string> disabled_sidecar_guards() { return {}; }
+std::vector<std::string> disabled_guards() {
+  return {};
+}
+std::vector<std::string> disabled_sidecar_guards() {
+  return {};
+}
 void act_on_step_hooks(const std::string& /*step*/) {}
 #endif
 

@@ -6,8 +6,8 @@
 
 namespace bot_bottle::launch {
 
-/// BOT_BOTTLE_TEST_DISABLE_GUARDS=a,b: guards that sidecar and backend leave out, so that a test sees them matter. Always
-/// empty in a release.
+/// BOT_BOTTLE_TEST_DISABLE_GUARDS=a,b: guards that sidecar and backend leave out, so that a test sees them matter.
+/// Always empty in a release.
 std::vector<std::string> disabled_guards();
 /// Those of them that are the sidecar's.
 std::vector<std::string> disabled_sidecar_guards();

@@ -30,7 +30,8 @@ std::string short_path(const std::filesystem::path& path) {
   Error error = make_error(ErrorKind::not_found, "no " + std::string(what) + " named " + in_quotes(name),
                            names.empty() ? "bot-bottle init" : "bot-bottle list " + std::string(what) + "s");
   error.details = "looked in: " + short_path(is_agent ? sources.home.agents() : sources.home.bottles());
-  if (is_agent && sources.repository) error.details += ", " + short_path(*sources.repository / ".bot-bottle" / "agents");
+  if (is_agent && sources.repository)
+    error.details += ", " + short_path(*sources.repository / ".bot-bottle" / "agents");
   if (const auto near = nearest(name, names)) error.details += "\ndid you mean: " + *near;
   throw Failure(std::move(error));
 }

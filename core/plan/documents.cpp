@@ -1,8 +1,8 @@
 // The documents for provider and backend, and the merged egress policy.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -24,7 +24,8 @@ std::string_view name_of(manifest::Workspace::Mode mode) {
 }
 
 manifest::Workspace::Mode workspace_mode(const Plan& plan) {
-  return plan.choices.workspace == WorkspaceChoice::none ? manifest::Workspace::Mode::none : plan.manifest.workspace.mode;
+  return plan.choices.workspace == WorkspaceChoice::none ? manifest::Workspace::Mode::none
+                                                         : plan.manifest.workspace.mode;
 }
 
 /// True when `inner` is `outer` or lies below it; both are normal and absolute.
@@ -39,12 +40,15 @@ void check_workspace(const Plan& plan) {
   const std::filesystem::path& cwd = plan.choices.cwd;
   const char* hint = "use --cwd DIR with one project, or --no-workspace";
   if (is_within(plan.host.operator_home, cwd))
-    throw Failure(make_error(ErrorKind::refused, "the workspace " + cwd.string() + " holds your whole home directory", hint));
+    throw Failure(
+        make_error(ErrorKind::refused, "the workspace " + cwd.string() + " holds your whole home directory", hint));
   if (is_within(plan.host.product_home, cwd))
-    throw Failure(make_error(ErrorKind::refused, "the workspace " + cwd.string() + " holds bot-bottle's own files in " +
-                                                     plan.host.product_home.string(), hint));
+    throw Failure(make_error(
+        ErrorKind::refused,
+        "the workspace " + cwd.string() + " holds bot-bottle's own files in " + plan.host.product_home.string(), hint));
   if (is_within(cwd, plan.host.product_home))
-    throw Failure(make_error(ErrorKind::refused, "the workspace " + cwd.string() + " lies in bot-bottle's own files", hint));
+    throw Failure(
+        make_error(ErrorKind::refused, "the workspace " + cwd.string() + " lies in bot-bottle's own files", hint));
 }
 
 std::string problems_text(const policy::Problems& problems) {
@@ -63,15 +67,19 @@ bool is_variable_name(std::string_view name) {
 
 }  // namespace
 
-std::vector<std::string> endpoints_of(const manifest::Manifest&) { return {"egress"}; }
+std::vector<std::string> endpoints_of(const manifest::Manifest&) {
+  return {"egress"};
+}
 
 void plan_guest(Plan& plan) {
   check_workspace(plan);
   plan.guest.home = get_string(plan.description, "guest_home", plan.guest.home);
   plan.guest.user = get_string(plan.description, "user", plan.guest.user);
   if (!plan.guest.home.starts_with('/') || plan.guest.home.size() < 2)
-    throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider + ": guest_home '" + plan.guest.home + "' is not an absolute path"));
-  plan.guest.workspace = workspace_mode(plan) == manifest::Workspace::Mode::none ? plan.guest.home : plan.manifest.workspace.path;
+    throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider + ": guest_home '" + plan.guest.home +
+                                                      "' is not an absolute path"));
+  plan.guest.workspace =
+      workspace_mode(plan) == manifest::Workspace::Mode::none ? plan.guest.home : plan.manifest.workspace.path;
 }
 
 json::object make_provider_spec(const Plan& plan) {
@@ -108,7 +116,8 @@ void plan_egress(Plan& plan) {
     for (const json::value& document : *given) {
       policy::ParsedEgress parsed = policy::parse_route(document, fmt::format("egress_routes[{}]", index++));
       if (!parsed.problems.empty() || parsed.egress.routes.size() != 1) {
-        Error error = make_error(ErrorKind::internal, "provider " + plan.provider + " planned a route that is not valid");
+        Error error =
+            make_error(ErrorKind::internal, "provider " + plan.provider + " planned a route that is not valid");
         error.details = problems_text(parsed.problems);
         throw Failure(std::move(error));
       }
@@ -116,7 +125,8 @@ void plan_egress(Plan& plan) {
       route.origin = "provider:" + plan.provider;
       const auto same_host = [&route](const policy::Route& other) { return other.host == route.host; };
       if (std::erase_if(routes, same_host) > 0)
-        plan.warnings.push_back("the route of the bottle for " + route.host + " gives way to the one of the provider " + plan.provider);
+        plan.warnings.push_back("the route of the bottle for " + route.host + " gives way to the one of the provider " +
+                                plan.provider);
       routes.push_back(std::move(route));
     }
   }
@@ -124,15 +134,18 @@ void plan_egress(Plan& plan) {
   std::set<std::string> names;
   for (const policy::Route& route : routes)
     if (route.auth) names.insert(route.auth->token_ref);
-  if (plan.egress.upstream_proxy && !plan.egress.upstream_proxy->token_ref.empty()) names.insert(plan.egress.upstream_proxy->token_ref);
+  if (plan.egress.upstream_proxy && !plan.egress.upstream_proxy->token_ref.empty())
+    names.insert(plan.egress.upstream_proxy->token_ref);
   if (!plan.manifest.provider.auth_token.empty()) names.insert(plan.manifest.provider.auth_token);
   if (const json::array* placeholders = find_array(plan.provider_plan, "placeholders"); placeholders != nullptr)
     for (const json::value& placeholder : *placeholders)
       if (placeholder.is_object())
-        if (const std::string name = get_string(placeholder.as_object(), "token_ref"); !name.empty()) names.insert(name);
+        if (const std::string name = get_string(placeholder.as_object(), "token_ref"); !name.empty())
+          names.insert(name);
   for (const std::string& name : names)
     if (!is_variable_name(name))
-      throw Failure(make_error(ErrorKind::invalid_argument, "'" + name + "' cannot be the name of an environment variable",
+      throw Failure(make_error(ErrorKind::invalid_argument,
+                               "'" + name + "' cannot be the name of an environment variable",
                                "a token_ref names a variable of the host"));
   plan.secret_names.assign(names.begin(), names.end());
 
@@ -166,7 +179,8 @@ json::object make_backend_spec(const Plan& plan) {
           {"search_path", plan.host.search_path},
           {"bind_ro", to_array(bind_ro)},
           {"rootfs", manifest.local.rootfs},
-          {"guest", {{"user", plan.guest.user}, {"uid", plan.guest.uid}, {"gid", plan.guest.gid}, {"home", plan.guest.home}}},
+          {"guest",
+           {{"user", plan.guest.user}, {"uid", plan.guest.uid}, {"gid", plan.guest.gid}, {"home", plan.guest.home}}},
           {"workspace",
            {{"mode", name_of(mode)},
             {"source", mode == manifest::Workspace::Mode::none ? std::string() : plan.choices.cwd.string()},

@@ -12,15 +12,17 @@ constexpr const char* bundle_path = "/etc/ssl/certs/ca-certificates.crt";
 constexpr const char* own_ca_path = "/etc/bot-bottle/ca.pem";
 
 /// The system's roots and ours: for programs that replace their trust by this file.
-constexpr const char* bundle_variables[] = {"SSL_CERT_FILE",     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
-                                            "CARGO_HTTP_CAINFO", "PIP_CERT",           "AWS_CA_BUNDLE"};
+constexpr const char* bundle_variables[] = {"SSL_CERT_FILE",  "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+                                            "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO",  "PIP_CERT",
+                                            "AWS_CA_BUNDLE"};
 /// Ours alone: for programs that add the file to the roots they bring.
 constexpr const char* addition_variables[] = {"NODE_EXTRA_CA_CERTS", "DENO_CERT", "CODEX_CA_CERTIFICATE"};
 
 /// terminfo(5) names; anything else is not told to the guest.
 bool is_terminal_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '+';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '+';
   });
 }
 
@@ -43,7 +45,8 @@ HostFacts HostFacts::read(const Home& home) {
   return facts;
 }
 
-std::map<std::string, std::string> make_guest_environment(const Plan& plan, const std::map<std::string, std::string>& values,
+std::map<std::string, std::string> make_guest_environment(const Plan& plan,
+                                                          const std::map<std::string, std::string>& values,
                                                           const json::object& endpoints) {
   std::map<std::string, std::string> env{
       {"HOME", plan.guest.home},
@@ -59,10 +62,12 @@ std::map<std::string, std::string> make_guest_environment(const Plan& plan, cons
       {"BOT_BOTTLE_WORKSPACE", plan.guest.workspace},
   };
   if (!plan.choices.label.empty()) env["BOT_BOTTLE_LABEL"] = plan.choices.label;
-  if (plan.choices.session != Session::headless && is_terminal_name(plan.host.colorterm)) env["COLORTERM"] = plan.host.colorterm;
+  if (plan.choices.session != Session::headless && is_terminal_name(plan.host.colorterm))
+    env["COLORTERM"] = plan.host.colorterm;
 
   const std::string proxy = "http://" + get_string(endpoints, "egress", "127.0.0.1:9099");
-  for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"}) env[name] = proxy;
+  for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
+    env[name] = proxy;
   for (const char* name : {"NO_PROXY", "no_proxy"}) env[name] = "localhost,127.0.0.1,::1,egress,git-gate,supervise";
   for (const char* name : bundle_variables) env[name] = bundle_path;
   for (const char* name : addition_variables) env[name] = own_ca_path;

@@ -1,4 +1,5 @@
-// What a launch will do, as values. Called by core/launch; throws Failure on bad operator input or a bad provider document.
+// What a launch will do, as values. Called by core/launch; throws Failure on bad operator input or a bad provider
+// document.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ struct HostFacts {
   std::filesystem::path operator_home;
   std::filesystem::path product_home;  // $BOT_BOTTLE_HOME
   std::string search_path = "/usr/local/bin:/usr/bin:/bin";
-  std::string term;       // empty: no terminal
+  std::string term;  // empty: no terminal
   std::string colorterm;
   static HostFacts read(const Home& home);
 };
@@ -57,12 +58,12 @@ struct Plan {
   std::string provider;
   std::string backend;
   Guest guest;
-  json::object description;    // bot-bottle.provider-description/1
-  json::object provider_spec;  // bot-bottle.provider-spec/1
-  json::object provider_plan;  // bot-bottle.provider-plan/1
-  policy::Egress egress;       // the bottle's and the provider's, one per host
-  json::object backend_spec;   // bot-bottle.spec/1
-  json::object backend_plan;   // bot-bottle.plan/1
+  json::object description;               // bot-bottle.provider-description/1
+  json::object provider_spec;             // bot-bottle.provider-spec/1
+  json::object provider_plan;             // bot-bottle.provider-plan/1
+  policy::Egress egress;                  // the bottle's and the provider's, one per host
+  json::object backend_spec;              // bot-bottle.spec/1
+  json::object backend_plan;              // bot-bottle.plan/1
   std::vector<std::string> secret_names;  // sorted
   std::vector<std::string> warnings;
   /// The agent, or the bottle where there is no agent.
@@ -74,17 +75,19 @@ struct Plan {
 /// guest; refuses a workspace that would hand the operator's home or this product's own state to the agent.
 void plan_guest(Plan& plan);
 json::object make_provider_spec(const Plan& plan);
-/// egress and secret_names, from the manifest and the provider's plan: a provider's route wins over the bottle's on the same
-/// host (spec 04), and a warning says so.
+/// egress and secret_names, from the manifest and the provider's plan: a provider's route wins over the bottle's on the
+/// same host (spec 04), and a warning says so.
 void plan_egress(Plan& plan);
 json::object make_backend_spec(const Plan& plan);
 
 /// The names that the bottle can reach besides egress come later; today it is the only one.
 std::vector<std::string> endpoints_of(const manifest::Manifest& manifest);
 
-/// The guest's whole environment: nothing of the host's but TERM and COLORTERM. `values` are the manifest's (resolve_env);
-/// `endpoints` are those of bot-bottle.bottle/1. Later wins: ours, the description's, the provider plan's, the manifest's.
-std::map<std::string, std::string> make_guest_environment(const Plan& plan, const std::map<std::string, std::string>& values,
+/// The guest's whole environment: nothing of the host's but TERM and COLORTERM. `values` are the manifest's
+/// (resolve_env); `endpoints` are those of bot-bottle.bottle/1. Later wins: ours, the description's, the provider
+/// plan's, the manifest's.
+std::map<std::string, std::string> make_guest_environment(const Plan& plan,
+                                                          const std::map<std::string, std::string>& values,
                                                           const json::object& endpoints);
 
 /// bot-bottle.exec/1.

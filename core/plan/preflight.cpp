@@ -1,8 +1,9 @@
-// What the operator reads before the launch (spec 02 Preflight). Agent files of a repository reach this: text is escaped.
+// What the operator reads before the launch (spec 02 Preflight). Agent files of a repository reach this: text is
+// escaped.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "core/base/clock.hpp"
 #include "core/base/terminal_text.hpp"
@@ -13,7 +14,9 @@ namespace bot_bottle::plan {
 namespace {
 
 constexpr std::size_t widest_value = 300;
-std::string safe(std::string_view text) { return escape_untrusted(text, widest_value); }
+std::string safe(std::string_view text) {
+  return escape_untrusted(text, widest_value);
+}
 
 std::string_view scheme_name(const policy::Auth& auth) {
   switch (auth.scheme) {
@@ -72,7 +75,8 @@ std::string repo_text(std::string_view name, const json::value& repo) {
   if (const std::size_t user = url.find('@'); user != std::string::npos) url.erase(0, user + 1);
   url = url.substr(0, url.find('/'));
   text += " → " + safe(url);
-  if (const json::object* key = find_object(repo.as_object(), "key")) text += " [" + safe(get_string(*key, "provider", "static")) + "]";
+  if (const json::object* key = find_object(repo.as_object(), "key"))
+    text += " [" + safe(get_string(*key, "provider", "static")) + "]";
   return text;
 }
 
@@ -213,7 +217,8 @@ json::object preflight_json(const Plan& plan) {
     routes.push_back(std::move(line));
   }
   json::array repos;
-  for (const auto& member : plan.manifest.git_gate_repos) repos.push_back(json::string(repo_text(member.key(), member.value())));
+  for (const auto& member : plan.manifest.git_gate_repos)
+    repos.push_back(json::string(repo_text(member.key(), member.value())));
   const json::object* workspace = find_object(plan.backend_spec, "workspace");
   const json::object* resources = find_object(plan.backend_spec, "resources");
   return {{"schema", "bot-bottle.preflight/1"},

@@ -1,10 +1,9 @@
 #include "core/plan/secrets.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
@@ -45,9 +44,11 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::optional<SecretSighting> find_in_text(std::string_view text, const std::string& where, std::span<const Secret> secrets) {
+std::optional<SecretSighting> find_in_text(std::string_view text, const std::string& where,
+                                           std::span<const Secret> secrets) {
   for (const Secret& secret : secrets)
-    if (!secret.value.empty() && text.find(secret.value.view()) != std::string_view::npos) return SecretSighting{secret.name, where};
+    if (!secret.value.empty() && text.find(secret.value.view()) != std::string_view::npos)
+      return SecretSighting{secret.name, where};
   return std::nullopt;
 }
 
@@ -103,9 +104,10 @@ void refuse_secrets(const json::value& document, std::string_view what, std::spa
   if (secrets.empty()) return;
   const auto found = find_secret(document, secrets);
   if (!found) return;
-  throw Failure(make_error(ErrorKind::refused,
-                           fmt::format("the value of {} would be inside the bottle: {} of {} holds it", found->secret, found->where, what),
-                           "take it out: egress injects it, the agent never needs it"));
+  throw Failure(make_error(
+      ErrorKind::refused,
+      fmt::format("the value of {} would be inside the bottle: {} of {} holds it", found->secret, found->where, what),
+      "take it out: egress injects it, the agent never needs it"));
 }
 
 json::object make_public_sidecar_config(const Plan& plan, const std::vector<std::string>& disabled_guards) {
@@ -113,16 +115,19 @@ json::object make_public_sidecar_config(const Plan& plan, const std::vector<std:
   if (!egress.upstream_ca.empty()) {
     // In a manifest a path, for the sidecar the text: it cannot see the operator's files.
     const std::filesystem::path file = or_throw(expand_tilde(egress.upstream_ca));
-    egress.upstream_ca = or_throw<std::string>(read_file(file, std::size_t{1} << 20).map_error(in("egress.upstream_ca")));
+    egress.upstream_ca =
+        or_throw<std::string>(read_file(file, std::size_t{1} << 20).map_error(in("egress.upstream_ca")));
     if (egress.upstream_ca.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
-      throw Failure(make_error(ErrorKind::invalid_argument, "egress.upstream_ca: " + file.string() + " holds no PEM certificate",
+      throw Failure(make_error(ErrorKind::invalid_argument,
+                               "egress.upstream_ca: " + file.string() + " holds no PEM certificate",
                                "give a file with -----BEGIN CERTIFICATE-----"));
   }
   json::array peers;
   if (const json::array* asked = find_array(plan.backend_plan, "control_peer_uids"); asked != nullptr) peers = *asked;
   if (peers.empty()) peers.push_back(static_cast<std::int64_t>(::geteuid()));
   json::array placeholders;
-  if (const json::array* given = find_array(plan.provider_plan, "placeholders"); given != nullptr) placeholders = *given;
+  if (const json::array* given = find_array(plan.provider_plan, "placeholders"); given != nullptr)
+    placeholders = *given;
   return {{"schema", "bot-bottle.sidecar-config/1"},
           {"slug", plan.slug},
           {"log_level", plan.egress.log},

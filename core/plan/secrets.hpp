@@ -1,5 +1,5 @@
-// The secrets of a bottle on their way from the host's environment to the sidecar's pipe, and the search that keeps them out
-// of everything else. Called by core/launch. Throws Failure.
+// The secrets of a bottle on their way from the host's environment to the sidecar's pipe, and the search that keeps
+// them out of everything else. Called by core/launch. Throws Failure.
 #pragma once
 
 #include <cstdint>

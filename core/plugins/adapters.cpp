@@ -19,7 +19,8 @@ class Instance {
     call.run([&](const bb_call* raw) { return table_.create(host_.raw(), raw, &self_); });
     if (self_ == nullptr) {
       host_.misbehaving(what_ + ": create returned BB_OK without an instance");
-      throw Failure(make_error(ErrorKind::internal, what_ + ": create gave no instance", "report this to the plugin's author"));
+      throw Failure(
+          make_error(ErrorKind::internal, what_ + ": create gave no instance", "report this to the plugin's author"));
     }
   }
   ~Instance() {
@@ -47,11 +48,13 @@ class Instance {
   }
 
  private:
-  // [serial]: one call at a time; a second one, from a thread or from a callback, is our bug and not the plugin's to survive.
+  // [serial]: one call at a time; a second one, from a thread or from a callback, is our bug and not the plugin's to
+  // survive.
   class Turn {
    public:
     Turn(std::atomic<bool>& busy, const std::string& what) : busy_(busy) {
-      if (busy_.exchange(true)) throw Failure(make_error(ErrorKind::internal, what + " was called while another call is running"));
+      if (busy_.exchange(true))
+        throw Failure(make_error(ErrorKind::internal, what + " was called while another call is running"));
     }
     ~Turn() { busy_ = false; }
     Turn(const Turn&) = delete;
@@ -81,27 +84,32 @@ class Instance {
 
 class BackendAdapter final : public Backend {
  public:
-  BackendAdapter(LoadedPlugin& plugin, std::string name) : it_(plugin, plugin.backend.value(), "backend", std::move(name)) {}
+  BackendAdapter(LoadedPlugin& plugin, std::string name)
+      : it_(plugin, plugin.backend.value(), "backend", std::move(name)) {}
 
   [[nodiscard]] const std::string& name() const override { return it_.name(); }
 
   json::object probe() override {
-    return it_.document("probe", true, "bot-bottle.probe/1", [&](void* self, const bb_call* call, bb_writer out) { return table().probe(self, call, out); });
+    return it_.document("probe", true, "bot-bottle.probe/1",
+                        [&](void* self, const bb_call* call, bb_writer out) { return table().probe(self, call, out); });
   }
   json::object plan(const json::object& spec) override {
     const std::string text = to_text(spec);
-    return it_.document("plan", true, "bot-bottle.plan/1",
-                        [&](void* self, const bb_call* call, bb_writer out) { return table().plan(self, call, to_bb(text), out); });
+    return it_.document("plan", true, "bot-bottle.plan/1", [&](void* self, const bb_call* call, bb_writer out) {
+      return table().plan(self, call, to_bb(text), out);
+    });
   }
   void build(const json::object& plan) override {
     const std::string text = to_text(plan);
-    it_.call("build", table().build != nullptr, [&](void* self, const bb_call* call, bb_writer) { return table().build(self, call, to_bb(text)); });
+    it_.call("build", table().build != nullptr,
+             [&](void* self, const bb_call* call, bb_writer) { return table().build(self, call, to_bb(text)); });
   }
   json::object start_sidecar(const json::object& plan, int config_fd, int lifeline_fd) override {
     const std::string text = to_text(plan);
-    return it_.document("start_sidecar", true, "bot-bottle.sidecar/1", [&](void* self, const bb_call* call, bb_writer out) {
-      return table().start_sidecar(self, call, to_bb(text), config_fd, lifeline_fd, out);
-    });
+    return it_.document("start_sidecar", true, "bot-bottle.sidecar/1",
+                        [&](void* self, const bb_call* call, bb_writer out) {
+                          return table().start_sidecar(self, call, to_bb(text), config_fd, lifeline_fd, out);
+                        });
   }
   json::object launch(const json::object& plan, const json::object& inputs, int lifeline_fd) override {
     const std::string text = to_text(plan);
@@ -120,40 +128,50 @@ class BackendAdapter final : public Backend {
   json::object attach_argv(const json::object& bottle, const json::object& request) override {
     const std::string text = to_text(bottle);
     const std::string more = to_text(request);
-    return it_.document("attach_argv", true, "bot-bottle.attach/1", [&](void* self, const bb_call* call, bb_writer out) {
-      return table().attach_argv(self, call, to_bb(text), to_bb(more), out);
-    });
+    return it_.document("attach_argv", true, "bot-bottle.attach/1",
+                        [&](void* self, const bb_call* call, bb_writer out) {
+                          return table().attach_argv(self, call, to_bb(text), to_bb(more), out);
+                        });
   }
   void copy_in(const json::object& bottle, const json::object& request) override {
     const std::string text = to_text(bottle);
     const std::string more = to_text(request);
-    it_.call("copy_in", true, [&](void* self, const bb_call* call, bb_writer) { return table().copy_in(self, call, to_bb(text), to_bb(more)); });
+    it_.call("copy_in", true, [&](void* self, const bb_call* call, bb_writer) {
+      return table().copy_in(self, call, to_bb(text), to_bb(more));
+    });
   }
   void copy_out(const json::object& bottle, const json::object& request) override {
     const std::string text = to_text(bottle);
     const std::string more = to_text(request);
-    it_.call("copy_out", true, [&](void* self, const bb_call* call, bb_writer) { return table().copy_out(self, call, to_bb(text), to_bb(more)); });
+    it_.call("copy_out", true, [&](void* self, const bb_call* call, bb_writer) {
+      return table().copy_out(self, call, to_bb(text), to_bb(more));
+    });
   }
   void stop(const json::object& bottle) override {
     const std::string text = to_text(bottle);
-    it_.call("stop", true, [&](void* self, const bb_call* call, bb_writer) { return table().stop(self, call, to_bb(text)); });
+    it_.call("stop", true,
+             [&](void* self, const bb_call* call, bb_writer) { return table().stop(self, call, to_bb(text)); });
   }
   void remove(const json::object& bottle) override {
     const std::string text = to_text(bottle);
-    it_.call("remove", true, [&](void* self, const bb_call* call, bb_writer) { return table().remove(self, call, to_bb(text)); });
+    it_.call("remove", true,
+             [&](void* self, const bb_call* call, bb_writer) { return table().remove(self, call, to_bb(text)); });
   }
   json::object enumerate() override {
-    return it_.document("enumerate", true, "bot-bottle.bottles/1",
-                        [&](void* self, const bb_call* call, bb_writer out) { return table().enumerate(self, call, out); });
+    return it_.document("enumerate", true, "bot-bottle.bottles/1", [&](void* self, const bb_call* call, bb_writer out) {
+      return table().enumerate(self, call, out);
+    });
   }
   json::object orphans(const std::vector<std::string>& known) override {
     const std::string text = to_text(to_array(known));
-    return it_.document("orphans", table().orphans != nullptr, "bot-bottle.orphans/1",
-                        [&](void* self, const bb_call* call, bb_writer out) { return table().orphans(self, call, to_bb(text), out); });
+    return it_.document(
+        "orphans", table().orphans != nullptr, "bot-bottle.orphans/1",
+        [&](void* self, const bb_call* call, bb_writer out) { return table().orphans(self, call, to_bb(text), out); });
   }
   void cleanup(const json::object& orphans) override {
     const std::string text = to_text(orphans);
-    it_.call("cleanup", table().cleanup != nullptr, [&](void* self, const bb_call* call, bb_writer) { return table().cleanup(self, call, to_bb(text)); });
+    it_.call("cleanup", table().cleanup != nullptr,
+             [&](void* self, const bb_call* call, bb_writer) { return table().cleanup(self, call, to_bb(text)); });
   }
 
  private:
@@ -161,7 +179,8 @@ class BackendAdapter final : public Backend {
   Instance<bb_backend> it_;
 };
 
-/// What `provision` may do, over the backend's class. The other direction of the boundary: our failures become statuses.
+/// What `provision` may do, over the backend's class. The other direction of the boundary: our failures become
+/// statuses.
 struct Ops {
   Backend& backend;
   const json::object& bottle;
@@ -188,7 +207,8 @@ struct Ops {
     auto& self = *static_cast<Ops*>(context);
     return guarded(raw, [&] {
       const std::string text = to_text(self.backend.exec(self.bottle, or_throw(parse_json_object(view(request))), -1));
-      if (out.write(out.context, to_bb(text)) != BB_OK) throw Failure(make_error(ErrorKind::internal, "the plugin did not take the result"));
+      if (out.write(out.context, to_bb(text)) != BB_OK)
+        throw Failure(make_error(ErrorKind::internal, "the plugin did not take the result"));
     });
   }
   static bb_status copy_in(void* context, const bb_call* raw, bb_str request) {
@@ -199,18 +219,21 @@ struct Ops {
 
 class ProviderAdapter final : public Provider {
  public:
-  ProviderAdapter(LoadedPlugin& plugin, std::string name) : it_(plugin, plugin.provider.value(), "provider", std::move(name)) {}
+  ProviderAdapter(LoadedPlugin& plugin, std::string name)
+      : it_(plugin, plugin.provider.value(), "provider", std::move(name)) {}
 
   [[nodiscard]] const std::string& name() const override { return it_.name(); }
 
   json::object describe() override {
-    return it_.document("describe", true, "bot-bottle.provider-description/1",
-                        [&](void* self, const bb_call* call, bb_writer out) { return it_.table().describe(self, call, out); });
+    return it_.document(
+        "describe", true, "bot-bottle.provider-description/1",
+        [&](void* self, const bb_call* call, bb_writer out) { return it_.table().describe(self, call, out); });
   }
   json::object plan(const json::object& spec) override {
     const std::string text = to_text(spec);
-    return it_.document("plan", true, "bot-bottle.provider-plan/1",
-                        [&](void* self, const bb_call* call, bb_writer out) { return it_.table().plan(self, call, to_bb(text), out); });
+    return it_.document(
+        "plan", true, "bot-bottle.provider-plan/1",
+        [&](void* self, const bb_call* call, bb_writer out) { return it_.table().plan(self, call, to_bb(text), out); });
   }
   bool provision(const json::object& spec, Backend& backend, const json::object& bottle) override {
     if (it_.table().provision == nullptr) return false;
@@ -221,7 +244,9 @@ class ProviderAdapter final : public Provider {
     table.context = &ops;
     table.exec = Ops::exec;
     table.copy_in = Ops::copy_in;
-    it_.call("provision", true, [&](void* self, const bb_call* call, bb_writer) { return it_.table().provision(self, call, to_bb(text), &table); });
+    it_.call("provision", true, [&](void* self, const bb_call* call, bb_writer) {
+      return it_.table().provision(self, call, to_bb(text), &table);
+    });
     return true;
   }
 
@@ -231,7 +256,9 @@ class ProviderAdapter final : public Provider {
 
 }  // namespace
 
-std::unique_ptr<Backend> adapt_backend(LoadedPlugin& plugin, std::string name) { return std::make_unique<BackendAdapter>(plugin, std::move(name)); }
+std::unique_ptr<Backend> adapt_backend(LoadedPlugin& plugin, std::string name) {
+  return std::make_unique<BackendAdapter>(plugin, std::move(name));
+}
 std::unique_ptr<Provider> adapt_provider(LoadedPlugin& plugin, std::string name) {
   return std::make_unique<ProviderAdapter>(plugin, std::move(name));
 }

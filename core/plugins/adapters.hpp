@@ -1,4 +1,5 @@
-// C tables as the classes of registry.hpp. Each has one instance of the plugin's and makes it at once, ends it at its end.
+// C tables as the classes of registry.hpp. Each has one instance of the plugin's and makes it at once, ends it at its
+// end.
 #pragma once
 
 #include <memory>

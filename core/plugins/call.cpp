@@ -1,7 +1,6 @@
 #include "core/plugins/call.hpp"
 
 #include <bot_bottle/sdk/call.hpp>
-
 #include <utility>
 
 #include "core/base/text.hpp"
@@ -40,20 +39,29 @@ bb_status status_of(ErrorKind kind) {
   return static_cast<bb_status>(kind) + 1;
 }
 
-bb_str to_bb(std::string_view text) { return bb_str{text.data(), text.size()}; }
-std::string_view view(bb_str text) { return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size); }
+bb_str to_bb(std::string_view text) {
+  return bb_str{text.data(), text.size()};
+}
+std::string_view view(bb_str text) {
+  return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+}
 
 PluginCall::PluginCall(PluginHost& host, std::string what) : host_(host), what_(std::move(what)) {
   call_.struct_size = sizeof call_;
-  call_.cancel_fd = host_.with_options([](const HostOptions* options) { return options == nullptr ? -1 : options->cancel_fd; });
+  call_.cancel_fd =
+      host_.with_options([](const HostOptions* options) { return options == nullptr ? -1 : options->cancel_fd; });
   call_.host_data = this;
   call_.fail = fail_slot;
   call_.progress = progress_slot;
 }
 
-bb_writer PluginCall::writer() { return bb_writer{this, write_slot}; }
+bb_writer PluginCall::writer() {
+  return bb_writer{this, write_slot};
+}
 
-bool PluginCall::is_ours(const bb_call* call) { return call != nullptr && call->fail == fail_slot; }
+bool PluginCall::is_ours(const bb_call* call) {
+  return call != nullptr && call->fail == fail_slot;
+}
 
 void PluginCall::note(const bb_call* call, const Error& error) {
   auto& self = *static_cast<PluginCall*>(call->host_data);
@@ -84,7 +92,9 @@ bb_status PluginCall::write_slot(void* context, bb_str part) {
   return BB_OK;
 }
 
-Error PluginCall::within(Error error) const { return std::move(error).within(what_); }
+Error PluginCall::within(Error error) const {
+  return std::move(error).within(what_);
+}
 
 void PluginCall::thrown(const std::exception_ptr& exception) {
   std::string text = "something that is not an exception";
@@ -100,10 +110,12 @@ void PluginCall::thrown(const std::exception_ptr& exception) {
 
 void PluginCall::finish(bb_status status) {
   const std::lock_guard lock(mutex_);
-  if (status < BB_OK || status > BB_INTERNAL) host_.misbehaving(what_ + " returned the unknown status " + std::to_string(status));
+  if (status < BB_OK || status > BB_INTERNAL)
+    host_.misbehaving(what_ + " returned the unknown status " + std::to_string(status));
   if (failures_ > 1) host_.misbehaving(what_ + " called fail " + std::to_string(failures_) + " times");
   if (overflowed_) {
-    throw Failure(within(make_error(ErrorKind::internal, "the plugin wrote more than " + std::to_string(max_result_bytes >> 20) + " MiB",
+    throw Failure(within(make_error(ErrorKind::internal,
+                                    "the plugin wrote more than " + std::to_string(max_result_bytes >> 20) + " MiB",
                                     "report this to its author")));
   }
   if (status == BB_OK) {
@@ -115,7 +127,9 @@ void PluginCall::finish(bb_status status) {
     error = note_;
   } else if (failures_ == 0 || error.message.empty()) {
     if (status != BB_CANCELLED) host_.misbehaving(what_ + " failed without saying why");
-    error.message = status == BB_CANCELLED ? "cancelled" : "the plugin gave no reason (" + std::string(name_of(kind_of(status))) + ")";
+    error.message = status == BB_CANCELLED
+                        ? "cancelled"
+                        : "the plugin gave no reason (" + std::string(name_of(kind_of(status))) + ")";
   }
   error.kind = kind_of(status);
   throw Failure(within(std::move(error)));
@@ -132,8 +146,9 @@ json::object PluginCall::document(std::string_view schema) {
     return std::move(*parsed);
   }
   host_.misbehaving(what_ + " wrote a bad document: " + problem);
-  throw Failure(within(make_error(ErrorKind::internal, "the plugin's document is not " + std::string(schema) + ": " + problem,
-                                  "report this to its author")));
+  throw Failure(
+      within(make_error(ErrorKind::internal, "the plugin's document is not " + std::string(schema) + ": " + problem,
+                        "report this to its author")));
 }
 
 }  // namespace bot_bottle::plugins

@@ -50,8 +50,8 @@ class PluginCall {
   /// What was written, as an object tagged `schema`. Failure (internal) with the plugin's name otherwise.
   [[nodiscard]] json::object document(std::string_view schema);
 
-  /// True when `call` is one that the host made: a service that fails leaves a note in it, so that a plugin may pass its own
-  /// call on and still recover from the failure.
+  /// True when `call` is one that the host made: a service that fails leaves a note in it, so that a plugin may pass
+  /// its own call on and still recover from the failure.
   static bool is_ours(const bb_call* call);
   static void note(const bb_call* call, const Error& error);
 

@@ -24,7 +24,9 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
   options.on_progress = nullptr;
   // Whatever a plugin asks for, it gets a value that we can find again.
   const std::string planted = "planted-" + random_base36(32);
-  options.find_secret = [&planted](const std::string&, const std::string&) { return std::optional<std::string>(planted); };
+  options.find_secret = [&planted](const std::string&, const std::string&) {
+    return std::optional<std::string>(planted);
+  };
 
   LoadedPlugin* plugin = nullptr;
   const bool loads = checker.check("the library loads and is what plugin.toml says", [&] {
@@ -33,19 +35,22 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
   });
   if (!loads) return;
   auto schemas = Schemas::load(options.installation.share / "schemas");
-  if (!checker.check("the schemas are installed", [&] { return schemas ? std::string() : schemas.error().message; })) return;
+  if (!checker.check("the schemas are installed", [&] { return schemas ? std::string() : schemas.error().message; }))
+    return;
 
   CheckContext context{checker, *schemas, options, planted};
   for (const std::string& item : described.provides) {
     const auto [kind, name] = split_provided(item);
     if (kind == "backend") {
       std::unique_ptr<Backend> backend;
-      if (checker.check(item + " can be created", [&, name = name] { return backend = adapt_backend(*plugin, name), std::string(); })) {
+      if (checker.check(item + " can be created",
+                        [&, name = name] { return backend = adapt_backend(*plugin, name), std::string(); })) {
         check_backend(context, *backend);
       }
     } else if (kind == "provider") {
       std::unique_ptr<Provider> provider;
-      if (checker.check(item + " can be created", [&, name = name] { return provider = adapt_provider(*plugin, name), std::string(); })) {
+      if (checker.check(item + " can be created",
+                        [&, name = name] { return provider = adapt_provider(*plugin, name), std::string(); })) {
         check_provider(context, *provider);
       }
     } else {
@@ -71,9 +76,11 @@ std::string leaked_secrets(const CheckContext& context, const json::object& docu
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.size() - equals - 1 < shortest) continue;
     const std::string name = to_upper(pair.substr(0, equals));
-    const bool looks_secret = std::ranges::any_of(std::vector<std::string>{"TOKEN", "SECRET", "PASSWORD", "API_KEY", "APIKEY"},
-                                                  [&](const std::string& word) { return name.find(word) != std::string::npos; });
-    if (looks_secret && text.find(pair.substr(equals + 1)) != std::string::npos) return "the value of the host's $" + name + " is in the document";
+    const bool looks_secret =
+        std::ranges::any_of(std::vector<std::string>{"TOKEN", "SECRET", "PASSWORD", "API_KEY", "APIKEY"},
+                            [&](const std::string& word) { return name.find(word) != std::string::npos; });
+    if (looks_secret && text.find(pair.substr(equals + 1)) != std::string::npos)
+      return "the value of the host's $" + name + " is in the document";
   }
   return {};
 }
@@ -84,11 +91,13 @@ std::vector<CheckLine> check_plugin(const std::filesystem::path& directory, cons
   if (!absolute.has_filename()) absolute = absolute.parent_path();
   const Description described = describe_directory(absolute, Description::Location::contrib);
   if (described.state != Description::State::ready) {
-    lines.push_back({"plugin.toml and permissions", false, described.reason + (described.fix.empty() ? "" : " (run: " + described.fix + ")")});
+    lines.push_back({"plugin.toml and permissions", false,
+                     described.reason + (described.fix.empty() ? "" : " (run: " + described.fix + ")")});
     return lines;
   }
   lines.push_back({"plugin.toml and permissions", true, described.name + " " + described.version});
-  ChildReport report = run_in_child([&](Checker& checker) { run_checks(checker, described, options); }, check_limit, options.cancel_fd);
+  ChildReport report =
+      run_in_child([&](Checker& checker) { run_checks(checker, described, options); }, check_limit, options.cancel_fd);
   lines.insert(lines.end(), std::make_move_iterator(report.lines.begin()), std::make_move_iterator(report.lines.end()));
   return lines;
 }

@@ -1,5 +1,5 @@
-// The backend part of `plugin check`: the probe, a pure plan and, where the machine can, the whole life of one bottle with the
-// real sidecar. What comes out of the bottle is made by this suite, not by an agent.
+// The backend part of `plugin check`: the probe, a pure plan and, where the machine can, the whole life of one bottle
+// with the real sidecar. What comes out of the bottle is made by this suite, not by an agent.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -66,7 +66,8 @@ std::vector<std::string> listing(const fs::path& root) {
   std::error_code code;
   for (fs::recursive_directory_iterator it(root, code), end; !code && it != end; it.increment(code)) {
     std::error_code ignored;
-    out.push_back(it->path().string() + " " + (it->is_regular_file(ignored) ? std::to_string(it->file_size(ignored)) : "-"));
+    out.push_back(it->path().string() + " " +
+                  (it->is_regular_file(ignored) ? std::to_string(it->file_size(ignored)) : "-"));
   }
   std::ranges::sort(out);
   return out;
@@ -81,7 +82,8 @@ class Life {
         name_("backend:" + backend.name()),
         slug_("check-" + random_base36(8)),
         state_(context.options.home.state_of(slug_)) {
-    for (const char* part : {"egress", "wire", "control", "logs", "provision"}) or_throw(make_directories(state_ / part));
+    for (const char* part : {"egress", "wire", "control", "logs", "provision"})
+      or_throw(make_directories(state_ / part));
     or_throw(make_directories(scratch() / "workspace"));
     or_throw(write_file_fast(scratch() / "workspace" / "given.txt", "given\n", 0644));
     or_throw(write_file_fast(state_ / "egress" / "routes.toml", ""));
@@ -95,7 +97,8 @@ class Life {
     const bool valid = check("plan fits its schema", [&]() -> std::string {
       const auto before = listing(state_);
       plan_ = backend_.plan(spec);
-      if (auto problems = schema_problems(context_.schemas, plan_, "bot-bottle.plan/1"); !problems.empty()) return problems;
+      if (auto problems = schema_problems(context_.schemas, plan_, "bot-bottle.plan/1"); !problems.empty())
+        return problems;
       if (listing(state_) != before) return "plan wrote into the state directory";
       if (backend_.plan(spec) != plan_) return "the same spec gives two plans";
       if (get_string(plan_, "slug") != slug_) return "the plan is for another slug";
@@ -129,7 +132,9 @@ class Life {
   }
 
  private:
-  bool check(const std::string& what, const std::function<std::string()>& body) { return context_.checker.check(name_ + ": " + what, body); }
+  bool check(const std::string& what, const std::function<std::string()>& body) {
+    return context_.checker.check(name_ + ": " + what, body);
+  }
   [[nodiscard]] fs::path scratch() const { return state_ / "provision" / "check"; }
 
   [[nodiscard]] json::object make_spec() const {
@@ -145,7 +150,8 @@ class Life {
             {"bind_ro", json::array{}},
             {"rootfs", ""},
             {"guest", json::object{{"user", "agent"}, {"uid", 1000}, {"gid", 1000}, {"home", "/home/agent"}}},
-            {"workspace", json::object{{"mode", "copy"}, {"source", (scratch() / "workspace").string()}, {"path", "/workspace"}}},
+            {"workspace",
+             json::object{{"mode", "copy"}, {"source", (scratch() / "workspace").string()}, {"path", "/workspace"}}},
             {"resources", json::object{}},
             {"image", json::object{{"dockerfile", ""}}},
             {"endpoints", json::array{"egress"}},
@@ -165,7 +171,8 @@ class Life {
     }
     config.read.reset();
     json::array peers{static_cast<std::int64_t>(::getuid())};
-    if (const json::array* more = find_array(plan_, "control_peer_uids")) peers.insert(peers.end(), more->begin(), more->end());
+    if (const json::array* more = find_array(plan_, "control_peer_uids"))
+      peers.insert(peers.end(), more->begin(), more->end());
     const json::object document{{"schema", "bot-bottle.sidecar-config/1"},
                                 {"slug", slug_},
                                 {"log_level", 1},
@@ -176,8 +183,9 @@ class Life {
                                 {"disabled_guards", json::array{}}};
     or_throw(write_all(config.write.get(), to_text(document)));
     config.write.reset();
-    bottle_ = backend_.launch(plan_, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", wait_for_ca(get_string(sidecar, "control"))}},
-                              lifeline_.read.get());
+    bottle_ = backend_.launch(
+        plan_, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", wait_for_ca(get_string(sidecar, "control"))}},
+        lifeline_.read.get());
     if (auto problems = schema_problems(context_.schemas, bottle_, "bot-bottle.bottle/1"); !problems.empty()) {
       throw Failure(make_error(ErrorKind::internal, "launch: " + problems));
     }
@@ -186,16 +194,23 @@ class Life {
   static std::string wait_for_ca(const std::string& socket) {
     const auto deadline = Clock::now() + std::chrono::seconds(30);
     for (int pause_ms = 10; Clock::now() < deadline; pause_ms = std::min(pause_ms * 2, 250)) {
-      if (const auto status = control_call(socket, "status"); status && get_bool(*status, "ready", false)) return get_string(*status, "ca_pem");
+      if (const auto status = control_call(socket, "status"); status && get_bool(*status, "ready", false))
+        return get_string(*status, "ca_pem");
       ::poll(nullptr, 0, pause_ms);
     }
     throw Failure(make_error(ErrorKind::timeout, "the sidecar's control channel is not ready after 30 s"));
   }
 
   static json::object request(std::vector<std::string> argv) {
-    return {{"schema", "bot-bottle.exec/1"}, {"argv", to_array(argv)}, {"env", json::object{{"PATH", "/usr/bin:/bin"}, {"CHECKED", "yes"}}},
-            {"cwd", "/workspace"},          {"user", "agent"},        {"tty", false},
-            {"rows", 24},                   {"columns", 80},          {"timeout_ms", 20'000},
+    return {{"schema", "bot-bottle.exec/1"},
+            {"argv", to_array(argv)},
+            {"env", json::object{{"PATH", "/usr/bin:/bin"}, {"CHECKED", "yes"}}},
+            {"cwd", "/workspace"},
+            {"user", "agent"},
+            {"tty", false},
+            {"rows", 24},
+            {"columns", 80},
+            {"timeout_ms", 20'000},
             {"max_output", 65'536}};
   }
   json::object exec(std::vector<std::string> argv, int stdin_fd = -1) {
@@ -209,7 +224,8 @@ class Life {
   static std::string expect(const json::object& result, int code, std::string_view out, std::string_view err = {}) {
     const json::object wanted{{"code", code}, {"stdout", out}, {"stderr", err}};
     for (const auto& [key, value] : wanted) {
-      if (result.at(key) != value) return std::string(key) + " is " + to_text(result.at(key)) + ", not " + to_text(value);
+      if (result.at(key) != value)
+        return std::string(key) + " is " + to_text(result.at(key)) + ", not " + to_text(value);
     }
     return {};
   }
@@ -226,7 +242,8 @@ class Life {
     if (auto problems = schema_problems(context_.schemas, all, "bot-bottle.bottles/1"); !problems.empty()) {
       throw Failure(make_error(ErrorKind::internal, "enumerate: " + problems));
     }
-    return std::ranges::any_of(all.at("bottles").as_array(), [&](const json::value& item) { return get_string(item.as_object(), "slug") == slug_; });
+    return std::ranges::any_of(all.at("bottles").as_array(),
+                               [&](const json::value& item) { return get_string(item.as_object(), "slug") == slug_; });
   }
 
   void use() {
@@ -240,7 +257,9 @@ class Life {
       input.write.reset();
       return expect(exec({"cat"}, input.read.get()), 0, "from outside");
     });
-    check("exec has the request's environment and directory", [&] { return expect(shell("echo $CHECKED; pwd; echo ${HOSTNAME_OF_CHECK-none}"), 0, "yes\n/workspace\nnone\n"); });
+    check("exec has the request's environment and directory", [&] {
+      return expect(shell("echo $CHECKED; pwd; echo ${HOSTNAME_OF_CHECK-none}"), 0, "yes\n/workspace\nnone\n");
+    });
     check("exec cuts long output and says so", [&]() -> std::string {
       json::object wanted = request({"sh", "-c", "printf 0123456789"});
       wanted["max_output"] = 4;
@@ -252,7 +271,8 @@ class Life {
       try {
         static_cast<void>(exec({"no-such-program-of-the-check"}));
       } catch (const Failure& failure) {
-        return failure.error().kind == ErrorKind::not_found ? "" : "it is " + std::string(name_of(failure.error().kind));
+        return failure.error().kind == ErrorKind::not_found ? ""
+                                                            : "it is " + std::string(name_of(failure.error().kind));
       }
       return "it was found";
     });
@@ -267,8 +287,11 @@ class Life {
       json::object wanted = request({"true"});
       wanted["env"] = json::object{{"HIDDEN", context_.planted}};
       const json::object attach = backend_.attach_argv(bottle_, wanted);
-      if (auto problems = schema_problems(context_.schemas, attach, "bot-bottle.attach/1"); !problems.empty()) return problems;
-      return to_text(attach.at("argv")).find(context_.planted) == std::string::npos ? "" : "a value of env is on argv, where ps shows it";
+      if (auto problems = schema_problems(context_.schemas, attach, "bot-bottle.attach/1"); !problems.empty())
+        return problems;
+      return to_text(attach.at("argv")).find(context_.planted) == std::string::npos
+                 ? ""
+                 : "a value of env is on argv, where ps shows it";
     });
     check("enumerate lists the bottle", [&]() -> std::string { return enumerated() ? "" : "it is not there"; });
     check("a cancelled call returns within 5 seconds", [&]() -> std::string {
@@ -292,21 +315,33 @@ class Life {
     const fs::path back = scratch() / "out.txt";
     check("copy_in and copy_out keep content and mode", [&]() -> std::string {
       or_throw(write_file_fast(source, "carried\n", 0640));
-      backend_.copy_in(bottle_, {{"schema", "bot-bottle.copy/1"}, {"source", source.string()}, {"dest", "/workspace/in.txt"}, {"recursive", false}, {"mode", 0640}});
-      if (auto problem = expect(shell("cat in.txt && stat -c %a in.txt"), 0, "carried\n640\n"); !problem.empty()) return problem;
-      backend_.copy_out(bottle_, {{"schema", "bot-bottle.copy/1"}, {"source", "/workspace/in.txt"}, {"dest", back.string()}, {"recursive", false}});
+      backend_.copy_in(bottle_, {{"schema", "bot-bottle.copy/1"},
+                                 {"source", source.string()},
+                                 {"dest", "/workspace/in.txt"},
+                                 {"recursive", false},
+                                 {"mode", 0640}});
+      if (auto problem = expect(shell("cat in.txt && stat -c %a in.txt"), 0, "carried\n640\n"); !problem.empty())
+        return problem;
+      backend_.copy_out(bottle_, {{"schema", "bot-bottle.copy/1"},
+                                  {"source", "/workspace/in.txt"},
+                                  {"dest", back.string()},
+                                  {"recursive", false}});
       return or_throw(read_file(back)) == "carried\n" ? "" : "the content changed";
     });
     check("copy_out follows no link", [&]() -> std::string {
       const fs::path dest = scratch() / "link-out";
       static_cast<void>(shell("ln -s /etc/passwd leak"));
       try {
-        backend_.copy_out(bottle_, {{"schema", "bot-bottle.copy/1"}, {"source", "/workspace/leak"}, {"dest", dest.string()}, {"recursive", true}});
+        backend_.copy_out(bottle_, {{"schema", "bot-bottle.copy/1"},
+                                    {"source", "/workspace/leak"},
+                                    {"dest", dest.string()},
+                                    {"recursive", true}});
       } catch (const Failure&) {
         return {};  // refusing is right, too
       }
       std::error_code code;
-      if (fs::is_symlink(dest, code)) return fs::read_symlink(dest, code).is_absolute() ? "a link that leaves the destination was made" : "";
+      if (fs::is_symlink(dest, code))
+        return fs::read_symlink(dest, code).is_absolute() ? "a link that leaves the destination was made" : "";
       return fs::is_regular_file(dest, code) ? "the link was followed" : "";
     });
   }
@@ -329,14 +364,18 @@ void check_backend(CheckContext& context, Backend& backend) {
   json::object probe;
   const bool probed = context.checker.check(name + ": probe fits its schema", [&]() -> std::string {
     probe = backend.probe();
-    if (auto problems = schema_problems(context.schemas, probe, "bot-bottle.probe/1"); !problems.empty()) return problems;
-    if (!get_bool(probe, "available", false) && get_string(probe, "reason").empty()) return "it is not available and does not say why";
+    if (auto problems = schema_problems(context.schemas, probe, "bot-bottle.probe/1"); !problems.empty())
+      return problems;
+    if (!get_bool(probe, "available", false) && get_string(probe, "reason").empty())
+      return "it is not available and does not say why";
     return leaked_secrets(context, probe);
   });
   if (!probed) return;
   if (!get_bool(probe, "available", false)) {
     const std::string fix = get_string(probe, "fix");
-    context.checker.note(name + ": the life of a bottle", "not run, it is not available here: " + get_string(probe, "reason") + (fix.empty() ? "" : " (" + fix + ")"));
+    context.checker.note(
+        name + ": the life of a bottle",
+        "not run, it is not available here: " + get_string(probe, "reason") + (fix.empty() ? "" : " (" + fix + ")"));
     return;
   }
   Life life(context, backend);

@@ -114,12 +114,15 @@ void check_provider(CheckContext& context, Provider& provider) {
       return schema_problems(context.schemas, plan, "bot-bottle.provider-plan/1");
     });
     if (!valid) continue;
-    checker.check(prefix + "is pure", [&]() -> std::string { return provider.plan(spec) == plan ? "" : "the same spec gives two plans"; });
+    checker.check(prefix + "is pure",
+                  [&]() -> std::string { return provider.plan(spec) == plan ? "" : "the same spec gives two plans"; });
     checker.check(prefix + "has argvs, files and names that can be used", [&] { return check_shapes(plan, spec); });
     checker.check(prefix + "holds no secret", [&] { return leaked_secrets(context, plan); });
     checker.check(prefix + "gives the prompt once", [&]() -> std::string {
       const bool on_argv = to_text(plan.at("headless_argv")).find(prompt_marker) != std::string::npos;
-      return on_argv && get_string(plan, "headless_stdin") == "prompt" ? "the prompt is on headless_argv and on standard input" : "";
+      return on_argv && get_string(plan, "headless_stdin") == "prompt"
+                 ? "the prompt is on headless_argv and on standard input"
+                 : "";
     });
   }
   checker.check(name + ": unknown fields of the spec are ignored", [&]() -> std::string {

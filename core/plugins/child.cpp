@@ -28,17 +28,28 @@ std::string full_text(const Error& error) {
 /// "SIGABRT": what an author greps for. (sigabbrev_np is younger than macOS.)
 std::string signal_name(int number) {
   switch (number) {
-    case SIGABRT: return "SIGABRT";
-    case SIGBUS: return "SIGBUS";
-    case SIGFPE: return "SIGFPE";
-    case SIGILL: return "SIGILL";
-    case SIGKILL: return "SIGKILL";
-    case SIGPIPE: return "SIGPIPE";
-    case SIGSEGV: return "SIGSEGV";
-    case SIGSYS: return "SIGSYS";
-    case SIGTERM: return "SIGTERM";
-    case SIGTRAP: return "SIGTRAP";
-    default: return "signal " + std::to_string(number);
+    case SIGABRT:
+      return "SIGABRT";
+    case SIGBUS:
+      return "SIGBUS";
+    case SIGFPE:
+      return "SIGFPE";
+    case SIGILL:
+      return "SIGILL";
+    case SIGKILL:
+      return "SIGKILL";
+    case SIGPIPE:
+      return "SIGPIPE";
+    case SIGSEGV:
+      return "SIGSEGV";
+    case SIGSYS:
+      return "SIGSYS";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGTRAP:
+      return "SIGTRAP";
+    default:
+      return "signal " + std::to_string(number);
   }
 }
 
@@ -51,7 +62,8 @@ void take_lines(std::string& buffer, ChildReport& report, std::string& running) 
     if (line->contains("begin")) {
       running = get_string(*line, "begin");
     } else if (line->contains("check")) {
-      report.lines.push_back({get_string(*line, "check"), get_bool(*line, "passed", false), get_string(*line, "detail")});
+      report.lines.push_back(
+          {get_string(*line, "check"), get_bool(*line, "passed", false), get_string(*line, "detail")});
       running.clear();
     } else {
       report.sent.push_back(*line);
@@ -80,7 +92,9 @@ bool Checker::check(const std::string& name, const std::function<std::string()>&
   return detail.empty();
 }
 
-void Checker::note(const std::string& name, const std::string& detail) { send({{"check", name}, {"passed", true}, {"detail", detail}}); }
+void Checker::note(const std::string& name, const std::string& detail) {
+  send({{"check", name}, {"passed", true}, {"detail", detail}});
+}
 
 ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono::milliseconds limit, int cancel_fd) {
   int ends[2] = {-1, -1};
@@ -137,11 +151,14 @@ ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono:
   }
   if (stopped.empty() && WIFSIGNALED(status)) stopped = "died of " + signal_name(WTERMSIG(status));
   if (stopped.empty() && WEXITSTATUS(status) != 0) stopped = "ended with status " + std::to_string(WEXITSTATUS(status));
-  if (!stopped.empty()) report.lines.push_back({running.empty() ? "the plugin's process" : running, false, "the plugin's process " + stopped});
+  if (!stopped.empty())
+    report.lines.push_back(
+        {running.empty() ? "the plugin's process" : running, false, "the plugin's process " + stopped});
   return report;
 }
 
-InspectedLibrary inspect_library(const std::filesystem::path& directory, const std::string& library, const HostOptions& options) {
+InspectedLibrary inspect_library(const std::filesystem::path& directory, const std::string& library,
+                                 const HostOptions& options) {
   constexpr std::chrono::seconds limit{20};
   const ChildReport report = run_in_child(
       [&](Checker& checker) {
@@ -157,10 +174,13 @@ InspectedLibrary inspect_library(const std::filesystem::path& directory, const s
       },
       limit, options.cancel_fd);
   for (const CheckLine& line : report.lines) {
-    if (!line.passed) throw Failure(make_error(ErrorKind::internal, (directory / library).string() + ": " + line.detail));
+    if (!line.passed)
+      throw Failure(make_error(ErrorKind::internal, (directory / library).string() + ": " + line.detail));
   }
-  if (report.sent.empty()) throw Failure(make_error(ErrorKind::internal, (directory / library).string() + " said nothing"));
-  return {get_string(report.sent.front(), "name"), get_string(report.sent.front(), "version"), get_strings(report.sent.front(), "provides")};
+  if (report.sent.empty())
+    throw Failure(make_error(ErrorKind::internal, (directory / library).string() + " said nothing"));
+  return {get_string(report.sent.front(), "name"), get_string(report.sent.front(), "version"),
+          get_strings(report.sent.front(), "provides")};
 }
 
 }  // namespace bot_bottle::plugins

@@ -35,8 +35,8 @@ struct ChildReport {
   std::vector<json::object> sent;
 };
 
-/// Forks; the child runs `body` and leaves with _exit. A signal, a status other than 0 or more than `limit` become a failed
-/// line that names the check that was running. `cancel_fd` readable ends the child.
+/// Forks; the child runs `body` and leaves with _exit. A signal, a status other than 0 or more than `limit` become a
+/// failed line that names the check that was running. `cancel_fd` readable ends the child.
 ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono::milliseconds limit, int cancel_fd);
 
 /// What a library without plugin.toml says it is; found out in a child. Failure: what is wrong with it.
@@ -45,6 +45,7 @@ struct InspectedLibrary {
   std::string version;
   std::vector<std::string> provides;
 };
-InspectedLibrary inspect_library(const std::filesystem::path& directory, const std::string& library, const HostOptions& options);
+InspectedLibrary inspect_library(const std::filesystem::path& directory, const std::string& library,
+                                 const HostOptions& options);
 
 }  // namespace bot_bottle::plugins

@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 constexpr std::size_t max_description_bytes = std::size_t{64} << 10;
 constexpr std::size_t max_text_bytes = 256;
 
-[[noreturn]] void refuse(std::string reason) { throw Failure(make_error(ErrorKind::invalid_argument, std::move(reason))); }
+[[noreturn]] void refuse(std::string reason) {
+  throw Failure(make_error(ErrorKind::invalid_argument, std::move(reason)));
+}
 
 bool is_name(std::string_view text) {
   const auto is_good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
@@ -27,7 +29,8 @@ bool is_name(std::string_view text) {
 }
 
 void check_text(std::string_view key, std::string_view text) {
-  if (text.size() > max_text_bytes) refuse("\"" + std::string(key) + "\" is longer than " + std::to_string(max_text_bytes) + " bytes");
+  if (text.size() > max_text_bytes)
+    refuse("\"" + std::string(key) + "\" is longer than " + std::to_string(max_text_bytes) + " bytes");
   if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
     refuse("\"" + std::string(key) + "\" has a control character");
   }
@@ -85,7 +88,8 @@ void fill(Description& out, const toml::table& table) {
   }
   const auto [major, minor] = parse_abi(out.abi);
   if (major != BB_ABI_MAJOR) {
-    refuse("made for plugin ABI " + out.abi + ", this bot-bottle has " + std::to_string(BB_ABI_MAJOR) + "." + std::to_string(BB_ABI_MINOR));
+    refuse("made for plugin ABI " + out.abi + ", this bot-bottle has " + std::to_string(BB_ABI_MAJOR) + "." +
+           std::to_string(BB_ABI_MINOR));
   }
 }
 
@@ -101,9 +105,12 @@ std::vector<fs::path> directories_of(const fs::path& root) {
   return out;
 }
 
-bool is_library_name(const fs::path& path) { return path.extension() == ".so" || path.extension() == ".dylib"; }
+bool is_library_name(const fs::path& path) {
+  return path.extension() == ".so" || path.extension() == ".dylib";
+}
 
-/// A library that lies in contrib/ or in a directory without plugin.toml: known only if the operator has named it to `trust`.
+/// A library that lies in contrib/ or in a directory without plugin.toml: known only if the operator has named it to
+/// `trust`.
 Description describe_bare(const fs::path& library, const TrustStore& trust) {
   Description out;
   out.name = library.stem().string();
@@ -187,8 +194,8 @@ Description describe_directory(const fs::path& directory, Description::Location 
     return out;
   } catch (const toml::parse_error& error) {
     out.state = Description::State::refused;
-    out.reason = file.string() + ":" + std::to_string(error.source().begin.line) + ":" + std::to_string(error.source().begin.column) + ": " +
-                 std::string(error.description());
+    out.reason = file.string() + ":" + std::to_string(error.source().begin.line) + ":" +
+                 std::to_string(error.source().begin.column) + ": " + std::string(error.description());
     return out;
   }
   if (!fs::exists(directory / out.library, code)) {
@@ -204,7 +211,8 @@ Description describe_directory(const fs::path& directory, Description::Location 
   return out;
 }
 
-std::vector<Description> discover(const Home& home, const Installation& installation, const TrustStore& trust, bool trust_all) {
+std::vector<Description> discover(const Home& home, const Installation& installation, const TrustStore& trust,
+                                  bool trust_all) {
   std::vector<Description> out;
   for (const fs::path& directory : directories_of(home.contrib())) {
     Description plugin = describe_directory(directory, Description::Location::contrib);

@@ -1,15 +1,13 @@
 #include "core/plugins/host.hpp"
 
-#include <bot_bottle/sdk/host_documents.hpp>
-
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <bot_bottle/sdk/call.hpp>
+#include <bot_bottle/sdk/host_documents.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include <bot_bottle/sdk/call.hpp>
 
 #include "core/base/process.hpp"
 #include "core/base/secret.hpp"
@@ -22,10 +20,12 @@ namespace {
 
 constexpr std::size_t max_secret_bytes = std::size_t{64} << 10;  // a pipe's default capacity
 
-PluginHost& host_of(void* data) { return *static_cast<PluginHost*>(data); }
+PluginHost& host_of(void* data) {
+  return *static_cast<PluginHost*>(data);
+}
 
-/// Tells the caller why a service failed. Our own call gets a note (the plugin may recover); a call that the plugin made has a
-/// `fail` of its own.
+/// Tells the caller why a service failed. Our own call gets a note (the plugin may recover); a call that the plugin
+/// made has a `fail` of its own.
 bb_status answer(const bb_call* raw, const Error& error) {
   const bb_status status = status_of(error.kind);
   if (raw == nullptr) return status;
@@ -96,14 +96,15 @@ bb_status process_run(void*, const bb_call* raw, bb_str text, bb_writer out) {
   });
 }
 
-bb_status process_spawn(void*, const bb_call* raw, bb_str text, const std::int32_t* fds, const std::int32_t* targets, std::uint32_t fd_count,
-                        std::int64_t* pid) {
+bb_status process_spawn(void*, const bb_call* raw, bb_str text, const std::int32_t* fds, const std::int32_t* targets,
+                        std::uint32_t fd_count, std::int64_t* pid) {
   return serve(raw, [&] {
     constexpr std::uint32_t most = 32;
     if (fd_count > most) throw Failure(make_error(ErrorKind::invalid_argument, "more than 32 descriptors to pass on"));
     ProcessRequest request = to_request(parse<sdk::ProcessRequest>(text), raw);
     for (std::uint32_t index = 0; index < fd_count; ++index) {
-      if (targets[index] < 0 || targets[index] > 63) throw Failure(make_error(ErrorKind::invalid_argument, "a descriptor's target is not in 0 to 63"));
+      if (targets[index] < 0 || targets[index] > 63)
+        throw Failure(make_error(ErrorKind::invalid_argument, "a descriptor's target is not in 0 to 63"));
       request.fds.push_back({fds[index], targets[index]});
     }
     *pid = or_throw(spawn_process(request));
@@ -138,7 +139,8 @@ bb_status secret_open(void* data, const bb_call* raw, bb_str name, std::int32_t*
       return options->find_secret(host.plugin(), wanted);
     });
     if (!value) {
-      throw Failure(make_error(ErrorKind::permission_denied, "the secret " + wanted + " is not granted to the plugin " + host.plugin(),
+      throw Failure(make_error(ErrorKind::permission_denied,
+                               "the secret " + wanted + " is not granted to the plugin " + host.plugin(),
                                "name it in the bottle's manifest"));
     }
     int ends[2] = {-1, -1};
@@ -162,12 +164,14 @@ bb_status secret_open(void* data, const bb_call* raw, bb_str name, std::int32_t*
 bb_status http_request(void*, const bb_call* raw, bb_str text, bb_writer out) {
   return serve(raw, [&] {
     auto document = parse<sdk::HttpRequest>(text);
-    HttpRequest request{document.socket, document.method, document.target, document.headers, std::move(document.body),
-                        std::chrono::milliseconds(document.timeout_ms), cancel_fd_of(raw)};
+    HttpRequest request{document.socket,  document.method,          document.target,
+                        document.headers, std::move(document.body), std::chrono::milliseconds(document.timeout_ms),
+                        cancel_fd_of(raw)};
     auto response = or_throw(request_over_unix(request));
     sdk::HttpResponse answer_document;
     answer_document.status = response.status;
-    for (const auto& [name, value] : response.headers) answer_document.headers[name] = sdk::detail::to_valid_utf8(value);
+    for (const auto& [name, value] : response.headers)
+      answer_document.headers[name] = sdk::detail::to_valid_utf8(value);
     answer_document.body = sdk::detail::to_valid_utf8(response.body);
     write_to(out, to_text(sdk::to_json(answer_document)));
   });
@@ -180,11 +184,14 @@ constexpr bb_http_unix_service http_unix_service{sizeof(bb_http_unix_service), h
 
 }  // namespace
 
-PluginHost::PluginHost(std::string plugin, std::filesystem::path directory) : plugin_(std::move(plugin)), directory_(std::move(directory)) {
+PluginHost::PluginHost(std::string plugin, std::filesystem::path directory)
+    : plugin_(std::move(plugin)), directory_(std::move(directory)) {
   table_.struct_size = sizeof table_;
   table_.abi_minor = BB_ABI_MINOR;
   table_.host_data = this;
-  table_.log = [](const bb_host* host, bb_log_level level, bb_str text) { host_of(host->host_data).log(level, view(text)); };
+  table_.log = [](const bb_host* host, bb_log_level level, bb_str text) {
+    host_of(host->host_data).log(level, view(text));
+  };
   table_.get_service = [](const bb_host* host, const char* id) { return host_of(host->host_data).find_service(id); };
 }
 
@@ -198,7 +205,8 @@ void PluginHost::log(std::uint32_t level, std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (options_ == nullptr || !options_->on_log) return;
   try {
-    options_->on_log(level > BB_LOG_MISBEHAVING ? std::uint32_t{BB_LOG_ERROR} : level, plugin_, sdk::detail::to_valid_utf8(text.substr(0, max_line)));
+    options_->on_log(level > BB_LOG_MISBEHAVING ? std::uint32_t{BB_LOG_ERROR} : level, plugin_,
+                     sdk::detail::to_valid_utf8(text.substr(0, max_line)));
   } catch (...) {  // a display that fails must not unwind through the plugin
   }
 }

@@ -1,5 +1,5 @@
-// What one plugin sees of us: log, process, paths, secret, HTTP over a unix socket. Every function may be called from any
-// thread of the plugin. Nothing here throws across: services run inside `serve`.
+// What one plugin sees of us: log, process, paths, secret, HTTP over a unix socket. Every function may be called from
+// any thread of the plugin. Nothing here throws across: services run inside `serve`.
 #pragma once
 
 #include <bot_bottle/plugin.h>
@@ -15,7 +15,8 @@
 
 namespace bot_bottle::plugins {
 
-/// Lives as long as the process, because the plugin keeps a pointer to it; the options behind it change with the registry.
+/// Lives as long as the process, because the plugin keeps a pointer to it; the options behind it change with the
+/// registry.
 class PluginHost {
  public:
   PluginHost(std::string plugin, std::filesystem::path directory);

@@ -6,12 +6,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -33,21 +32,24 @@ bool has_control(std::string_view text) {
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("!#$%&'*+-.^_`|~", c) != nullptr;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::strchr("!#$%&'*+-.^_`|~", c) != nullptr;
   }) && text.find('\0') == std::string_view::npos;
 }
 
 /// The request's bytes; nothing from a caller can end a line early (request splitting).
 Result<std::string> make_head(const HttpRequest& request) {
   if (!is_token(request.method)) return fail(ErrorKind::invalid_argument, "bad HTTP method");
-  if (!request.target.starts_with('/') || has_control(request.target) || request.target.find(' ') != std::string::npos) {
+  if (!request.target.starts_with('/') || has_control(request.target) ||
+      request.target.find(' ') != std::string::npos) {
     return fail(ErrorKind::invalid_argument, "bad HTTP target");
   }
   std::string head = request.method + " " + request.target + " HTTP/1.1\r\n";
   bool has_host = false;
   for (const auto& [name, value] : request.headers) {
     if (!is_token(name) || has_control(value)) return fail(ErrorKind::invalid_argument, "bad HTTP field");
-    if (equals_ignoring_case(name, "content-length") || equals_ignoring_case(name, "transfer-encoding") || equals_ignoring_case(name, "connection")) {
+    if (equals_ignoring_case(name, "content-length") || equals_ignoring_case(name, "transfer-encoding") ||
+        equals_ignoring_case(name, "connection")) {
       return fail(ErrorKind::invalid_argument, "the HTTP field " + name + " is the host's to set");
     }
     has_host = has_host || equals_ignoring_case(name, "host");

@@ -4,7 +4,6 @@
 #include <bot_bottle/plugin.h>
 
 #include <boost/dll/shared_library.hpp>
-
 #include <list>
 #include <string>
 
@@ -38,11 +37,13 @@ const void* load_entry(CheckedLibrary library) {
   } catch (const std::exception& error) {
     std::string reason = error.what();
     // The operator knows the file, not our descriptor.
-    for (std::size_t at = reason.find(path); at != std::string::npos; at = reason.find(path)) reason.replace(at, path.size(), library.path.string());
+    for (std::size_t at = reason.find(path); at != std::string::npos; at = reason.find(path))
+      reason.replace(at, path.size(), library.path.string());
     throw Failure(make_error(ErrorKind::internal, "cannot be opened: " + reason));
   }
   if (!open.library.has("bb_plugin_entry")) {
-    throw Failure(make_error(ErrorKind::internal, "exports no bb_plugin_entry", "end the plugin with BOT_BOTTLE_PLUGIN(…), or define the constant"));
+    throw Failure(make_error(ErrorKind::internal, "exports no bb_plugin_entry",
+                             "end the plugin with BOT_BOTTLE_PLUGIN(…), or define the constant"));
   }
   return &open.library.get<const bb_plugin>("bb_plugin_entry");
 }

@@ -18,7 +18,8 @@ std::list<LoadedPlugin>& loaded() {
   return *list;
 }
 
-[[noreturn]] void report(const Description& described, const std::vector<std::string>& faults, const std::string& hint = {}) {
+[[noreturn]] void report(const Description& described, const std::vector<std::string>& faults,
+                         const std::string& hint = {}) {
   Error error = make_error(ErrorKind::internal, "plugin " + described.name + " cannot be used: " + faults.front(),
                            hint.empty() ? "bot-bottle plugin check " + described.directory.string() : hint);
   if (faults.size() > 1) {
@@ -30,7 +31,8 @@ std::list<LoadedPlugin>& loaded() {
 
 /// A table of an interface that is named in plugin.toml, or that is simply there.
 template <typename Table>
-void take_table(const bb_plugin& entry, const char* id, bool promised, std::optional<Table>& out, std::vector<std::string>& faults) {
+void take_table(const bb_plugin& entry, const char* id, bool promised, std::optional<Table>& out,
+                std::vector<std::string>& faults) {
   const void* theirs = entry.get_interface(id);
   if (theirs == nullptr && !promised) return;
   Table table{};
@@ -125,7 +127,8 @@ LoadedPlugin& load_plugin(const Description& described, CheckedLibrary library, 
   // Its tables are there before init (the entry is constant), but get_interface is the plugin's code: init comes first.
   initialise(plugin, faults);
   const auto promised = [&](std::string_view kind) {
-    return std::ranges::any_of(described.provides, [&](const std::string& item) { return split_provided(item).first == kind; });
+    return std::ranges::any_of(described.provides,
+                               [&](const std::string& item) { return split_provided(item).first == kind; });
   };
   try {
     take_table(plugin.entry, BB_INTERFACE_BACKEND, promised("backend"), plugin.backend, faults);

@@ -31,8 +31,9 @@ struct LoadedPlugin {
   [[nodiscard]] std::vector<std::string> offered() const;
 };
 
-/// Opens, compares with what plugin.toml says (`described.provides` may be empty: then nothing is compared) and calls `init`.
-/// All faults arrive in one Failure (internal): message "plugin NAME cannot be used: …", details one fault a line.
+/// Opens, compares with what plugin.toml says (`described.provides` may be empty: then nothing is compared) and calls
+/// `init`. All faults arrive in one Failure (internal): message "plugin NAME cannot be used: …", details one fault a
+/// line.
 LoadedPlugin& load_plugin(const Description& described, CheckedLibrary library, HostOptions& options);
 
 /// The registry's end: services of every plugin answer "unavailable" until another registry loads it again.

@@ -59,7 +59,8 @@ struct Registry::State {
     // A plugin that cannot be read may be the one that was meant.
     for (const Description& plugin : plugins) {
       if (plugin.state != Description::State::refused || !plugin.provides.empty()) continue;
-      error.details += (error.details.empty() ? "" : "\n") + ("the plugin " + plugin.name + " is not usable: " + plugin.reason);
+      error.details +=
+          (error.details.empty() ? "" : "\n") + ("the plugin " + plugin.name + " is not usable: " + plugin.reason);
     }
     throw Failure(std::move(error));
   }
@@ -74,8 +75,10 @@ struct Registry::State {
     const bool by_location = plugin.location == Description::Location::installed;
     if (!by_location && !options.trust_all && !trust.trusts(plugin.name, library.sha256)) {
       if (!options.ask_trust || !options.ask_trust(plugin, library.sha256)) {
-        const std::string why = trust.find(plugin.name) == nullptr ? "is not trusted" : "has changed since it was trusted";
-        throw Failure(make_error(ErrorKind::refused, "the plugin " + plugin.name + " in " + plugin.directory.string() + " " + why,
+        const std::string why =
+            trust.find(plugin.name) == nullptr ? "is not trusted" : "has changed since it was trusted";
+        throw Failure(make_error(ErrorKind::refused,
+                                 "the plugin " + plugin.name + " in " + plugin.directory.string() + " " + why,
                                  "look at it, then run: bot-bottle plugin trust " + plugin.name));
       }
       trust.record({plugin.name, library.sha256, library.path.string(), plugin.version, {}});
@@ -95,7 +98,9 @@ Registry::~Registry() {
   forget_options(state_->options);
 }
 
-const std::vector<Description>& Registry::list() const { return state_->plugins; }
+const std::vector<Description>& Registry::list() const {
+  return state_->plugins;
+}
 
 std::vector<std::string> Registry::names_of(const std::string& kind) const {
   std::set<std::string> names;
@@ -136,7 +141,8 @@ void Registry::trust(const std::string& name_or_path) {
   if (found == nullptr && !is_path) {
     for (const Description& plugin : state_->plugins) {
       if (plugin.name != name_or_path) continue;
-      throw Failure(make_error(ErrorKind::failed_precondition, "the plugin " + name_or_path + " is installed and trusted already"));
+      throw Failure(make_error(ErrorKind::failed_precondition,
+                               "the plugin " + name_or_path + " is installed and trusted already"));
     }
     std::vector<std::string> names;
     for (const Description& plugin : state_->plugins) names.push_back(plugin.name);
@@ -157,9 +163,11 @@ void Registry::trust(const std::string& name_or_path) {
     std::filesystem::path path = std::filesystem::absolute(name_or_path).lexically_normal();
     std::error_code code;
     if (std::filesystem::is_directory(path, code)) {
-      const Description described = describe_directory(path.has_filename() ? path : path.parent_path(), Description::Location::contrib);
+      const Description described =
+          describe_directory(path.has_filename() ? path : path.parent_path(), Description::Location::contrib);
       if (described.state != Description::State::ready) {
-        throw Failure(make_error(ErrorKind::refused, "cannot be trusted: " + described.reason, described.fix.empty() ? "" : "run: " + described.fix));
+        throw Failure(make_error(ErrorKind::refused, "cannot be trusted: " + described.reason,
+                                 described.fix.empty() ? "" : "run: " + described.fix));
       }
       directory = described.directory;
       library = described.library;
@@ -178,13 +186,16 @@ void Registry::trust(const std::string& name_or_path) {
     entry.version = inspected.version;
     entry.provides = inspected.provides;
   } else if (described.library != library) {
-    throw Failure(make_error(ErrorKind::invalid_argument, checked.path.string() + " is not the library that plugin.toml names",
+    throw Failure(make_error(ErrorKind::invalid_argument,
+                             checked.path.string() + " is not the library that plugin.toml names",
                              "run: bot-bottle plugin trust " + (directory / described.library).string()));
   }
   state_->trust.record(std::move(entry));
   state_->discover_again();
 }
 
-HostOptions& Registry::options() { return state_->options; }
+HostOptions& Registry::options() {
+  return state_->options;
+}
 
 }  // namespace bot_bottle::plugins

@@ -1,6 +1,6 @@
 // Finds, trusts and loads plugins, and gives them a C++ face (spec 03). The core's only door to plugins: it names none.
-// Hostile input: plugin directories under contrib/ until they are trusted; a plugin's documents always (they are checked
-// for size, UTF-8 and JSON). Throws Failure.
+// Hostile input: plugin directories under contrib/ until they are trusted; a plugin's documents always (they are
+// checked for size, UTF-8 and JSON). Throws Failure.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,9 @@ struct HostOptions {
   std::function<std::optional<std::string>(const std::string& plugin, const std::string& name)> find_secret;
 };
 
-/// A loaded backend (bot-bottle.backend/1). Documents are those of docs/internals.md. Every failed call is a Failure with the
-/// plugin's message and hint, within "backend local: launch". An absent optional slot is ErrorKind::unsupported.
+/// A loaded backend (bot-bottle.backend/1). Documents are those of docs/internals.md. Every failed call is a Failure
+/// with the plugin's message and hint, within "backend local: launch". An absent optional slot is
+/// ErrorKind::unsupported.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -95,8 +96,8 @@ class Registry {
   /// The names offered for a kind ("backend", "provider", "deploy-key"), ready ones only.
   [[nodiscard]] std::vector<std::string> names_of(const std::string& kind) const;
 
-  /// Loads at the first use. not_found names what there is ("did you mean"); an untrusted one asks or says how to trust it; a
-  /// faulty one says all its faults.
+  /// Loads at the first use. not_found names what there is ("did you mean"); an untrusted one asks or says how to trust
+  /// it; a faulty one says all its faults.
   Backend& backend(const std::string& name);
   Provider& provider(const std::string& name);
   [[nodiscard]] const Description& description_of(const std::string& kind, const std::string& name) const;

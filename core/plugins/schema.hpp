@@ -12,8 +12,9 @@
 
 namespace bot_bottle::plugins {
 
-/// Understands type, required, properties, additionalProperties, items, enum, const, minimum, maximum, minItems, minLength and
-/// $ref to "#/$defs/…". Each problem begins with a JSON pointer: "/guest/uid: is text, not integer". Empty: valid.
+/// Understands type, required, properties, additionalProperties, items, enum, const, minimum, maximum, minItems,
+/// minLength and $ref to "#/$defs/…". Each problem begins with a JSON pointer: "/guest/uid: is text, not integer".
+/// Empty: valid.
 std::vector<std::string> validate(const json::value& document, const json::object& schema);
 
 class Schemas {

@@ -1,9 +1,8 @@
 #include "core/plugins/trust.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
-
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <sstream>
@@ -51,8 +50,9 @@ std::optional<Refusal> refuse_unsafe_directory(const std::filesystem::path& dire
   if (code) return std::nullopt;
   for (std::filesystem::path parent = real.parent_path();; parent = parent.parent_path()) {
     if (::stat(parent.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-      return Refusal{parent.string() + " can be written by everyone, who could put another plugin in the place of this one",
-                     "chmod o-w " + parent.string()};
+      return Refusal{
+          parent.string() + " can be written by everyone, who could put another plugin in the place of this one",
+          "chmod o-w " + parent.string()};
     }
     if (parent == parent.parent_path()) return std::nullopt;
   }
@@ -63,12 +63,14 @@ CheckedLibrary open_library(const std::filesystem::path& directory, const std::s
   const UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent) throw Failure(error_from_errno("cannot open " + directory.string(), errno));
   struct stat status {};
-  if (::fstat(parent.get(), &status) != 0) throw Failure(error_from_errno("cannot look at " + directory.string(), errno));
+  if (::fstat(parent.get(), &status) != 0)
+    throw Failure(error_from_errno("cannot look at " + directory.string(), errno));
   if (const auto refusal = refuse_foreign(directory, status)) {
     throw Failure(make_error(ErrorKind::refused, refusal->reason, "run: " + refusal->fix));
   }
   // A link could be turned to another file after the check. Guarded by a_library_that_is_a_link_is_never_opened.
-  CheckedLibrary out{UniqueFd(::openat(parent.get(), library.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)), path, {}};
+  CheckedLibrary out{
+      UniqueFd(::openat(parent.get(), library.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)), path, {}};
   if (!out.fd && errno == ELOOP) {
     throw Failure(make_error(ErrorKind::refused, path.string() + " is a link", "put the library itself there"));
   }
@@ -117,7 +119,8 @@ TrustStore TrustStore::load(const std::filesystem::path& file) {
     }
   } catch (const toml::parse_error& error) {
     store.entries_.clear();
-    store.problem_ = file.string() + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description());
+    store.problem_ =
+        file.string() + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description());
   }
   return store;
 }
@@ -136,7 +139,8 @@ bool TrustStore::trusts(const std::string& name, const std::string& sha256) cons
 
 void TrustStore::record(TrustEntry entry) {
   if (!problem_.empty()) {
-    throw Failure(make_error(ErrorKind::failed_precondition, "cannot record the trust: " + problem_, "mend or remove " + file_.string()));
+    throw Failure(make_error(ErrorKind::failed_precondition, "cannot record the trust: " + problem_,
+                             "mend or remove " + file_.string()));
   }
   std::erase_if(entries_, [&](const TrustEntry& old) { return old.name == entry.name; });
   entries_.push_back(std::move(entry));

@@ -22,8 +22,8 @@ struct Refusal {
 
 /// Nothing when only this user and root can change what `status` describes.
 std::optional<Refusal> refuse_foreign(const std::filesystem::path& path, const struct stat& status);
-/// The directory and plugin.toml and library in it, and the directories above (which must not be writable by everyone, or be
-/// sticky like /tmp: who can rename a parent can swap the plugin). Absent files are not this function's business.
+/// The directory and plugin.toml and library in it, and the directories above (which must not be writable by everyone,
+/// or be sticky like /tmp: who can rename a parent can swap the plugin). Absent files are not this function's business.
 std::optional<Refusal> refuse_unsafe_directory(const std::filesystem::path& directory, const std::string& library);
 
 /// A library whose bytes have been read: what was checked is what `fd` refers to.

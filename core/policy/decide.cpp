@@ -15,7 +15,7 @@ namespace bot_bottle::policy {
 namespace {
 
 struct CompiledMatch {
-  std::vector<std::unique_ptr<RE2>> paths;    // null but for regexes; same order as in the route
+  std::vector<std::unique_ptr<RE2>> paths;  // null but for regexes; same order as in the route
   std::vector<std::unique_ptr<RE2>> headers;
 };
 
@@ -28,11 +28,14 @@ Result<std::unique_ptr<RE2>> compile(const std::string& pattern) {
   RE2::Options options(RE2::Quiet);
   options.set_max_mem(std::int64_t{1} << 20);
   auto regex = std::make_unique<RE2>(pattern, options);
-  if (!regex->ok()) return fail(ErrorKind::invalid_argument, fmt::format("'{}' is not a usable regex: {}", pattern, regex->error()));
+  if (!regex->ok())
+    return fail(ErrorKind::invalid_argument, fmt::format("'{}' is not a usable regex: {}", pattern, regex->error()));
   return regex;
 }
 
-bool full_match(std::string_view text, const RE2& regex) { return RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex); }
+bool full_match(std::string_view text, const RE2& regex) {
+  return RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex);
+}
 
 /// Gateway API: whole segments; a trailing slash of the value does not count.
 bool has_prefix(std::string_view path, std::string_view prefix) {
@@ -42,9 +45,12 @@ bool has_prefix(std::string_view path, std::string_view prefix) {
 
 bool path_matches(const PathMatch& match, const RE2* regex, std::string_view path) {
   switch (match.type) {
-    case PathMatch::Type::prefix: return has_prefix(path, match.value);
-    case PathMatch::Type::exact: return path == match.value;
-    case PathMatch::Type::regex: return regex != nullptr && full_match(path, *regex);
+    case PathMatch::Type::prefix:
+      return has_prefix(path, match.value);
+    case PathMatch::Type::exact:
+      return path == match.value;
+    case PathMatch::Type::regex:
+      return regex != nullptr && full_match(path, *regex);
   }
   return false;
 }
@@ -54,15 +60,17 @@ bool header_matches(const HeaderMatch& match, const RE2* regex, std::span<const 
   bool found = false;
   for (const auto& [name, value] : headers) {
     if (name != match.name) continue;
-    if (match.type == HeaderMatch::Type::exact ? value != match.value : regex == nullptr || !full_match(value, *regex)) return false;
+    if (match.type == HeaderMatch::Type::exact ? value != match.value : regex == nullptr || !full_match(value, *regex))
+      return false;
     found = true;
   }
   return found;
 }
 
 bool entry_matches(const Match& match, const CompiledMatch& compiled, const RequestView& request) {
-  if (!match.methods.empty() &&
-      std::ranges::none_of(match.methods, [&](const std::string& method) { return equals_ignoring_case(method, request.method); }))
+  if (!match.methods.empty() && std::ranges::none_of(match.methods, [&](const std::string& method) {
+        return equals_ignoring_case(method, request.method);
+      }))
     return false;
   for (std::size_t i = 0; i < match.headers.size(); ++i)
     if (!header_matches(match.headers[i], compiled.headers[i].get(), request.headers)) return false;
@@ -74,7 +82,12 @@ bool entry_matches(const Match& match, const CompiledMatch& compiled, const Requ
 
 /// Percent-decoded once and lower case, for the git checks alone: they must see through what an origin may see through.
 std::string decoded(std::string_view text) {
-  const auto value = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto value = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -103,15 +116,19 @@ GitUse git_use_of(const RequestView& request) {
   }
   if (segments.empty()) return GitUse::none;
   if (segments.back() == "git-receive-pack") return GitUse::push;
-  static constexpr std::array<std::string_view, 9> writing{"PUT", "MKCOL", "MOVE", "COPY", "LOCK", "UNLOCK", "PROPPATCH", "DELETE", "PATCH"};
-  const bool writes = std::ranges::any_of(writing, [&](std::string_view method) { return equals_ignoring_case(method, request.method); });
-  const bool in_repository = std::ranges::any_of(segments, [](std::string_view segment) { return segment.size() > 4 && segment.ends_with(".git"); });
+  static constexpr std::array<std::string_view, 9> writing{"PUT",    "MKCOL",     "MOVE",   "COPY", "LOCK",
+                                                           "UNLOCK", "PROPPATCH", "DELETE", "PATCH"};
+  const bool writes = std::ranges::any_of(
+      writing, [&](std::string_view method) { return equals_ignoring_case(method, request.method); });
+  const bool in_repository = std::ranges::any_of(
+      segments, [](std::string_view segment) { return segment.size() > 4 && segment.ends_with(".git"); });
   if (segments.size() >= 2 && segments.back() == "refs" && segments[segments.size() - 2] == "info") {
     if (writes || decoded(request.target->query).find("git-receive-pack") != std::string::npos) return GitUse::push;
     return GitUse::fetch;
   }
   if (segments.back() == "git-upload-pack" || segments.back() == "git-upload-archive") return GitUse::fetch;
-  return writes && in_repository && segments.size() >= 2 && !segments.back().ends_with(".git") ? GitUse::push : GitUse::none;
+  return writes && in_repository && segments.size() >= 2 && !segments.back().ends_with(".git") ? GitUse::push
+                                                                                               : GitUse::none;
 }
 
 }  // namespace
@@ -141,7 +158,8 @@ Result<std::shared_ptr<const RouteTable>> RouteTable::create(Egress egress) {
     const Route& route = state->egress.routes[i];
     const auto where = [&] { return fmt::format("route {} ({})", i + 1, route.host); };
     if (!state->by_host.emplace(route.host, i).second)
-      return fail(ErrorKind::invalid_argument, where() + ": the host already has a route", "put both under 'matches' of one route");
+      return fail(ErrorKind::invalid_argument, where() + ": the host already has a route",
+                  "put both under 'matches' of one route");
     std::vector<CompiledMatch>& entries = state->compiled.emplace_back();
     for (const Match& match : route.matches) {
       CompiledMatch& compiled = entries.emplace_back();
@@ -162,7 +180,9 @@ Result<std::shared_ptr<const RouteTable>> RouteTable::create(Egress egress) {
   return std::shared_ptr<const RouteTable>(new RouteTable(std::move(state)));  // NOLINT: the constructor is private
 }
 
-const Egress& RouteTable::egress() const { return state_->egress; }
+const Egress& RouteTable::egress() const {
+  return state_->egress;
+}
 
 const Route* RouteTable::find_host(std::string_view host) const {
   const auto found = state_->by_host.find(host);
@@ -175,7 +195,9 @@ Decision RouteTable::decide_connect(std::string_view host, std::uint16_t port) c
   if (found == state_->by_host.end()) return decision;
   decision.route_index = found->second;
   decision.route = &state_->egress.routes[found->second];
-  decision.reason = std::ranges::find(decision.route->ports, port) == decision.route->ports.end() ? Reason::port_not_allowed : Reason::allowed;
+  decision.reason = std::ranges::find(decision.route->ports, port) == decision.route->ports.end()
+                        ? Reason::port_not_allowed
+                        : Reason::allowed;
   return decision;
 }
 

@@ -1,6 +1,6 @@
 // The one decision function (spec 04): proxy, `check`, preflight and operator screen call this and nothing else.
-// Hostile input: every name, target and header of a request. Pure: never resolves a name, never allocates without bound,
-// never throws.
+// Hostile input: every name, target and header of a request. Pure: never resolves a name, never allocates without
+// bound, never throws.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +17,18 @@
 namespace bot_bottle::policy {
 
 /// A host name as policy compares it: letters, digits, '-', '.', lower case, at most 253 octets, labels of 1 to 63, one
-/// trailing dot removed, U-labels to A-labels (IDNA 2008, libidn2). Refused: IP literals in every spelling (dotted, short,
-/// decimal, octal, hex, bracketed or bare IPv6, zone ids), NUL and every other octet (attacks A1, A11, A14).
+/// trailing dot removed, U-labels to A-labels (IDNA 2008, libidn2). Refused: IP literals in every spelling (dotted,
+/// short, decimal, octal, hex, bracketed or bare IPv6, zone ids), NUL and every other octet (attacks A1, A11, A14).
 Result<std::string> normalise_host(std::string_view host);
 
 /// True for what inet_aton(3), inet_pton(3) or a URL parser (WHATWG) could take for an address: "127.1", "0x7f.1",
 /// "2130706433", "0177.0.0.1", "[::1]", "::ffff:1.2.3.4", "fe80::1%eth0".
 bool is_address_literal(std::string_view host);
 
-/// The target as it will be matched *and* sent: percent-encoding of unreserved characters decoded, hex digits upper case, dot
-/// segments removed, duplicate slashes kept, "%2F" kept encoded. Refused: control characters, raw space, CR, LF, NUL (also
-/// encoded NUL), backslash, invalid escapes, double-encoded dots and slashes ("%252e"), fragment, non-ASCII (attacks A5, A6).
+/// The target as it will be matched *and* sent: percent-encoding of unreserved characters decoded, hex digits upper
+/// case, dot segments removed, duplicate slashes kept, "%2F" kept encoded. Refused: control characters, raw space, CR,
+/// LF, NUL (also encoded NUL), backslash, invalid escapes, double-encoded dots and slashes ("%252e"), fragment,
+/// non-ASCII (attacks A5, A6).
 struct Target {
   std::string path;   // starts with '/'
   std::string query;  // without '?', as it came (checked, not changed); empty and absent differ by has_query
@@ -55,8 +56,8 @@ enum class Reason : std::uint8_t {
   host_not_allowed,
   port_not_allowed,
   plain_http_not_allowed,
-  no_match,          // the host is allowed, this path/method/header is not
-  git_push,          // git-receive-pack over HTTPS: blocked on every route, always
+  no_match,  // the host is allowed, this path/method/header is not
+  git_push,  // git-receive-pack over HTTPS: blocked on every route, always
   git_fetch_not_allowed,
   method_not_allowed,  // TRACE, CONNECT inside a connection
   passthrough_only,    // the route is a tunnel: no plain request may use it
@@ -70,12 +71,12 @@ struct Decision {
   [[nodiscard]] bool allowed() const { return reason == Reason::allowed; }
 };
 
-/// "allowed by route 3 (api.example.com)" / "blocked: POST /x matches no entry of route 3 (api.example.com)". One line; it may
-/// hold hostile text: escape it before a terminal sees it.
+/// "allowed by route 3 (api.example.com)" / "blocked: POST /x matches no entry of route 3 (api.example.com)". One line;
+/// it may hold hostile text: escape it before a terminal sees it.
 std::string explain(const Decision& decision, const RequestView& request);
 
-/// Immutable; shared by the requests that started with it. Lookup is one hash of the host, so its cost does not depend on the
-/// number of routes.
+/// Immutable; shared by the requests that started with it. Lookup is one hash of the host, so its cost does not depend
+/// on the number of routes.
 class RouteTable {
  public:
   /// Compiles the regexes (RE2, anchored, 1 MiB of program each). Errors name the route.
@@ -98,9 +99,10 @@ class RouteTable {
   std::unique_ptr<State> state_;
 };
 
-/// True for an address that a request may not reach unless it is pinned: unspecified, loopback, link-local, private, CGNAT,
-/// benchmark, documentation, multicast, reserved, metadata; IPv4 inside IPv6 (mapped, compatible, NAT64 64:ff9b::/96 and
-/// 64:ff9b:1::/48, 6to4, Teredo) is decoded first (attacks A11, A17). `address` is 4 or 16 octets in network order.
+/// True for an address that a request may not reach unless it is pinned: unspecified, loopback, link-local, private,
+/// CGNAT, benchmark, documentation, multicast, reserved, metadata; IPv4 inside IPv6 (mapped, compatible, NAT64
+/// 64:ff9b::/96 and 64:ff9b:1::/48, 6to4, Teredo) is decoded first (attacks A11, A17). `address` is 4 or 16 octets in
+/// network order.
 bool is_forbidden_address(std::span<const std::uint8_t> address);
 
 }  // namespace bot_bottle::policy

@@ -65,7 +65,8 @@ struct Route {
   bool plain = false;  // http:// allowed; adds port 80 to the default ports
   std::optional<Auth> auth;
   std::vector<Match> matches;  // empty: everything on this host, unless `refuse_all`
-  bool refuse_all = false;     // `matches: []` (or only entries with an empty list) was written: nothing is allowed (attack I1)
+  bool refuse_all =
+      false;  // `matches: []` (or only entries with an empty list) was written: nothing is allowed (attack I1)
   Dlp dlp;
   bool git_fetch = false;
   OnUnscannable on_unscannable = OnUnscannable::block;
@@ -75,8 +76,8 @@ struct Route {
   std::string origin;  // "bottle", "provider:claude", "operator": shown by info and logs; not in the manifest
 };
 
-/// `hosts:` value: an address, optionally with a port that replaces the one dialled ("127.0.0.1:8443"). An explicit pin may
-/// be an address that SSRF rules refuse.
+/// `hosts:` value: an address, optionally with a port that replaces the one dialled ("127.0.0.1:8443"). An explicit pin
+/// may be an address that SSRF rules refuse.
 struct Pin {
   std::string address;
   std::optional<std::uint16_t> port;
@@ -101,8 +102,8 @@ struct ParsedEgress {
   Problems problems;  // all of them; the value is only to be used when empty
 };
 
-/// Reads the block. Unknown keys, reserved (`role`) and old ones (`path_allowlist`, `allowlist`, `pipelock`) are problems that
-/// show the new form; so are two routes for one host, IP literals, wildcards, `auth: {}`, bad regexes.
+/// Reads the block. Unknown keys, reserved (`role`) and old ones (`path_allowlist`, `allowlist`, `pipelock`) are
+/// problems that show the new form; so are two routes for one host, IP literals, wildcards, `auth: {}`, bad regexes.
 ParsedEgress parse_egress(const json::value& document);
 /// Reads one route, the same way (providers and agents propose single routes). Paths start at `path`.
 ParsedEgress parse_route(const json::value& document, const std::string& path);

@@ -14,14 +14,17 @@ json::array matches_of(const Route& route) {
     json::object entry;
     if (!match.paths.empty()) {
       json::array paths;
-      for (const PathMatch& path : match.paths) paths.push_back({{"type", path_types[static_cast<std::size_t>(path.type)]}, {"value", path.value}});
+      for (const PathMatch& path : match.paths)
+        paths.push_back({{"type", path_types[static_cast<std::size_t>(path.type)]}, {"value", path.value}});
       entry["paths"] = std::move(paths);
     }
     if (!match.methods.empty()) entry["methods"] = to_array(match.methods);
     if (!match.headers.empty()) {
       json::array headers;
       for (const HeaderMatch& header : match.headers)
-        headers.push_back({{"name", header.name}, {"value", header.value}, {"type", header_types[static_cast<std::size_t>(header.type)]}});
+        headers.push_back({{"name", header.name},
+                           {"value", header.value},
+                           {"type", header_types[static_cast<std::size_t>(header.type)]}});
       entry["headers"] = std::move(headers);
     }
     matches.push_back(std::move(entry));
@@ -31,10 +34,14 @@ json::array matches_of(const Route& route) {
 
 std::string scheme_text(const Auth& auth) {
   switch (auth.scheme) {
-    case Auth::Scheme::bearer: return "Bearer";
-    case Auth::Scheme::token: return "token";
-    case Auth::Scheme::basic: return "Basic";
-    case Auth::Scheme::header: break;
+    case Auth::Scheme::bearer:
+      return "Bearer";
+    case Auth::Scheme::token:
+      return "token";
+    case Auth::Scheme::basic:
+      return "Basic";
+    case Auth::Scheme::header:
+      break;
   }
   return "header:" + auth.header;
 }

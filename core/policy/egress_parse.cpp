@@ -12,7 +12,9 @@
 
 namespace bot_bottle::policy {
 
-std::string indexed(const std::string& path, std::size_t index) { return fmt::format("{}[{}]", path, index); }
+std::string indexed(const std::string& path, std::size_t index) {
+  return fmt::format("{}[{}]", path, index);
+}
 
 std::string in_quotes(std::string_view text) {
   return text.size() <= 64 ? fmt::format("'{}'", text) : fmt::format("'{}…'", text.substr(0, 64));
@@ -20,14 +22,21 @@ std::string in_quotes(std::string_view text) {
 
 std::string_view type_of(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null: return "nothing";
-    case json::kind::bool_: return "a boolean";
+    case json::kind::null:
+      return "nothing";
+    case json::kind::bool_:
+      return "a boolean";
     case json::kind::int64:
-    case json::kind::uint64: return "an integer";
-    case json::kind::double_: return "a number with a fraction";
-    case json::kind::string: return "a string";
-    case json::kind::array: return "a list";
-    case json::kind::object: return "a map";
+    case json::kind::uint64:
+      return "an integer";
+    case json::kind::double_:
+      return "a number with a fraction";
+    case json::kind::string:
+      return "a string";
+    case json::kind::array:
+      return "a list";
+    case json::kind::object:
+      return "a map";
   }
   return "an unknown value";
 }
@@ -95,7 +104,8 @@ std::optional<std::uint64_t> ObjectReader::integer(std::string_view key, std::ui
     const bool negative = value->is_int64() && value->as_int64() < 0;
     const std::uint64_t number = to_unsigned_or(*value, 0);
     if (!negative && number >= minimum && number <= maximum) return number;
-    problem(key, fmt::format("{} is out of range", negative ? std::to_string(value->as_int64()) : std::to_string(number)),
+    problem(key,
+            fmt::format("{} is out of range", negative ? std::to_string(value->as_int64()) : std::to_string(number)),
             fmt::format("{} to {}", minimum, maximum));
     return std::nullopt;
   }
@@ -135,7 +145,8 @@ std::optional<std::vector<std::string>> ObjectReader::strings(std::string_view k
     if ((*array)[i].is_string()) {
       items.emplace_back((*array)[i].as_string());
     } else {
-      problems_.push_back({indexed(path_of(key), i), fmt::format("expected a string, found {}", type_of((*array)[i])), ""});
+      problems_.push_back(
+          {indexed(path_of(key), i), fmt::format("expected a string, found {}", type_of((*array)[i])), ""});
     }
   }
   return items;
@@ -143,9 +154,11 @@ std::optional<std::vector<std::string>> ObjectReader::strings(std::string_view k
 
 std::span<const RefusedKey> old_keys() {
   static constexpr std::array<RefusedKey, 3> keys{{
-      {"path_allowlist", "'path_allowlist' is the old form", "write in the route: matches: [{paths: [{type: prefix, value: /v1/}]}]"},
+      {"path_allowlist", "'path_allowlist' is the old form",
+       "write in the route: matches: [{paths: [{type: prefix, value: /v1/}]}]"},
       {"allowlist", "'allowlist' is the old form", "write under egress: routes: [{host: api.example.com}]"},
-      {"pipelock", "'pipelock' is the old form", "write in the route: dlp: {outbound_detectors: [token_patterns, known_secrets]}"},
+      {"pipelock", "'pipelock' is the old form",
+       "write in the route: dlp: {outbound_detectors: [token_patterns, known_secrets]}"},
   }};
   return keys;
 }
@@ -154,12 +167,14 @@ namespace {
 
 bool is_address(const std::string& text) {
   std::array<unsigned char, 16> octets{};
-  return ::inet_pton(AF_INET, text.c_str(), octets.data()) == 1 || ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1;
+  return ::inet_pton(AF_INET, text.c_str(), octets.data()) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   // At least one and at most five digits, no sign, no leading zero: "65537" must never become port 1 (A11).
-  if (text.empty() || text.size() > 5 || text.front() == '0' || !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
+  if (text.empty() || text.size() > 5 || text.front() == '0' ||
+      !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;
   unsigned port = 0;
   std::from_chars(text.data(), text.data() + text.size(), port);
@@ -201,7 +216,8 @@ void read_hosts(const json::value& value, const std::string& path, Egress& egres
       continue;
     }
     if (!member.value().is_string()) {
-      problems.push_back({reader.path_of(key), fmt::format("expected an address, found {}", type_of(member.value())), "10.1.2.3 or 10.1.2.3:8443"});
+      problems.push_back({reader.path_of(key), fmt::format("expected an address, found {}", type_of(member.value())),
+                          "10.1.2.3 or 10.1.2.3:8443"});
       continue;
     }
     const std::string text(member.value().as_string());
@@ -225,7 +241,8 @@ void read_proxy_url(const std::string& url, const std::string& path, UpstreamPro
   rest.remove_prefix(7);
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find('@') != std::string_view::npos) {  // the value is not repeated: it holds a password
-    problems.push_back({path, "the parent proxy's URL holds a user or password", "name a secret instead: {url: http://proxy.example.com:3128, token_ref: PROXY_LOGIN}"});
+    problems.push_back({path, "the parent proxy's URL holds a user or password",
+                        "name a secret instead: {url: http://proxy.example.com:3128, token_ref: PROXY_LOGIN}"});
     return;
   }
   const std::size_t colon = rest.rfind(':');
@@ -257,8 +274,10 @@ void read_upstream_proxy(const json::value& value, const std::string& path, Egre
     ObjectReader reader(value, path, problems);
     static constexpr std::array<std::string_view, 2> known{"url", "token_ref"};
     reader.check_keys(known);
-    if (const auto url = reader.string("url")) read_proxy_url(*url, reader.path_of("url"), proxy, problems);
-    else if (reader.is_object() && !reader.has("url")) reader.problem("url", "is missing", "http://proxy.example.com:3128");
+    if (const auto url = reader.string("url"))
+      read_proxy_url(*url, reader.path_of("url"), proxy, problems);
+    else if (reader.is_object() && !reader.has("url"))
+      reader.problem("url", "is missing", "http://proxy.example.com:3128");
     if (const auto token = reader.string("token_ref")) proxy.token_ref = *token;
   }
   egress.upstream_proxy = std::move(proxy);
@@ -277,7 +296,8 @@ ParsedEgress parse_egress(const json::value& document) {
   Egress& egress = result.egress;
   ObjectReader reader(document, "", result.problems);
   if (!reader.is_object()) return result;
-  static constexpr std::array<std::string_view, 8> known{"log", "routes", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp"};
+  static constexpr std::array<std::string_view, 8> known{
+      "log", "routes", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp"};
   static constexpr std::string_view later = "not supported in this version";
   static constexpr std::array<RefusedKey, 4> refused{{
       {"role", "'role' is reserved", "remove the key"},
@@ -298,8 +318,9 @@ ParsedEgress parse_egress(const json::value& document) {
       if (!route.host.empty()) {
         const auto [first, fresh] = seen.emplace(route.host, i);
         if (!fresh)
-          result.problems.push_back({path + ".host", fmt::format("{} already has a route: routes[{}]", in_quotes(route.host), first->second),
-                                     "put both under 'matches' of one route"});
+          result.problems.push_back(
+              {path + ".host", fmt::format("{} already has a route: routes[{}]", in_quotes(route.host), first->second),
+               "put both under 'matches' of one route"});
       }
       egress.routes.push_back(std::move(route));
     }
@@ -308,11 +329,14 @@ ParsedEgress parse_egress(const json::value& document) {
   if (const json::value* ca = reader.find("upstream_ca"); ca != nullptr && !ca->is_null()) {
     if (const auto text = reader.string("upstream_ca")) {
       // An empty text is what the sidecar's configuration says for "none".
-      if (text->find('\0') != std::string::npos) reader.problem("upstream_ca", "holds a NUL character");
-      else egress.upstream_ca = *text;
+      if (text->find('\0') != std::string::npos)
+        reader.problem("upstream_ca", "holds a NUL character");
+      else
+        egress.upstream_ca = *text;
     }
   }
-  if (const json::value* proxy = reader.find("upstream_proxy")) read_upstream_proxy(*proxy, "upstream_proxy", egress, result.problems);
+  if (const json::value* proxy = reader.find("upstream_proxy"))
+    read_upstream_proxy(*proxy, "upstream_proxy", egress, result.problems);
   return result;
 }
 

@@ -1,5 +1,5 @@
-// Strict reading of one JSON object of a policy document: every key is known, every value has its type, every fault is kept.
-// Internal to core/policy.
+// Strict reading of one JSON object of a policy document: every key is known, every value has its type, every fault is
+// kept. Internal to core/policy.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,9 @@ class ObjectReader {
   [[nodiscard]] bool is_object() const { return object_ != nullptr; }
   [[nodiscard]] bool has(std::string_view key) const { return object_ != nullptr && object_->contains(key); }
   [[nodiscard]] bool is_empty() const { return object_ != nullptr && object_->empty(); }
-  [[nodiscard]] const json::value* find(std::string_view key) const { return object_ == nullptr ? nullptr : object_->if_contains(key); }
+  [[nodiscard]] const json::value* find(std::string_view key) const {
+    return object_ == nullptr ? nullptr : object_->if_contains(key);
+  }
   [[nodiscard]] std::string path_of(std::string_view key) const;
   [[nodiscard]] const std::string& path() const { return path_; }
 

@@ -19,18 +19,22 @@ constexpr std::size_t max_pattern_octets = 4096;
 bool is_http_token(std::string_view text) {
   static constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
   return !text.empty() && text.size() <= 256 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || marks.find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           marks.find(c) != std::string_view::npos;
   });
 }
 
 bool is_secret_name(std::string_view text) {
-  return !text.empty() && text.size() <= 128 && !(text.front() >= '0' && text.front() <= '9') && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
+  return !text.empty() && text.size() <= 128 && !(text.front() >= '0' && text.front() <= '9') &&
+         std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+         });
 }
 
 void read_regex(ObjectReader& reader, const std::string& pattern) {
-  if (const auto fault = find_regex_fault(pattern)) reader.problem("value", fmt::format("{} is not a usable regex: {}", in_quotes(pattern), *fault), "RE2 syntax, matched against the whole text");
+  if (const auto fault = find_regex_fault(pattern))
+    reader.problem("value", fmt::format("{} is not a usable regex: {}", in_quotes(pattern), *fault),
+                   "RE2 syntax, matched against the whole text");
 }
 
 void read_path(const json::value& value, const std::string& at, PathMatch& path, Problems& problems) {
@@ -55,7 +59,8 @@ void read_path(const json::value& value, const std::string& at, PathMatch& path,
     reader.problem("value", fmt::format("{} is not a path", in_quotes(*text)), target.error().message);
   } else if (target->has_query) {
     reader.problem("value", fmt::format("{} has a query; only paths are matched", in_quotes(*text)));
-  } else if (std::ranges::count(target->path, '/') != std::ranges::count(*text, '/') || text->ends_with("/.") || text->ends_with("/..")) {
+  } else if (std::ranges::count(target->path, '/') != std::ranges::count(*text, '/') || text->ends_with("/.") ||
+             text->ends_with("/..")) {
     reader.problem("value", fmt::format("{} has dot segments", in_quotes(*text)), target->path);
   } else {
     path.value = target->path;
@@ -81,8 +86,8 @@ void read_header(const json::value& value, const std::string& at, HeaderMatch& h
   }
 }
 
-/// False: the entry has an empty list and can match nothing. "Empty" must never come to mean "all" (attack I1, CVE-2025-66479;
-/// I1_an_empty_list_allows_nothing).
+/// False: the entry has an empty list and can match nothing. "Empty" must never come to mean "all" (attack I1,
+/// CVE-2025-66479; I1_an_empty_list_allows_nothing).
 bool read_match(const json::value& value, const std::string& at, Match& match, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return true;
@@ -95,24 +100,28 @@ bool read_match(const json::value& value, const std::string& at, Match& match, P
   bool possible = true;
   if (const json::array* paths = reader.list("paths")) {
     possible = possible && !paths->empty();
-    for (std::size_t i = 0; i < paths->size(); ++i) read_path((*paths)[i], indexed(reader.path_of("paths"), i), match.paths.emplace_back(), problems);
+    for (std::size_t i = 0; i < paths->size(); ++i)
+      read_path((*paths)[i], indexed(reader.path_of("paths"), i), match.paths.emplace_back(), problems);
   }
   if (const auto methods = reader.strings("methods")) {
     possible = possible && !find_array(value.as_object(), "methods")->empty();
     for (const std::string& method : *methods) {
-      if (!is_http_token(method)) reader.problem("methods", fmt::format("{} is not a method", in_quotes(method)), "GET, POST, …");
+      if (!is_http_token(method))
+        reader.problem("methods", fmt::format("{} is not a method", in_quotes(method)), "GET, POST, …");
       match.methods.push_back(to_upper(method));
     }
   }
   if (const json::array* headers = reader.list("headers")) {
     possible = possible && !headers->empty();
-    for (std::size_t i = 0; i < headers->size(); ++i) read_header((*headers)[i], indexed(reader.path_of("headers"), i), match.headers.emplace_back(), problems);
+    for (std::size_t i = 0; i < headers->size(); ++i)
+      read_header((*headers)[i], indexed(reader.path_of("headers"), i), match.headers.emplace_back(), problems);
   }
   return possible;
 }
 
 void read_auth(const json::value& value, const std::string& at, Auth& auth, Problems& problems) {
-  static constexpr std::string_view form = "auth: {scheme: Bearer, token_ref: EXAMPLE_TOKEN}; leave 'auth' out for none";
+  static constexpr std::string_view form =
+      "auth: {scheme: Bearer, token_ref: EXAMPLE_TOKEN}; leave 'auth' out for none";
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
   if (reader.is_empty()) {
@@ -139,18 +148,24 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
       auth.scheme = Auth::Scheme::header;
       auth.header = to_lower(scheme->substr(7));
       // A credential in one of these would be dropped, or would break the framing of the message.
-      static constexpr std::array<std::string_view, 12> framing{"connection", "content-length", "host", "keep-alive", "proxy-authorization", "proxy-connection",
-                                                                "te", "trailer", "transfer-encoding", "upgrade", "expect", "content-encoding"};
-      if (!is_http_token(auth.header)) reader.problem("scheme", fmt::format("{} names no valid header", in_quotes(*scheme)), "header:x-api-key");
-      else if (std::ranges::find(framing, auth.header) != framing.end()) reader.problem("scheme", fmt::format("the header '{}' cannot carry a credential", auth.header), "header:x-api-key");
+      static constexpr std::array<std::string_view, 12> framing{
+          "connection", "content-length",    "host",    "keep-alive", "proxy-authorization", "proxy-connection", "te",
+          "trailer",    "transfer-encoding", "upgrade", "expect",     "content-encoding"};
+      if (!is_http_token(auth.header))
+        reader.problem("scheme", fmt::format("{} names no valid header", in_quotes(*scheme)), "header:x-api-key");
+      else if (std::ranges::find(framing, auth.header) != framing.end())
+        reader.problem("scheme", fmt::format("the header '{}' cannot carry a credential", auth.header),
+                       "header:x-api-key");
     } else {
-      reader.problem("scheme", fmt::format("{} is not accepted", in_quotes(*scheme)), "Bearer, token, Basic or header:<Name>");
+      reader.problem("scheme", fmt::format("{} is not accepted", in_quotes(*scheme)),
+                     "Bearer, token, Basic or header:<Name>");
     }
   }
   if (const auto reference = reader.string("token_ref")) {
     auth.token_ref = *reference;
     if (!is_secret_name(*reference))  // not repeated: it may be the credential itself
-      reader.problem("token_ref", "is not the name of a variable", "letters, digits and '_'; the value itself never stands here");
+      reader.problem("token_ref", "is not the name of a variable",
+                     "letters, digits and '_'; the value itself never stands here");
   }
 }
 
@@ -159,7 +174,8 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
   if (!reader.is_object()) return;
   static constexpr std::array<std::string_view, 2> known{"outbound_detectors", "inbound_detectors"};
   static constexpr std::string_view later = "not supported in this version";
-  static constexpr std::array<RefusedKey, 2> refused{{{"rules", later, "remove the key"}, {"on_canary", later, "remove the key"}}};
+  static constexpr std::array<RefusedKey, 2> refused{
+      {{"rules", later, "remove the key"}, {"on_canary", later, "remove the key"}}};
   reader.check_keys(known, refused);
   if (const json::value* outbound = reader.find("outbound_detectors")) {
     if (outbound->is_bool()) {
@@ -172,15 +188,18 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
         } else if (name == "known_secrets") {
           dlp.known_secrets = true;
         } else if (name == "financial" || name == "canaries") {
-          reader.problem("outbound_detectors", fmt::format("'{}' is not supported in this version", name), "token_patterns, known_secrets");
+          reader.problem("outbound_detectors", fmt::format("'{}' is not supported in this version", name),
+                         "token_patterns, known_secrets");
         } else {
-          reader.problem("outbound_detectors", fmt::format("{} is not a detector", in_quotes(name)), "token_patterns, known_secrets");
+          reader.problem("outbound_detectors", fmt::format("{} is not a detector", in_quotes(name)),
+                         "token_patterns, known_secrets");
         }
       }
     }
   }
   if (const json::value* inbound = reader.find("inbound_detectors")) {
-    const bool off = (inbound->is_bool() && !inbound->as_bool()) || (inbound->is_array() && inbound->as_array().empty());
+    const bool off =
+        (inbound->is_bool() && !inbound->as_bool()) || (inbound->is_array() && inbound->as_array().empty());
     if (!off) reader.problem("inbound_detectors", std::string(later), "inbound_detectors: false");
   }
 }
@@ -196,7 +215,9 @@ void read_limits(const json::value& value, const std::string& at, RouteLimits& l
     limits.bytes_out_per_hour = parse_size_bytes(std::string_view(bytes->as_string()));
     if (!limits.bytes_out_per_hour || *limits.bytes_out_per_hour == 0 || *limits.bytes_out_per_hour > most) {
       limits.bytes_out_per_hour.reset();
-      reader.problem("bytes_out_per_hour", fmt::format("{} is not a size", in_quotes(std::string_view(bytes->as_string()))), "200MiB, 4GiB, or a count of bytes");
+      reader.problem("bytes_out_per_hour",
+                     fmt::format("{} is not a size", in_quotes(std::string_view(bytes->as_string()))),
+                     "200MiB, 4GiB, or a count of bytes");
     }
   } else {
     limits.bytes_out_per_hour = reader.integer("bytes_out_per_hour", 1, most);
@@ -220,12 +241,15 @@ void read_ports(ObjectReader& reader, Route& route) {
   }
 }
 
-/// A passthrough route is a tunnel that is only gated by its host: what cannot be honoured there is refused, not ignored.
+/// A passthrough route is a tunnel that is only gated by its host: what cannot be honoured there is refused, not
+/// ignored.
 void check_passthrough(ObjectReader& reader) {
-  for (const std::string_view key : {"auth", "matches", "dlp", "git", "plain", "on_unscannable", "foreign_credentials"}) {
+  for (const std::string_view key :
+       {"auth", "matches", "dlp", "git", "plain", "on_unscannable", "foreign_credentials"}) {
     const json::value* value = reader.find(key);
     if (value == nullptr || (key == "plain" && value->is_bool() && !value->as_bool())) continue;
-    reader.problem(key, "has no effect with tls: passthrough, where nothing inside the tunnel is seen", "remove the key, or use tls: intercept");
+    reader.problem(key, "has no effect with tls: passthrough, where nothing inside the tunnel is seen",
+                   "remove the key, or use tls: intercept");
   }
 }
 
@@ -243,7 +267,9 @@ std::optional<std::string> find_regex_fault(const std::string& pattern) {
 void read_route(const json::value& value, const std::string& path, Route& route, Problems& problems) {
   ObjectReader reader(value, path, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 11> known{"host", "ports", "plain", "auth", "matches", "dlp", "git", "on_unscannable", "tls", "foreign_credentials", "limits"};
+  static constexpr std::array<std::string_view, 11> known{
+      "host",  "ports", "plain", "auth", "matches", "dlp", "git", "on_unscannable", "tls", "foreign_credentials",
+      "limits"};
   static constexpr std::string_view later = "not supported in this version";
   static constexpr std::array<RefusedKey, 5> refused{{
       {"role", "'role' is reserved", "remove the key"},
@@ -255,20 +281,29 @@ void read_route(const json::value& value, const std::string& path, Route& route,
   reader.check_keys(known, refused);
   if (!reader.has("host")) reader.problem("host", "is missing", "host: api.example.com");
   if (const auto text = reader.string("host")) {
-    const bool has_port = text->find('/') == std::string::npos && std::ranges::count(*text, ':') == 1 && !is_address_literal(text->substr(0, text->find(':')));
+    const bool has_port = text->find('/') == std::string::npos && std::ranges::count(*text, ':') == 1 &&
+                          !is_address_literal(text->substr(0, text->find(':')));
     const auto name = normalise_host(*text);
-    if (has_port) reader.problem("host", fmt::format("{} has a port", in_quotes(*text)), fmt::format("host: {}, ports: [{}]", text->substr(0, text->find(':')), text->substr(text->find(':') + 1, 8)));
-    else if (text->find("://") != std::string::npos) reader.problem("host", fmt::format("{} is a URL, not a host name", in_quotes(*text)), "host: api.example.com");
-    else if (!name) reader.problem("host", fmt::format("{}: {}", in_quotes(*text), name.error().message), name.error().hint);
-    else route.host = *name;
+    if (has_port)
+      reader.problem(
+          "host", fmt::format("{} has a port", in_quotes(*text)),
+          fmt::format("host: {}, ports: [{}]", text->substr(0, text->find(':')), text->substr(text->find(':') + 1, 8)));
+    else if (text->find("://") != std::string::npos)
+      reader.problem("host", fmt::format("{} is a URL, not a host name", in_quotes(*text)), "host: api.example.com");
+    else if (!name)
+      reader.problem("host", fmt::format("{}: {}", in_quotes(*text), name.error().message), name.error().hint);
+    else
+      route.host = *name;
   }
   if (const auto plain = reader.boolean("plain")) route.plain = *plain;
   read_ports(reader, route);
-  if (const json::value* auth = reader.find("auth")) read_auth(*auth, reader.path_of("auth"), route.auth.emplace(), problems);
+  if (const json::value* auth = reader.find("auth"))
+    read_auth(*auth, reader.path_of("auth"), route.auth.emplace(), problems);
   if (const json::array* matches = reader.list("matches")) {
     for (std::size_t i = 0; i < matches->size(); ++i) {
       Match match;
-      if (read_match((*matches)[i], indexed(reader.path_of("matches"), i), match, problems)) route.matches.push_back(std::move(match));
+      if (read_match((*matches)[i], indexed(reader.path_of("matches"), i), match, problems))
+        route.matches.push_back(std::move(match));
     }
     route.refuse_all = route.matches.empty();
   }
@@ -276,17 +311,21 @@ void read_route(const json::value& value, const std::string& path, Route& route,
   if (const json::value* git = reader.find("git")) {
     ObjectReader inner(*git, reader.path_of("git"), problems);
     static constexpr std::array<std::string_view, 1> git_known{"fetch"};
-    static constexpr std::array<RefusedKey, 1> git_refused{{{"push", "a push over HTTPS is blocked on every route", "push through git-gate"}}};
+    static constexpr std::array<RefusedKey, 1> git_refused{
+        {{"push", "a push over HTTPS is blocked on every route", "push through git-gate"}}};
     inner.check_keys(git_known, git_refused);
     if (const auto fetch = inner.boolean("fetch")) route.git_fetch = *fetch;
   }
   static constexpr std::array<std::string_view, 2> unscannable{"block", "pass"};
   static constexpr std::array<std::string_view, 2> tls{"intercept", "passthrough"};
   static constexpr std::array<std::string_view, 2> foreign{"strip", "refuse"};
-  if (const auto word = reader.word("on_unscannable", unscannable)) route.on_unscannable = static_cast<OnUnscannable>(*word);
+  if (const auto word = reader.word("on_unscannable", unscannable))
+    route.on_unscannable = static_cast<OnUnscannable>(*word);
   if (const auto word = reader.word("tls", tls)) route.tls = static_cast<Tls>(*word);
-  if (const auto word = reader.word("foreign_credentials", foreign)) route.foreign_credentials = static_cast<ForeignCredentials>(*word);
-  if (const json::value* limits = reader.find("limits")) read_limits(*limits, reader.path_of("limits"), route.limits, problems);
+  if (const auto word = reader.word("foreign_credentials", foreign))
+    route.foreign_credentials = static_cast<ForeignCredentials>(*word);
+  if (const json::value* limits = reader.find("limits"))
+    read_limits(*limits, reader.path_of("limits"), route.limits, problems);
   if (route.tls == Tls::passthrough) check_passthrough(reader);
 }
 

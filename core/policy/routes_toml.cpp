@@ -45,8 +45,10 @@ std::size_t line_of(const toml::table& root, std::string path) {
 std::string quote(std::string_view text) {
   std::string out;
   for (const char c : json::serialize(json::string(text))) {
-    if (c == '\x7f') out += "\\u007f";
-    else out += c;
+    if (c == '\x7f')
+      out += "\\u007f";
+    else
+      out += c;
   }
   return out;
 }
@@ -64,7 +66,8 @@ std::string inline_value(const json::value& value) {  // NOLINT(misc-no-recursio
   }
   if (const json::object* object = value.if_object()) {
     out = "{";
-    for (const auto& member : *object) add(fmt::format("{} = {}", std::string_view(member.key()), inline_value(member.value())));
+    for (const auto& member : *object)
+      add(fmt::format("{} = {}", std::string_view(member.key()), inline_value(member.value())));
     return out + "}";
   }
   if (value.is_string()) return quote(value.as_string());
@@ -79,12 +82,14 @@ Result<Egress> parse_routes_toml(std::string_view text) {
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {  // the library's only way to say it; it goes no further
-    return fail(ErrorKind::invalid_argument,
-                fmt::format("line {}, column {}: {}", error.source().begin.line, error.source().begin.column, error.description()));
+    return fail(ErrorKind::invalid_argument, fmt::format("line {}, column {}: {}", error.source().begin.line,
+                                                         error.source().begin.column, error.description()));
   }
   ParsedEgress parsed = parse_egress(to_value(table));
   if (parsed.problems.empty()) return std::move(parsed.egress);
-  Error error = make_error(ErrorKind::invalid_argument, fmt::format("{} problem{} in the routes", parsed.problems.size(), parsed.problems.size() == 1 ? "" : "s"));
+  Error error = make_error(
+      ErrorKind::invalid_argument,
+      fmt::format("{} problem{} in the routes", parsed.problems.size(), parsed.problems.size() == 1 ? "" : "s"));
   for (const Problem& problem : parsed.problems) {
     const std::size_t line = line_of(table, problem.path);
     if (!error.details.empty()) error.details += '\n';
@@ -99,15 +104,18 @@ std::string to_routes_toml(const Egress& egress) {
   const json::object document = to_json(egress);
   std::string out;
   for (const std::string_view key : {"log", "upstream_ca", "upstream_proxy"})
-    if (const json::value* value = document.if_contains(key)) out += fmt::format("{} = {}\n", key, inline_value(*value));
+    if (const json::value* value = document.if_contains(key))
+      out += fmt::format("{} = {}\n", key, inline_value(*value));
   if (egress.routes.empty()) out += "routes = []\n";
   for (const json::value& route : document.at("routes").as_array()) {
     out += "\n[[routes]]\n";
-    for (const auto& member : route.as_object()) out += fmt::format("{} = {}\n", std::string_view(member.key()), inline_value(member.value()));
+    for (const auto& member : route.as_object())
+      out += fmt::format("{} = {}\n", std::string_view(member.key()), inline_value(member.value()));
   }
   if (!egress.hosts.empty()) {
     out += "\n[hosts]\n";
-    for (const auto& member : document.at("hosts").as_object()) out += fmt::format("{} = {}\n", quote(member.key()), inline_value(member.value()));
+    for (const auto& member : document.at("hosts").as_object())
+      out += fmt::format("{} = {}\n", quote(member.key()), inline_value(member.value()));
   }
   return out;
 }

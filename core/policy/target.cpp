@@ -1,5 +1,5 @@
-// The request target as it is matched and sent: one canonical form, so that no origin can read another path than the one that
-// was decided on (attacks A5, A6). Hostile input: the target of every request.
+// The request target as it is matched and sent: one canonical form, so that no origin can read another path than the
+// one that was decided on (attacks A5, A6). Hostile input: the target of every request.
 #include <vector>
 
 #include "core/base/text.hpp"
@@ -24,10 +24,13 @@ int escape_at(std::string_view text, std::size_t at) {
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 bool is_unreserved(int c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
-tl::unexpected<Error> refuse(std::string message) { return fail(ErrorKind::invalid_argument, "the request target " + std::move(message)); }
+tl::unexpected<Error> refuse(std::string message) {
+  return fail(ErrorKind::invalid_argument, "the request target " + std::move(message));
+}
 
 Result<void> check_octets(std::string_view target) {
   for (const char character : target) {
@@ -53,13 +56,16 @@ Result<std::string> decode_unreserved(std::string_view path) {
     const int octet = escape_at(path, i);
     if (octet < 0) return refuse("has an invalid percent escape");
     if (octet < 0x20 || octet == 0x7f) return refuse("has an encoded control character");
-    if (octet == 0xc0 || octet == 0xc1) return refuse("has an overlong UTF-8 escape");  // "%c0%ae" is '.' to a lax decoder
+    if (octet == 0xc0 || octet == 0xc1)
+      return refuse("has an overlong UTF-8 escape");  // "%c0%ae" is '.' to a lax decoder
     if (octet == '%') {
       // "%252e": a second decoder behind us would see a dot (A6).
-      const int inner = hex_value(i + 3 < path.size() ? path[i + 3] : '-') < 0 || hex_value(i + 4 < path.size() ? path[i + 4] : '-') < 0
+      const int inner = hex_value(i + 3 < path.size() ? path[i + 3] : '-') < 0 ||
+                                hex_value(i + 4 < path.size() ? path[i + 4] : '-') < 0
                             ? -1
                             : hex_value(path[i + 3]) * 16 + hex_value(path[i + 4]);
-      if (inner == '.' || inner == '/' || inner == '\\' || inner == '%' || inner == 0) return refuse("is percent-encoded twice");
+      if (inner == '.' || inner == '/' || inner == '\\' || inner == '%' || inner == 0)
+        return refuse("is percent-encoded twice");
     }
     if (is_unreserved(octet)) {
       out += static_cast<char>(octet);
@@ -73,8 +79,8 @@ Result<std::string> decode_unreserved(std::string_view path) {
   return out;
 }
 
-/// Segments that some origin takes for a dot segment though RFC 3986 does not: "..;x" (servlet containers), and "." or ".."
-/// next to an encoded slash or backslash.
+/// Segments that some origin takes for a dot segment though RFC 3986 does not: "..;x" (servlet containers), and "." or
+/// ".." next to an encoded slash or backslash.
 bool is_ambiguous_segment(std::string_view segment) {
   const auto is_dots = [](std::string_view part) {
     part = part.substr(0, part.find(';'));

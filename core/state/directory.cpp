@@ -20,13 +20,18 @@ namespace {
 constexpr std::string_view lock_name = "lock";
 constexpr std::string_view preserve_name = "preserve";
 
-[[noreturn]] void throw_errno(std::string_view what) { throw Failure(error_from_errno(what, errno)); }
+[[noreturn]] void throw_errno(std::string_view what) {
+  throw Failure(error_from_errno(what, errno));
+}
 
-void make_state_root(const Home& home) { or_throw(make_directories(home.state())); }
+void make_state_root(const Home& home) {
+  or_throw(make_directories(home.state()));
+}
 
 void make_subdirectories(const std::filesystem::path& path) {
   for (const char* name : {"egress", "wire", "control", "logs", "provision"})
-    if (::mkdir((path / name).c_str(), 0700) != 0 && errno != EEXIST) throw_errno("cannot create " + (path / name).string());
+    if (::mkdir((path / name).c_str(), 0700) != 0 && errno != EEXIST)
+      throw_errno("cannot create " + (path / name).string());
 }
 
 /// Gives the name back unless everything inside it could be made.
@@ -72,7 +77,8 @@ Directory Directory::reserve(const Home& home, const Metadata& metadata) {
   Reservation reservation(directory.path_);
   make_subdirectories(directory.path_);
   if (!directory.try_lock())
-    throw Failure(make_error(ErrorKind::already_exists, "the bottle '" + metadata.slug + "' is being used by another bot-bottle"));
+    throw Failure(make_error(ErrorKind::already_exists,
+                             "the bottle '" + metadata.slug + "' is being used by another bot-bottle"));
   directory.write_metadata(metadata);
   reservation.keep();
   return directory;
@@ -113,7 +119,8 @@ Metadata Directory::metadata() const {
 
 void Directory::write_metadata(const Metadata& metadata, Durable durable) const {
   const std::string text = to_pretty_text(to_json(metadata));
-  or_throw(durable == Durable::yes ? write_file_atomic(path_ / "metadata.json", text) : write_file_fast(path_ / "metadata.json", text));
+  or_throw(durable == Durable::yes ? write_file_atomic(path_ / "metadata.json", text)
+                                   : write_file_fast(path_ / "metadata.json", text));
 }
 
 std::optional<json::object> Directory::find_document(std::string_view name) const {
@@ -130,7 +137,9 @@ void Directory::write_document(std::string_view name, const json::object& docume
   or_throw(write_file_fast(path_ / name, to_text(document)));
 }
 
-void Directory::remove_document(std::string_view name) const { ::unlink((path_ / name).c_str()); }
+void Directory::remove_document(std::string_view name) const {
+  ::unlink((path_ / name).c_str());
+}
 
 std::optional<json::object> Directory::find_bottle() const {
   if (auto bottle = find_document("bottle.json")) return bottle;
@@ -140,7 +149,8 @@ std::optional<json::object> Directory::find_bottle() const {
 void Directory::remove_sockets() const {
   for (const char* name : {"wire", "control"}) {
     std::error_code code;
-    for (std::filesystem::directory_iterator it(path_ / name, code), end; !code && it != end; it.increment(code)) ::unlink(it->path().c_str());
+    for (std::filesystem::directory_iterator it(path_ / name, code), end; !code && it != end; it.increment(code))
+      ::unlink(it->path().c_str());
   }
 }
 
@@ -148,9 +158,13 @@ void Directory::preserve(std::string_view reason) const {
   or_throw(write_file_atomic(path_ / preserve_name, std::string(reason) + "\n"));
 }
 
-void Directory::unpreserve() const { ::unlink((path_ / preserve_name).c_str()); }
+void Directory::unpreserve() const {
+  ::unlink((path_ / preserve_name).c_str());
+}
 
-bool Directory::is_preserved() const { return ::access((path_ / preserve_name).c_str(), F_OK) == 0; }
+bool Directory::is_preserved() const {
+  return ::access((path_ / preserve_name).c_str(), F_OK) == 0;
+}
 
 UniqueFd Directory::open_log(std::string_view name, int flags) const {
   // Attack G4 and friends: a sidecar that was taken over puts a link where the operator's side will write or read.
@@ -188,7 +202,9 @@ std::string Directory::log_tail(std::string_view name, std::size_t max_bytes) co
   return text;
 }
 
-void Directory::remove() const { or_throw(remove_tree(path_)); }
+void Directory::remove() const {
+  or_throw(remove_tree(path_));
+}
 
 std::vector<std::string> list_slugs(const Home& home) {
   std::vector<std::string> slugs;
@@ -196,7 +212,8 @@ std::vector<std::string> list_slugs(const Home& home) {
   for (std::filesystem::directory_iterator it(home.state(), code), end; !code && it != end; it.increment(code)) {
     const std::string name = it->path().filename().string();
     std::error_code ignored;
-    if (is_slug(name) && it->symlink_status(ignored).type() == std::filesystem::file_type::directory) slugs.push_back(name);
+    if (is_slug(name) && it->symlink_status(ignored).type() == std::filesystem::file_type::directory)
+      slugs.push_back(name);
   }
   std::ranges::sort(slugs);
   return slugs;

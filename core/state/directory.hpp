@@ -20,8 +20,8 @@ enum class Durable : std::uint8_t { no, yes };
 
 class Directory {
  public:
-  /// mkdir(2) of state/<slug>: of two processes exactly one succeeds, the other gets already_exists. Makes the subdirectories
-  /// of docs/internals.md (0700), takes the lock and writes `metadata`. Nothing is left when it throws.
+  /// mkdir(2) of state/<slug>: of two processes exactly one succeeds, the other gets already_exists. Makes the
+  /// subdirectories of docs/internals.md (0700), takes the lock and writes `metadata`. Nothing is left when it throws.
   static Directory reserve(const Home& home, const Metadata& metadata);
   /// not_found names what there is. Takes no lock.
   static Directory open(const Home& home, const std::string& slug);
@@ -33,7 +33,8 @@ class Directory {
   [[nodiscard]] const std::string& slug() const { return slug_; }
   [[nodiscard]] std::filesystem::path control_socket() const { return path_ / "control" / "control.sock"; }
 
-  /// Of two that launch or resume the same bottle one wins; the lock ends with the process. False: somebody else has it.
+  /// Of two that launch or resume the same bottle one wins; the lock ends with the process. False: somebody else has
+  /// it.
   [[nodiscard]] bool try_lock();
 
   [[nodiscard]] Metadata metadata() const;

@@ -59,7 +59,7 @@ bool ProcessIdentity::is_alive() const {
   if (pid <= 0) return false;
   if (const auto stat = read_process_stat(pid))
     return stat->run_state != 'Z' && stat->run_state != 'X' && (start_ticks == 0 || stat->start_ticks == start_ticks);
-  if (start_ticks != 0) return false;              // there is a /proc, and it is not in there
+  if (start_ticks != 0) return false;            // there is a /proc, and it is not in there
   return ::kill(pid, 0) == 0 || errno == EPERM;  // macOS
 }
 

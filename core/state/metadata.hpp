@@ -16,7 +16,8 @@ namespace bot_bottle::state {
 enum class Status : std::uint8_t { launching, running, stopped, preserved };
 std::string_view name_of(Status status);
 
-/// A process, told apart from a later one with the same number by when it started (clock ticks since boot, proc(5) field 22).
+/// A process, told apart from a later one with the same number by when it started (clock ticks since boot, proc(5)
+/// field 22).
 struct ProcessIdentity {
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;
@@ -27,7 +28,7 @@ struct ProcessIdentity {
 
 struct Metadata {
   std::string slug;
-  std::string agent;   // empty when a bottle was run without an agent file
+  std::string agent;  // empty when a bottle was run without an agent file
   std::string bottle;
   std::string backend;
   std::string provider;

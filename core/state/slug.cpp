@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::size_t suffix_length = 5;
 
-bool is_slug_character(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }
+bool is_slug_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
 
 /// The nearest slug to what was typed; empty when nothing of it can stay.
 std::string slug_like(std::string_view text) {
@@ -31,14 +33,16 @@ std::string slug_like(std::string_view text) {
 }  // namespace
 
 bool is_slug(std::string_view text) {
-  return !text.empty() && text.size() <= max_slug_length && text.front() != '-' && std::ranges::all_of(text, is_slug_character);
+  return !text.empty() && text.size() <= max_slug_length && text.front() != '-' &&
+         std::ranges::all_of(text, is_slug_character);
 }
 
 std::string slug_of_label(std::string_view label) {
   if (is_slug(label)) return std::string(label);
   const std::string like = slug_like(label);
-  throw Failure(make_error(ErrorKind::invalid_argument, "the label '" + escape_untrusted(label, 80) + "' cannot name a bottle",
-                           like.empty() ? "use lower-case letters, digits and '-', at most 63" : "use --label " + like));
+  throw Failure(
+      make_error(ErrorKind::invalid_argument, "the label '" + escape_untrusted(label, 80) + "' cannot name a bottle",
+                 like.empty() ? "use lower-case letters, digits and '-', at most 63" : "use --label " + like));
 }
 
 std::string make_slug(std::string_view agent) {
@@ -49,7 +53,8 @@ std::string make_slug(std::string_view agent) {
 
 void need_slug(std::string_view text) {
   if (is_slug(text)) return;
-  throw Failure(make_error(ErrorKind::invalid_argument, "'" + escape_untrusted(text, 80) + "' is not the slug of a bottle",
+  throw Failure(make_error(ErrorKind::invalid_argument,
+                           "'" + escape_untrusted(text, 80) + "' is not the slug of a bottle",
                            "bot-bottle list active"));
 }
 

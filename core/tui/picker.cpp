@@ -74,7 +74,9 @@ KeyPress take_key(std::string_view& bytes) {
   return {};
 }
 
-PickerModel::PickerModel(std::vector<std::string> items) : items_(std::move(items)) { update(); }
+PickerModel::PickerModel(std::vector<std::string> items) : items_(std::move(items)) {
+  update();
+}
 
 void PickerModel::update() {
   const std::string filter = to_lower(filter_);
@@ -147,7 +149,8 @@ std::optional<std::string> pick(std::string_view question, std::vector<std::stri
     const std::vector<std::string> lines = model.lines(height, static_cast<std::size_t>(size.columns));
     for (const std::string& line : lines) text += "\n" + line;
     below = lines.size();
-    text += "\x1b[" + std::to_string(below) + "A\r\x1b[" + std::to_string(question.size() + 1 + model.filter().size()) + "C";
+    text += "\x1b[" + std::to_string(below) + "A\r\x1b[" + std::to_string(question.size() + 1 + model.filter().size()) +
+            "C";
     [[maybe_unused]] const auto written = write_all(STDERR_FILENO, text);
   };
   for (bool open = true; open;) {

@@ -1,4 +1,5 @@
-// A list that narrows while one types: `start` without AGENT, the choice of a backend. The model is apart from the terminal.
+// A list that narrows while one types: `start` without AGENT, the choice of a backend. The model is apart from the
+// terminal.
 #pragma once
 
 #include <cstddef>

@@ -1,11 +1,11 @@
 #include "core/tui/progress.hpp"
 
+#include <fmt/format.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 #include "core/base/terminal_text.hpp"
@@ -33,8 +33,8 @@ std::string cut(std::string text, std::size_t width) {
 
 }  // namespace
 
-std::string format_step_line(std::string_view mark, std::string_view step, std::chrono::milliseconds elapsed, std::uint32_t permille,
-                             std::string_view what, std::size_t width) {
+std::string format_step_line(std::string_view mark, std::string_view step, std::chrono::milliseconds elapsed,
+                             std::uint32_t permille, std::string_view what, std::size_t width) {
   std::string text = fmt::format("{} {:<12} {:>5.1f}s", mark, step, static_cast<double>(elapsed.count()) / 1000.0);
   if (permille <= 1000) text += fmt::format(" {:>3}%", permille / 10);
   if (!what.empty()) text += " " + escape_untrusted(what, 400);
@@ -71,7 +71,8 @@ struct Progress::State {
   void draw() {
     const auto width = static_cast<std::size_t>(window_size(fd).columns);
     std::string text = erased();
-    text += format_step_line(frames[frame++ % std::size(frames)], step, elapsed(), permille, window.empty() ? "" : window.back(), width);
+    text += format_step_line(frames[frame++ % std::size(frames)], step, elapsed(), permille,
+                             window.empty() ? "" : window.back(), width);
     drawn_lines = 1;
     // The lines before the last one: what a build said, as a small window.
     for (std::size_t i = 0; i + 1 < window.size(); ++i) {
@@ -138,7 +139,9 @@ void Progress::end(Outcome outcome) {
   if (state_->style == Style::live && state_->shown) {
     const auto width = static_cast<std::size_t>(window_size(state_->fd).columns);
     std::string text = state_->erased();
-    text += format_step_line(outcome == Outcome::done ? "✓" : "✗", state_->step, state_->elapsed(), unknown_permille, "", width) + "\n";
+    text += format_step_line(outcome == Outcome::done ? "✓" : "✗", state_->step, state_->elapsed(), unknown_permille,
+                             "", width) +
+            "\n";
     state_->put(text);
   } else if (state_->style == Style::plain && outcome == Outcome::failed) {
     state_->put(fmt::format("{} failed\n", state_->step));

@@ -37,7 +37,7 @@ class Progress {
 };
 
 /// One live line: "⠋ image  3.2s  41% Step 4/9", at most `width` columns.
-std::string format_step_line(std::string_view mark, std::string_view step, std::chrono::milliseconds elapsed, std::uint32_t permille,
-                             std::string_view what, std::size_t width);
+std::string format_step_line(std::string_view mark, std::string_view step, std::chrono::milliseconds elapsed,
+                             std::uint32_t permille, std::string_view what, std::size_t width);
 
 }  // namespace bot_bottle::tui

@@ -17,10 +17,20 @@ namespace bot_bottle::tui {
 namespace {
 
 constexpr std::array<Tint, 14> tints{{
-    {"red", "#300a0a"},          {"green", "#0a280f"},          {"yellow", "#2b2508"},      {"blue", "#0a1430"},
-    {"magenta", "#2a0a2c"},      {"cyan", "#08292b"},           {"white", "#2a2a2a"},       {"bright-red", "#4a1010"},
-    {"bright-green", "#103f18"}, {"bright-yellow", "#453b0c"},  {"bright-blue", "#10204a"}, {"bright-magenta", "#431046"},
-    {"bright-cyan", "#0c4145"},  {"bright-white", "#404040"},
+    {"red", "#300a0a"},
+    {"green", "#0a280f"},
+    {"yellow", "#2b2508"},
+    {"blue", "#0a1430"},
+    {"magenta", "#2a0a2c"},
+    {"cyan", "#08292b"},
+    {"white", "#2a2a2a"},
+    {"bright-red", "#4a1010"},
+    {"bright-green", "#103f18"},
+    {"bright-yellow", "#453b0c"},
+    {"bright-blue", "#10204a"},
+    {"bright-magenta", "#431046"},
+    {"bright-cyan", "#0c4145"},
+    {"bright-white", "#404040"},
 }};
 
 /// For the signal handler: plain data that is written before the handler is installed.
@@ -50,7 +60,9 @@ void on_fatal_signal(int number) {
 
 }  // namespace
 
-bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+bool is_terminal(int fd) {
+  return ::isatty(fd) == 1;
+}
 
 WindowSize window_size(int fd) {
   winsize size{};
@@ -71,22 +83,30 @@ std::vector<std::string> tint_names() {
 }
 
 // 22;0t pushes the operator's own title on the terminal's stack.
-std::string title_sequence(std::string_view title) { return "\x1b[22;0t\x1b]0;" + escape_untrusted(title, 200) + "\x1b\\"; }
+std::string title_sequence(std::string_view title) {
+  return "\x1b[22;0t\x1b]0;" + escape_untrusted(title, 200) + "\x1b\\";
+}
 
-std::string tint_sequence(const Tint& tint) { return "\x1b]11;" + std::string(tint.background) + "\x1b\\"; }
+std::string tint_sequence(const Tint& tint) {
+  return "\x1b]11;" + std::string(tint.background) + "\x1b\\";
+}
 
 std::string reset_sequence(Ending ending) {
   std::string text;
   if (ending == Ending::crash) text += "\x1b[?1049l";
-  text += "\x1b[?47l";                                            // the other screen, without moving the cursor
+  text += "\x1b[?47l";  // the other screen, without moving the cursor
   text += "\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l";  // mouse reports
-  text += "\x1b[?1004l\x1b[?2004l";                               // focus reports, bracketed paste
-  text += "\x1b[<u\x1b[>4;0m";                                    // keyboard protocols
-  text += "\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[r\x1b(B\x0f";         // keypad, wrap, insert, scroll region, character set
-  text += "\x1b[0m\x1b[?25h";                                     // colours, cursor
+  text += "\x1b[?1004l\x1b[?2004l";                        // focus reports, bracketed paste
+  text += "\x1b[<u\x1b[>4;0m";                             // keyboard protocols
+  text += "\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[r\x1b(B\x0f";  // keypad, wrap, insert, scroll region, character set
+  text += "\x1b[0m\x1b[?25h";                              // colours, cursor
   text += "\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\";  // palette, foreground, background, cursor colour
   // \x1b[r moves the cursor home: save and restore it around.
-  return "\x1b" "7" + text + "\x1b" "8\x1b[?25h\x1b[0m";
+  return "\x1b"
+         "7" +
+         text +
+         "\x1b"
+         "8\x1b[?25h\x1b[0m";
 }
 
 TerminalGuard::TerminalGuard(int input, int output, Restores restores) : restores_(restores) {
@@ -94,7 +114,8 @@ TerminalGuard::TerminalGuard(int input, int output, Restores restores) : restore
   if (::tcgetattr(input, &saved.settings) != 0) return;
   active_ = true;
   output_ = output;
-  const std::string reset = restores == Restores::everything ? reset_sequence(Ending::crash) + std::string(title_reset) : "";
+  const std::string reset =
+      restores == Restores::everything ? reset_sequence(Ending::crash) + std::string(title_reset) : "";
   saved.reset_size = std::min(reset.size(), saved.reset.size());
   std::memcpy(saved.reset.data(), reset.data(), saved.reset_size);
   saved.input = input;
@@ -110,7 +131,8 @@ TerminalGuard::~TerminalGuard() {
     if (has_title_) text += title_reset;
     [[maybe_unused]] const auto written = write_all(output_, text);
   }
-  // Our own process may be in the background when the agent's program had the terminal: without this tcsetattr stops us.
+  // Our own process may be in the background when the agent's program had the terminal: without this tcsetattr stops
+  // us.
   sigset_t block;
   sigset_t before;
   ::sigemptyset(&block);

@@ -39,8 +39,8 @@ std::string reset_sequence(Ending ending);
 /// What the guard puts back: `settings` (termios) for our own questions, `everything` after an agent had the terminal.
 enum class Restores : std::uint8_t { settings, everything };
 
-/// Saves the settings of the terminal on `input` and puts them back when it goes, on fatal signals too; title and tint go to
-/// `output`. Does nothing where these are no terminals. One at a time per process.
+/// Saves the settings of the terminal on `input` and puts them back when it goes, on fatal signals too; title and tint
+/// go to `output`. Does nothing where these are no terminals. One at a time per process.
 class TerminalGuard {
  public:
   TerminalGuard(int input, int output, Restores restores);

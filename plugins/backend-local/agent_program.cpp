@@ -33,7 +33,8 @@ void add_unique(std::vector<std::string>& list, std::string entry) {
   if (std::ranges::find(list, entry) == list.end()) list.push_back(std::move(entry));
 }
 
-/// The directory below the last `node_modules` that `file` is in: "…/node_modules/name" or "…/node_modules/@scope/name".
+/// The directory below the last `node_modules` that `file` is in: "…/node_modules/name" or
+/// "…/node_modules/@scope/name".
 fs::path npm_package_root(const fs::path& file) {
   fs::path root;
   fs::path so_far;
@@ -82,7 +83,8 @@ class Finder {
   Result<void> add(const std::string& name, int depth) {
     const auto found = find_program(name, search_path_);
     if (!found) {
-      if (depth > 0) return fail(ErrorKind::not_found, "the interpreter '" + name + "' of " + program_.path + " was not found");
+      if (depth > 0)
+        return fail(ErrorKind::not_found, "the interpreter '" + name + "' of " + program_.path + " was not found");
       return fail(ErrorKind::not_found, "the program '" + name + "' was not found on your PATH",
                   "install it (for an npm package: npm install -g PACKAGE), or name an absolute path");
     }
@@ -125,7 +127,8 @@ class Finder {
     if (!scope.filename().string().starts_with('@')) return {};
     std::error_code code;
     for (const auto& entry : fs::directory_iterator(scope, code))
-      if (entry.path().filename().string().starts_with(package.filename().string() + "-")) add_unique(program_.binds, entry.path().string());
+      if (entry.path().filename().string().starts_with(package.filename().string() + "-"))
+        add_unique(program_.binds, entry.path().string());
     return {};
   }
 
@@ -136,24 +139,30 @@ class Finder {
 
 }  // namespace
 
-Result<AgentProgram> find_agent_program(std::string_view name, std::string_view search_path, const fs::path& operator_home) {
+Result<AgentProgram> find_agent_program(std::string_view name, std::string_view search_path,
+                                        const fs::path& operator_home) {
   Finder finder(search_path, operator_home);
   BB_CHECK(finder.add(std::string(name), 0));
   return finder.take();
 }
 
 Result<std::string> check_bind(std::string_view path, const fs::path& operator_home, const fs::path& state_home) {
-  if (!path.starts_with('/')) return fail(ErrorKind::invalid_argument, "bind_ro: '" + std::string(path) + "' is not an absolute path");
+  if (!path.starts_with('/'))
+    return fail(ErrorKind::invalid_argument, "bind_ro: '" + std::string(path) + "' is not an absolute path");
   std::error_code code;
   const fs::path real = fs::canonical(fs::path(path), code);
   if (code) return fail(ErrorKind::not_found, "bind_ro: " + std::string(path) + ": " + code.message());
   for (const fs::path& kept : {operator_home, state_home})
     if (!kept.empty() && is_below(kept, real))
-      return fail(ErrorKind::invalid_argument, "bind_ro: " + std::string(path) + " would show the bottle all of " + kept.string(), "name the one directory it needs");
+      return fail(ErrorKind::invalid_argument,
+                  "bind_ro: " + std::string(path) + " would show the bottle all of " + kept.string(),
+                  "name the one directory it needs");
   if (!state_home.empty() && is_below(real, state_home))
     return fail(ErrorKind::invalid_argument, "bind_ro: " + std::string(path) + " is bot-bottle's own state");
   for (const char* root : {"/proc", "/sys", "/dev", "/run", "/var/run"})
-    if (is_below(real, root)) return fail(ErrorKind::invalid_argument, "bind_ro: nothing below " + std::string(root) + " may be shown to a bottle");
+    if (is_below(real, root))
+      return fail(ErrorKind::invalid_argument,
+                  "bind_ro: nothing below " + std::string(root) + " may be shown to a bottle");
   struct stat status {};
   if (::stat(real.c_str(), &status) != 0 || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
     return fail(ErrorKind::invalid_argument, "bind_ro: " + std::string(path) + " is neither a file nor a directory");

@@ -17,14 +17,18 @@ namespace {
 namespace fs = std::filesystem;
 
 void check_user(const sdk::Bottle& bottle, const sdk::ExecRequest& request) {
-  if (request.user.empty() || request.user == "agent" || request.user == get_string(bottle.data, "user", "agent")) return;
-  throw sdk::Error(sdk::Status::unsupported, "a bottle of the local backend has one user: there is no '" + request.user + "' in it", "leave --user out");
+  if (request.user.empty() || request.user == "agent" || request.user == get_string(bottle.data, "user", "agent"))
+    return;
+  throw sdk::Error(sdk::Status::unsupported,
+                   "a bottle of the local backend has one user: there is no '" + request.user + "' in it",
+                   "leave --user out");
 }
 
 /// The agent's program by the name it was planned with: it may lie where no PATH of the guest leads.
 std::vector<std::string> resolve_program(const sdk::Bottle& bottle, std::vector<std::string> argv) {
   const json::object* program = find_object(bottle.data, "program");
-  if (program != nullptr && !argv.empty() && argv[0] == get_string(*program, "name")) argv[0] = get_string(*program, "path", argv[0]);
+  if (program != nullptr && !argv.empty() && argv[0] == get_string(*program, "name"))
+    argv[0] = get_string(*program, "path", argv[0]);
   return argv;
 }
 
@@ -54,16 +58,19 @@ std::optional<std::pair<uid_t, gid_t>> agent_owner(const std::string& state_dir)
   if (::geteuid() != 0) return std::nullopt;
   const auto text = read_file(state_dir + "/backend/bottle.uid", 64);
   const auto uid = text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 0;
-  if (uid == 0) throw sdk::Error(sdk::Status::failed_precondition, "the bottle in " + state_dir + " has no uid on record");
+  if (uid == 0)
+    throw sdk::Error(sdk::Status::failed_precondition, "the bottle in " + state_dir + " has no uid on record");
   return std::pair<uid_t, gid_t>{uid, uid};
 }
 
 GuestPlace find_guest_place(const json::object& data, const std::string& state_dir, const std::string& guest_path) {
   const fs::path path = fs::path(guest_path).lexically_normal();
-  if (!path.is_absolute()) throw sdk::Error(sdk::Status::invalid_argument, "'" + guest_path + "' is not an absolute path of the bottle");
+  if (!path.is_absolute())
+    throw sdk::Error(sdk::Status::invalid_argument, "'" + guest_path + "' is not an absolute path of the bottle");
   const bool mounted = get_string(data, "workspace_mode") == "mount";
   const std::pair<std::string, std::string> places[] = {
-      {get_string(data, "workspace_path"), mounted ? get_string(data, "workspace_source") : state_dir + "/backend/workspace"},
+      {get_string(data, "workspace_path"),
+       mounted ? get_string(data, "workspace_source") : state_dir + "/backend/workspace"},
       {get_string(data, "home"), state_dir + "/backend/home"}};
   for (const auto& [inside, outside] : places) {
     if (inside.empty()) continue;
@@ -71,10 +78,12 @@ GuestPlace find_guest_place(const json::object& data, const std::string& state_d
     if (relative.empty() || *relative.begin() == "..") continue;
     return {open_state_directory(outside), relative == "." ? std::string() : relative.string()};
   }
-  throw sdk::Error(sdk::Status::unsupported, "the local backend copies to and from the home and the workspace only, not " + guest_path);
+  throw sdk::Error(sdk::Status::unsupported,
+                   "the local backend copies to and from the home and the workspace only, not " + guest_path);
 }
 
-sdk::ExecResult LocalBackend::exec(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request, int stdin_fd) {
+sdk::ExecResult LocalBackend::exec(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request,
+                                   int stdin_fd) {
   check_user(bottle, request);
   GuestRun run;
   run.argv = resolve_program(bottle, request.argv);
@@ -91,7 +100,8 @@ sdk::ExecResult LocalBackend::exec(const sdk::Call& call, const sdk::Bottle& bot
   if (!done) {
     Error error = std::move(done.error());
     if (error.kind == ErrorKind::failed_precondition)
-      if (const std::string reason = end_reason(bottle.state_dir); !reason.empty()) error.message += " (" + reason + ")";
+      if (const std::string reason = end_reason(bottle.state_dir); !reason.empty())
+        error.message += " (" + reason + ")";
     throw Failure(std::move(error));
   }
   sdk::ExecResult result;
@@ -102,7 +112,8 @@ sdk::ExecResult LocalBackend::exec(const sdk::Call& call, const sdk::Bottle& bot
   return result;
 }
 
-sdk::Attach LocalBackend::attach_argv(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request) {
+sdk::Attach LocalBackend::attach_argv(const sdk::Call& call, const sdk::Bottle& bottle,
+                                      const sdk::ExecRequest& request) {
   check_user(bottle, request);
   json::object env;
   for (const auto& [name, value] : request.env) env[name] = value;
@@ -116,7 +127,8 @@ sdk::Attach LocalBackend::attach_argv(const sdk::Call& call, const sdk::Bottle& 
   if (const std::string session = get_string(request.extra, "session"); !session.empty()) document["session"] = session;
   if (request.extra.contains("detached")) document["detached"] = get_bool(request.extra, "detached", false);
   sdk::Attach attach;
-  attach.argv = {host().path(call, "libexec") + "/bottle-keeper", "attach", "--socket", exec_socket_path(bottle.state_dir)};
+  attach.argv = {host().path(call, "libexec") + "/bottle-keeper", "attach", "--socket",
+                 exec_socket_path(bottle.state_dir)};
   attach.env["BB_ATTACH_REQUEST"] = to_text(document);
   return attach;
 }
@@ -130,7 +142,8 @@ void LocalBackend::copy_in(const sdk::Call& call, const sdk::Bottle& bottle, con
   options.recursive = request.recursive;
   if (request.mode) options.mode = static_cast<mode_t>(*request.mode);
   // A mounted tree keeps the operator's ownership; it is the operator's.
-  const bool operators = get_string(bottle.data, "workspace_mode") == "mount" && request.dest.starts_with(get_string(bottle.data, "workspace_path"));
+  const bool operators = get_string(bottle.data, "workspace_mode") == "mount" &&
+                         request.dest.starts_with(get_string(bottle.data, "workspace_path"));
   if (!operators) options.owner = agent_owner(bottle.state_dir);
   options.cancelled = [&call] { return call.cancelled(); };
   // The directories above the new name, if they are not there: through no link, and the agent's own.
@@ -155,7 +168,9 @@ void LocalBackend::copy_out(const sdk::Call& call, const sdk::Bottle& bottle, co
   if (request.mode) options.mode = static_cast<mode_t>(*request.mode);
   options.cancelled = [&call] { return call.cancelled(); };
   const CopyReport report = or_throw(copy_tree({from.root.get(), from.path}, to, options));
-  if (report.skipped > 0) host().warning(std::to_string(report.skipped) + " entries of " + request.source + " were left out: devices, sockets, pipes, links that lead out");
+  if (report.skipped > 0)
+    host().warning(std::to_string(report.skipped) + " entries of " + request.source +
+                   " were left out: devices, sockets, pipes, links that lead out");
 }
 
 }  // namespace bot_bottle::backend_local

@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::string_view parent_name = "bot-bottle";
 
-bool is_writable(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
+bool is_writable(const std::string& path) {
+  return ::access(path.c_str(), W_OK) == 0;
+}
 
 Result<void> write_value(const std::string& file, const std::string& value) {
   const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
@@ -73,14 +75,18 @@ bool has_controller(const std::string& directory, std::string_view controller) {
   return std::ranges::find(names, controller) != names.end();
 }
 
-bool make_directory(const std::string& path) { return ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST; }
+bool make_directory(const std::string& path) {
+  return ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
+}
 
 }  // namespace
 
 CgroupPlace find_cgroup_place() {
   CgroupPlace place;
   const Hierarchies found = find_hierarchies();
-  const auto under = [](const std::string& root) { return !root.empty() && is_writable(root) ? root + "/" + std::string(parent_name) : std::string(); };
+  const auto under = [](const std::string& root) {
+    return !root.empty() && is_writable(root) ? root + "/" + std::string(parent_name) : std::string();
+  };
   if (!found.memory.empty() || !found.pids.empty() || !found.cpu.empty()) {
     place.memory = under(found.memory);
     place.pids = under(found.pids);
@@ -93,14 +99,14 @@ CgroupPlace find_cgroup_place() {
   if (::geteuid() == 0) {
     if (is_writable(found.unified + "/cgroup.subtree_control")) base = found.unified;
   } else {
-    // A process may be moved only within what both ends' common ancestor lets it (cgroups(7), delegation): so the parent
-    // must be above our own group. The group that holds us cannot hand out controllers while it has processes.
+    // A process may be moved only within what both ends' common ancestor lets it (cgroups(7), delegation): so the
+    // parent must be above our own group. The group that holds us cannot hand out controllers while it has processes.
     std::string group = own_unified_group();
     while (group.size() > 1) {
       group = group.substr(0, group.rfind('/'));
       const std::string directory = found.unified + group;
-      if (group.empty() || !is_writable(directory + "/cgroup.procs") || !is_writable(directory + "/cgroup.subtree_control") ||
-          !is_writable(directory))
+      if (group.empty() || !is_writable(directory + "/cgroup.procs") ||
+          !is_writable(directory + "/cgroup.subtree_control") || !is_writable(directory))
         break;
       base = directory;
     }
@@ -117,7 +123,8 @@ std::vector<std::string> cgroup_directories(const CgroupPlace& place, const std:
   std::vector<std::string> directories;
   for (const std::string* parent : {&place.memory, &place.pids, &place.cpu}) {
     const std::string directory = *parent + "/" + name;
-    if (!parent->empty() && std::ranges::find(directories, directory) == directories.end()) directories.push_back(directory);
+    if (!parent->empty() && std::ranges::find(directories, directory) == directories.end())
+      directories.push_back(directory);
   }
   return directories;
 }
@@ -125,7 +132,8 @@ std::vector<std::string> cgroup_directories(const CgroupPlace& place, const std:
 Result<void> create_cgroup(const CgroupPlace& place, const std::string& name, const CgroupLimits& limits) {
   const auto missing = [](const char* limit) {
     return fail(ErrorKind::unsupported, std::string("this machine cannot enforce limits.") + limit,
-                "remove the limit, run as root, or start bot-bottle in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)");
+                "remove the limit, run as root, or start bot-bottle in a delegated cgroup (systemd-run --user --scope "
+                "-p Delegate=yes)");
   };
   if (limits.memory && place.memory.empty()) return missing("memory");
   if (limits.cpus && place.cpu.empty()) return missing("cpus");
@@ -136,12 +144,15 @@ Result<void> create_cgroup(const CgroupPlace& place, const std::string& name, co
       if (!make_directory(*parent)) return fail(error_from_errno("cannot make the cgroup " + *parent, errno));
       if (place.unified) {
         const std::string base = parent->substr(0, parent->rfind('/'));
-        const std::string enable = std::string(place.memory.empty() ? "" : "+memory ") + (place.pids.empty() ? "" : "+pids ") + (place.cpu.empty() ? "" : "+cpu");
+        const std::string enable = std::string(place.memory.empty() ? "" : "+memory ") +
+                                   (place.pids.empty() ? "" : "+pids ") + (place.cpu.empty() ? "" : "+cpu");
         BB_CHECK(write_value(base + "/cgroup.subtree_control", enable));
-        if (auto enabled = write_value(*parent + "/cgroup.subtree_control", enable); !enabled && attempt >= 3) return enabled;
+        if (auto enabled = write_value(*parent + "/cgroup.subtree_control", enable); !enabled && attempt >= 3)
+          return enabled;
       }
       if (make_directory(*parent + "/" + name)) break;
-      if (errno != ENOENT || attempt >= 3) return fail(error_from_errno("cannot make the cgroup " + *parent + "/" + name, errno));
+      if (errno != ENOENT || attempt >= 3)
+        return fail(error_from_errno("cannot make the cgroup " + *parent + "/" + name, errno));
     }
   }
   const auto group = [&](const std::string& parent) { return parent + "/" + name; };
@@ -149,14 +160,17 @@ Result<void> create_cgroup(const CgroupPlace& place, const std::string& name, co
     const std::string value = std::to_string(*limits.memory);
     if (place.unified) {
       BB_CHECK(write_value(group(place.memory) + "/memory.max", value));
-      // Without this the limit only moves the agent's memory to the operator's disk. Absent when swap accounting is off.
+      // Without this the limit only moves the agent's memory to the operator's disk. Absent when swap accounting is
+      // off.
       if (auto done = write_value(group(place.memory) + "/memory.swap.max", "0"); !done) (void)done.error();
     } else {
       BB_CHECK(write_value(group(place.memory) + "/memory.limit_in_bytes", value));
-      if (auto done = write_value(group(place.memory) + "/memory.memsw.limit_in_bytes", value); !done) (void)done.error();
+      if (auto done = write_value(group(place.memory) + "/memory.memsw.limit_in_bytes", value); !done)
+        (void)done.error();
     }
   }
-  if (limits.pids && !place.pids.empty()) BB_CHECK(write_value(group(place.pids) + "/pids.max", std::to_string(*limits.pids)));
+  if (limits.pids && !place.pids.empty())
+    BB_CHECK(write_value(group(place.pids) + "/pids.max", std::to_string(*limits.pids)));
   if (limits.cpus) {
     const auto quota = std::to_string(std::max<std::int64_t>(1000, std::llround(*limits.cpus * 100'000)));
     if (place.unified)

@@ -1,7 +1,5 @@
 #include "plugins/backend-local/copy_tree.hpp"
 
-#include "plugins/backend-local/safe_path.hpp"
-
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -20,20 +18,26 @@
 #include <mutex>
 #include <thread>
 
+#include "plugins/backend-local/safe_path.hpp"
+
 namespace bot_bottle::backend_local {
 namespace {
 
-constexpr std::size_t max_depth = 128;           // of directories, each holds two descriptors; deeper trees are an attack
-constexpr std::size_t small_file = 128 * 1024;   // one read and one write beat copy_file_range below this
-constexpr std::size_t max_link_bytes = 4096;     // PATH_MAX
+constexpr std::size_t max_depth = 128;  // of directories, each holds two descriptors; deeper trees are an attack
+constexpr std::size_t small_file = 128 * 1024;  // one read and one write beat copy_file_range below this
+constexpr std::size_t max_link_bytes = 4096;    // PATH_MAX
 
 std::string read_link(int directory, const std::string& name) {
   std::array<char, max_link_bytes> bytes{};
   const ssize_t got = ::readlinkat(directory, name.c_str(), bytes.data(), bytes.size());
-  return got <= 0 || static_cast<std::size_t>(got) == bytes.size() ? std::string() : std::string(bytes.data(), static_cast<std::size_t>(got));
+  return got <= 0 || static_cast<std::size_t>(got) == bytes.size()
+             ? std::string()
+             : std::string(bytes.data(), static_cast<std::size_t>(got));
 }
 
-mode_t safe_mode(mode_t mode) { return mode & 0777; }
+mode_t safe_mode(mode_t mode) {
+  return mode & 0777;
+}
 
 /// A directory pair to be copied. Kept open by those below it only through shared_ptr.
 struct Folder {
@@ -125,7 +129,9 @@ class Copier {
       }
       if (!failed_) {
         auto entered = enter_directory(task);
-        if (!entered) set_failed(std::move(entered.error()).within(task.folder->path.empty() ? task.name : task.folder->path + "/" + task.name));
+        if (!entered)
+          set_failed(std::move(entered.error())
+                         .within(task.folder->path.empty() ? task.name : task.folder->path + "/" + task.name));
       }
       task = Task{};
       {
@@ -145,14 +151,18 @@ class Copier {
     }
   }
 
-  void copy_entry(const std::shared_ptr<Folder>& folder, const std::string& name, const std::string& to_name, bool top) {
+  void copy_entry(const std::shared_ptr<Folder>& folder, const std::string& name, const std::string& to_name,
+                  bool top) {
     const std::uint64_t done = ++entries_;
     if (done % 512 == 0) {
-      if (options_.cancelled && options_.cancelled()) return set_failed(make_error(ErrorKind::cancelled, "the copy was cancelled"));
+      if (options_.cancelled && options_.cancelled())
+        return set_failed(make_error(ErrorKind::cancelled, "the copy was cancelled"));
       if (options_.progress) options_.progress(done);
       struct statvfs space {};
-      if (::fstatvfs(folder->to.get(), &space) == 0 && static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < options_.keep_free_bytes)
-        return set_failed(make_error(ErrorKind::failed_precondition, "the disk is almost full", "make room and try again"));
+      if (::fstatvfs(folder->to.get(), &space) == 0 &&
+          static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < options_.keep_free_bytes)
+        return set_failed(
+            make_error(ErrorKind::failed_precondition, "the disk is almost full", "make room and try again"));
     }
     struct stat status {};
     if (::fstatat(folder->from.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -183,7 +193,8 @@ class Copier {
         ++skipped_;
         return {};
       }
-    if (folder->depth >= max_depth) return fail(ErrorKind::permission_denied, "the tree has more than " + std::to_string(max_depth) + " levels");
+    if (folder->depth >= max_depth)
+      return fail(ErrorKind::permission_denied, "the tree has more than " + std::to_string(max_depth) + " levels");
     auto child = std::make_shared<Folder>();
     BB_TRY(child->from, open_beneath(folder->from.get(), name, O_RDONLY | O_DIRECTORY));
     bool made = true;
@@ -195,7 +206,8 @@ class Copier {
       struct stat there {};
       // A link or file of that name gives way; what it points to is not touched.
       if (::fstatat(folder->to.get(), to_name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(there.st_mode)) {
-        if (::unlinkat(folder->to.get(), to_name.c_str(), 0) != 0 || ::mkdirat(folder->to.get(), to_name.c_str(), 0700) != 0)
+        if (::unlinkat(folder->to.get(), to_name.c_str(), 0) != 0 ||
+            ::mkdirat(folder->to.get(), to_name.c_str(), 0700) != 0)
           return fail(error_from_errno("cannot replace what is there", errno));
         made = true;
       }
@@ -210,7 +222,8 @@ class Copier {
     // Set at the end: a read-only directory could not be filled, and filling changes its time.
     child->finish = [owner = options_.owner](Folder& done) {
       if (!done.to || !done.made) return;
-      if (owner) [[maybe_unused]] const int changed = ::fchown(done.to.get(), owner->first, owner->second);
+      if (owner) [[maybe_unused]]
+        const int changed = ::fchown(done.to.get(), owner->first, owner->second);
       ::fchmod(done.to.get(), done.mode);
       const std::array<timespec, 2> times{done.status.st_atim, done.status.st_mtim};
       ::futimens(done.to.get(), times.data());
@@ -231,13 +244,15 @@ class Copier {
     }
     if (status.st_nlink > 1 && link_to_known(folder, to_name, status)) return {};
     // A new file and never an open one: what is there may be a link, or be linked to from elsewhere (attack H1).
-    UniqueFd dest(::openat(folder.to.get(), to_name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    UniqueFd dest(
+        ::openat(folder.to.get(), to_name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!dest && errno == EEXIST) {
       struct stat there {};
       if (::fstatat(folder.to.get(), to_name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode))
         return fail(ErrorKind::already_exists, "there is a directory of that name");
       ::unlinkat(folder.to.get(), to_name.c_str(), 0);
-      dest.reset(::openat(folder.to.get(), to_name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+      dest.reset(
+          ::openat(folder.to.get(), to_name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     }
     if (!dest) return fail(error_from_errno("cannot make the file", errno));
     BB_CHECK(copy_content(source.get(), dest.get(), status));
@@ -277,7 +292,8 @@ class Copier {
     bytes_ += size;
     if (can_clone_) {
       if (::ioctl(dest, FICLONE, source) == 0) return {};
-      if (errno == EOPNOTSUPP || errno == EXDEV || errno == ENOTTY || errno == EINVAL || errno == ENOSYS) can_clone_ = false;
+      if (errno == EOPNOTSUPP || errno == EXDEV || errno == ENOTTY || errno == EINVAL || errno == ENOSYS)
+        can_clone_ = false;
     }
     if (size <= small_file) return copy_small(source, dest);
     // Holes stay holes: a sparse file of a hostile size must not fill the disk.
@@ -331,7 +347,8 @@ class Copier {
       if (since_check > (std::uint64_t{256} << 20)) {
         since_check = 0;
         struct statvfs space {};
-        if (::fstatvfs(dest, &space) == 0 && static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < options_.keep_free_bytes)
+        if (::fstatvfs(dest, &space) == 0 &&
+            static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < options_.keep_free_bytes)
           return fail(ErrorKind::failed_precondition, "the disk is almost full", "make room and try again");
         if (options_.cancelled && options_.cancelled()) return fail(ErrorKind::cancelled, "the copy was cancelled");
       }
@@ -364,8 +381,10 @@ class Copier {
       if (S_ISDIR(there.st_mode)) return fail(ErrorKind::already_exists, "there is a directory of that name");
       ::unlinkat(folder.to.get(), to_name.c_str(), 0);
     }
-    if (::symlinkat(target.c_str(), folder.to.get(), to_name.c_str()) != 0) return fail(error_from_errno("cannot make the link", errno));
-    if (options_.owner && ::fchownat(folder.to.get(), to_name.c_str(), options_.owner->first, options_.owner->second, AT_SYMLINK_NOFOLLOW) != 0)
+    if (::symlinkat(target.c_str(), folder.to.get(), to_name.c_str()) != 0)
+      return fail(error_from_errno("cannot make the link", errno));
+    if (options_.owner && ::fchownat(folder.to.get(), to_name.c_str(), options_.owner->first, options_.owner->second,
+                                     AT_SYMLINK_NOFOLLOW) != 0)
       return fail(error_from_errno("cannot change the owner", errno));
     ++links_;
     return {};

@@ -28,12 +28,12 @@ enum class LinkRule : std::uint8_t {
 struct CopyOptions {
   LinkRule links = LinkRule::keep_inside;
   bool recursive = true;
-  std::optional<mode_t> mode;                               // of the top entry; else the source's. Set-id bits never survive
-  std::optional<std::pair<uid_t, gid_t>> owner;             // of everything; needs root
-  std::vector<std::pair<dev_t, ino_t>> skip;                // directories left out (the state of bot-bottle itself)
-  std::uint64_t keep_free_bytes = std::uint64_t{512} << 20; // stops before the destination's disk has less
+  std::optional<mode_t> mode;                    // of the top entry; else the source's. Set-id bits never survive
+  std::optional<std::pair<uid_t, gid_t>> owner;  // of everything; needs root
+  std::vector<std::pair<dev_t, ino_t>> skip;     // directories left out (the state of bot-bottle itself)
+  std::uint64_t keep_free_bytes = std::uint64_t{512} << 20;  // stops before the destination's disk has less
   unsigned threads = 1;
-  std::function<void(std::uint64_t entries)> progress;      // from one of the threads, now and then
+  std::function<void(std::uint64_t entries)> progress;  // from one of the threads, now and then
   std::function<bool()> cancelled;
 };
 
@@ -45,9 +45,9 @@ struct CopyReport {
   std::uint64_t bytes = 0;
 };
 
-/// `to.path` is the new name itself (cp -T); its parent must exist. An existing file or link there is replaced as a whole and
-/// never written through; an existing directory is merged into. Content that changes while it is read is copied as found.
-/// Modes (0777), times, sparse files and hard links among what is copied are kept.
+/// `to.path` is the new name itself (cp -T); its parent must exist. An existing file or link there is replaced as a
+/// whole and never written through; an existing directory is merged into. Content that changes while it is read is
+/// copied as found. Modes (0777), times, sparse files and hard links among what is copied are kept.
 Result<CopyReport> copy_tree(const CopyEnd& from, const CopyEnd& to, const CopyOptions& options);
 
 }  // namespace bot_bottle::backend_local

@@ -22,12 +22,15 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Where distributions keep their bundle of certification authorities.
-constexpr std::array<const char*, 4> bundles{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+constexpr std::array<const char*, 4> bundles{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                             "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 
 /// Files that programs want and that say nothing of the operator.
-constexpr std::array<const char*, 16> harmless{"ld.so.cache", "ld.so.conf", "localtime", "services", "protocols", "mime.types", "os-release", "debian_version",
-                                               "bash.bashrc", "inputrc", "magic", "locale.alias", "gai.conf", "rpc", "ethertypes", "xattr.conf"};
-constexpr std::array<const char*, 5> harmless_directories{"alternatives", "ld.so.conf.d", "terminfo", "fonts", "crypto-policies"};
+constexpr std::array<const char*, 16> harmless{
+    "ld.so.cache", "ld.so.conf", "localtime", "services",     "protocols", "mime.types", "os-release", "debian_version",
+    "bash.bashrc", "inputrc",    "magic",     "locale.alias", "gai.conf",  "rpc",        "ethertypes", "xattr.conf"};
+constexpr std::array<const char*, 5> harmless_directories{"alternatives", "ld.so.conf.d", "terminfo", "fonts",
+                                                          "crypto-policies"};
 
 /// Copies what `path` leads to; absent is fine.
 Result<void> copy_file(const std::string& path, const std::string& dest) {
@@ -51,8 +54,10 @@ std::string system_bundle() {
 
 /// OpenSSL finds a certificate in a directory by the hash of its subject ("1a2b3c4d.0").
 std::string subject_hash(const std::string& pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), &X509_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                      &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr),
+                                                                &X509_free);
   ERR_clear_error();
   if (!certificate) return {};
   std::array<char, 16> text{};
@@ -60,9 +65,12 @@ std::string subject_hash(const std::string& pem) {
   return text.data();
 }
 
-Result<void> write_accounts(const std::string& directory, const std::string& user, std::uint32_t uid, std::uint32_t gid, const std::string& home) {
+Result<void> write_accounts(const std::string& directory, const std::string& user, std::uint32_t uid, std::uint32_t gid,
+                            const std::string& home) {
   const std::string ids = std::to_string(uid) + ":" + std::to_string(gid);
-  BB_CHECK(write(directory + "/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n" + user + ":x:" + ids + "::" + home + ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"));
+  BB_CHECK(
+      write(directory + "/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n" + user + ":x:" + ids + "::" + home +
+                                       ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"));
   return write(directory + "/group", "root:x:0:\n" + user + ":x:" + std::to_string(gid) + ":\nnogroup:x:65534:\n");
 }
 
@@ -78,7 +86,8 @@ Result<void> write_trust(const std::string& directory, const std::string& bundle
   BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/cert.pem"));
   BB_CHECK(make_link("certs/ca-certificates.crt", directory + "/ssl/ca-bundle.pem"));
   BB_CHECK(make_link("../../../ssl/certs/ca-certificates.crt", directory + "/pki/tls/certs/ca-bundle.crt"));
-  BB_CHECK(make_link("../../../../ssl/certs/ca-certificates.crt", directory + "/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
+  BB_CHECK(make_link("../../../../ssl/certs/ca-certificates.crt",
+                     directory + "/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
   return copy_file("/etc/ssl/openssl.cnf", directory + "/ssl/openssl.cnf");
 }
 
@@ -98,7 +107,8 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
   BB_CHECK(write(directory + "/hostname", "bottle\n"));
   // One server that answers at once: nothing is looked up, and no program waits for a timeout.
   BB_CHECK(write(directory + "/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"));
-  BB_CHECK(write(directory + "/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"));
+  BB_CHECK(write(directory + "/nsswitch.conf",
+                 "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"));
   BB_CHECK(write(directory + "/shells", "/bin/sh\n/bin/bash\n"));
   BB_CHECK(write(directory + "/profile", "export PATH=\"${PATH:-/usr/local/bin:/usr/bin:/bin}\"\n"));
   std::string bundle = system_bundle();
@@ -126,7 +136,8 @@ Result<void> write_sidecar_etc(const std::string& directory, std::uint32_t uid, 
   BB_CHECK(start_new(directory));
   BB_CHECK(write_accounts(directory, "sidecar", uid, gid, "/run/sidecar"));
   BB_CHECK(write_trust(directory, system_bundle()));
-  for (const char* name : {"resolv.conf", "hosts", "nsswitch.conf", "services", "protocols", "gai.conf", "host.conf", "ld.so.cache", "localtime"})
+  for (const char* name : {"resolv.conf", "hosts", "nsswitch.conf", "services", "protocols", "gai.conf", "host.conf",
+                           "ld.so.cache", "localtime"})
     BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
   return {};
 }

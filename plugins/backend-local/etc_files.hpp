@@ -18,9 +18,9 @@ struct EtcOptions {
   std::vector<std::string> names;  // of endpoints: 127.0.0.1 in hosts
 };
 
-/// Writes the bottle's /etc into `directory` (made new): accounts, names, trust, and copies of the host's harmless files.
-/// Never shadow, keys, machine-id, or anything of /etc that is not on the list. Directories in `binds` are empty places for
-/// read-only binds of the host's directories of the same name.
+/// Writes the bottle's /etc into `directory` (made new): accounts, names, trust, and copies of the host's harmless
+/// files. Never shadow, keys, machine-id, or anything of /etc that is not on the list. Directories in `binds` are empty
+/// places for read-only binds of the host's directories of the same name.
 struct EtcResult {
   std::vector<std::string> binds;  // "/etc/alternatives", …
 };

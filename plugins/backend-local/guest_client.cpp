@@ -55,8 +55,10 @@ void drain(UniqueFd& from, std::string& into, std::size_t limit, bool& truncated
 
 Error start_error(const std::string& program, std::uint32_t number, std::string_view text) {
   const std::string message = program + ": " + std::string(text);
-  if (number == ENOENT || number == ENOTDIR) return make_error(ErrorKind::not_found, message, "is it installed in the bottle?");
-  if (number == EACCES || number == ENOEXEC || number == EPERM) return make_error(ErrorKind::permission_denied, message);
+  if (number == ENOENT || number == ENOTDIR)
+    return make_error(ErrorKind::not_found, message, "is it installed in the bottle?");
+  if (number == EACCES || number == ENOEXEC || number == EPERM)
+    return make_error(ErrorKind::permission_denied, message);
   if (number == EBUSY) return make_error(ErrorKind::already_exists, message);
   return make_error(ErrorKind::failed_precondition, message);
 }
@@ -74,7 +76,8 @@ Result<GuestResult> run_in_guest(const std::string& socket_path, const GuestRun&
   request.detached = run.detached;
   request.tty = run.tty;
   std::string payload;
-  if (!guest::encode(request, payload)) return fail(ErrorKind::invalid_argument, "the request is too long or has a NUL byte");
+  if (!guest::encode(request, payload))
+    return fail(ErrorKind::invalid_argument, "the request is too long or has a NUL byte");
   const std::string name = run.argv.empty() ? run.session : run.argv[0];
 
   UniqueFd in;
@@ -116,15 +119,17 @@ Result<GuestResult> run_in_guest(const std::string& socket_path, const GuestRun&
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   };
   while (!code) {
-    std::array<pollfd, 6> polled{{{.fd = socket.get(), .events = POLLIN, .revents = 0},
-                                  {.fd = out.get(), .events = POLLIN, .revents = 0},
-                                  {.fd = err.get(), .events = POLLIN, .revents = 0},
-                                  {.fd = in && input.empty() && !input_ended ? run.stdin_fd : -1, .events = POLLIN, .revents = 0},
-                                  {.fd = in && !input.empty() ? in.get() : -1, .events = POLLOUT, .revents = 0},
-                                  {.fd = run.cancel_fd, .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 6> polled{
+        {{.fd = socket.get(), .events = POLLIN, .revents = 0},
+         {.fd = out.get(), .events = POLLIN, .revents = 0},
+         {.fd = err.get(), .events = POLLIN, .revents = 0},
+         {.fd = in && input.empty() && !input_ended ? run.stdin_fd : -1, .events = POLLIN, .revents = 0},
+         {.fd = in && !input.empty() ? in.get() : -1, .events = POLLOUT, .revents = 0},
+         {.fd = run.cancel_fd, .events = POLLIN, .revents = 0}}};
     int wait = -1;
     if (run.timeout.count() > 0)
-      wait = static_cast<int>(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count()));
+      wait = static_cast<int>(
+          std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count()));
     const int ready = ::poll(polled.data(), polled.size(), wait);
     if (ready < 0 && errno != EINTR) {
       restore();

@@ -7,7 +7,8 @@
 namespace bot_bottle::backend_local {
 namespace {
 
-constexpr std::array<std::string_view, 8> kind_names{"bind", "ro-bind", "tmpfs", "symlink", "dir", "proc", "dev", "remount-ro"};
+constexpr std::array<std::string_view, 8> kind_names{"bind", "ro-bind", "tmpfs", "symlink",
+                                                     "dir",  "proc",    "dev",   "remount-ro"};
 
 Result<SandboxStep> parse_step(const json::value& value) {
   const json::object* const object = value.if_object();
@@ -24,12 +25,17 @@ Result<SandboxStep> parse_step(const json::value& value) {
 
 }  // namespace
 
-std::string_view name_of(Component component) { return component == Component::bottle ? "bottle" : "sidecar"; }
+std::string_view name_of(Component component) {
+  return component == Component::bottle ? "bottle" : "sidecar";
+}
 
 json::object to_json(const KeeperDocument& document) {
   json::array steps;
   for (const SandboxStep& step : document.steps)
-    steps.push_back({{"kind", kind_names[static_cast<std::size_t>(step.kind)]}, {"source", step.source}, {"dest", step.dest}, {"bytes", step.bytes}});
+    steps.push_back({{"kind", kind_names[static_cast<std::size_t>(step.kind)]},
+                     {"source", step.source},
+                     {"dest", step.dest},
+                     {"bytes", step.bytes}});
   json::array env;
   for (const auto& [name, value] : document.env) env.push_back(json::array{name, value});
   json::object out{{"schema", "bot-bottle.keeper/1"},
@@ -73,7 +79,8 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
   document.inner_uid = static_cast<std::uint32_t>(get_int(object, "inner_uid", 1000));
   document.inner_gid = static_cast<std::uint32_t>(get_int(object, "inner_gid", 1000));
   if (object.contains("uid")) document.uid = static_cast<std::uint32_t>(get_int(object, "uid", 0));
-  if (document.uid && *document.uid == 0) return fail(ErrorKind::internal, "keeper document: the sandbox must not run as uid 0");
+  if (document.uid && *document.uid == 0)
+    return fail(ErrorKind::internal, "keeper document: the sandbox must not run as uid 0");
   if (const json::array* steps = find_array(object, "steps")) {
     for (const json::value& value : *steps) {
       BB_TRY(SandboxStep step, parse_step(value));
@@ -85,9 +92,11 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
   if (document.init.empty()) return fail(ErrorKind::internal, "keeper document: nothing to run");
   if (const json::array* env = find_array(object, "env"))
     for (const json::value& value : *env)
-      if (const json::array* pair = value.if_array(); pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_string())
+      if (const json::array* pair = value.if_array();
+          pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_string())
         document.env.emplace_back((*pair)[0].as_string(), (*pair)[1].as_string());
-  if (const json::value* cpus = object.if_contains("cpus"); cpus != nullptr && cpus->is_number()) document.limits.cpus = cpus->to_number<double>();
+  if (const json::value* cpus = object.if_contains("cpus"); cpus != nullptr && cpus->is_number())
+    document.limits.cpus = cpus->to_number<double>();
   if (object.contains("memory")) document.limits.memory = static_cast<std::uint64_t>(get_int(object, "memory", 0));
   if (object.contains("pids")) document.limits.pids = static_cast<std::uint64_t>(get_int(object, "pids", 0));
   document.idmapped_tree = get_string(object, "idmapped_tree");
@@ -108,7 +117,9 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
 std::string lock_path(std::string_view state_dir, Component component) {
   return std::string(state_dir) + "/backend/" + std::string(name_of(component)) + ".lock";
 }
-std::string exec_socket_path(std::string_view state_dir) { return std::string(state_dir) + "/backend/run/init.sock"; }
+std::string exec_socket_path(std::string_view state_dir) {
+  return std::string(state_dir) + "/backend/run/init.sock";
+}
 std::string exit_record_path(std::string_view state_dir, Component component) {
   return std::string(state_dir) + "/backend/" + std::string(name_of(component)) + ".exit.json";
 }

@@ -19,7 +19,7 @@ std::string_view name_of(Component component);
 struct SandboxStep {
   enum class Kind : std::uint8_t { bind, ro_bind, tmpfs, symlink, directory, proc, dev, remount_ro };
   Kind kind = Kind::directory;
-  std::string source;       // bind, ro_bind: host path; symlink: its target
+  std::string source;  // bind, ro_bind: host path; symlink: its target
   std::string dest;
   std::uint64_t bytes = 0;  // tmpfs: its size
 };
@@ -30,20 +30,20 @@ struct KeeperDocument {
   std::string agent;
   std::string label;
   std::string state_dir;
-  std::string bwrap;                   // absolute
-  std::optional<std::uint32_t> uid;    // root only: the unprivileged uid (and gid) that runs bwrap
+  std::string bwrap;                 // absolute
+  std::optional<std::uint32_t> uid;  // root only: the unprivileged uid (and gid) that runs bwrap
   std::uint32_t inner_uid = 1000;
   std::uint32_t inner_gid = 1000;
   std::vector<SandboxStep> steps;
-  std::vector<std::string> init;       // bottle-init and its options inside the sandbox; descriptors are added
-  std::vector<std::string> program;    // behind "--" (sidecar)
+  std::vector<std::string> init;     // bottle-init and its options inside the sandbox; descriptors are added
+  std::vector<std::string> program;  // behind "--" (sidecar)
   std::vector<std::pair<std::string, std::string>> env;
-  std::string idmapped_tree;           // root only: this source and what is below it is shown as `uid`'s own (mount_setattr(2))
-  std::uint32_t tree_uid = 0;          // whose it is on the disk
+  std::string idmapped_tree;   // root only: this source and what is below it is shown as `uid`'s own (mount_setattr(2))
+  std::uint32_t tree_uid = 0;  // whose it is on the disk
   std::uint32_t tree_gid = 0;
   CgroupLimits limits;
-  std::uint64_t reserve_bytes = 0;     // free space of the state's file system that the bottle may not eat; 0: default
-  std::uint64_t disk_bytes = 0;        // what `measured` may hold together; 0: no limit
+  std::uint64_t reserve_bytes = 0;  // free space of the state's file system that the bottle may not eat; 0: default
+  std::uint64_t disk_bytes = 0;     // what `measured` may hold together; 0: no limit
   std::vector<std::string> measured;
   std::vector<std::string> must_stay_absent;  // files whose appearance ends the bottle (attack G3)
   std::vector<std::string> disabled_guards;   // test hooks only: netns, seccomp, caps, userns

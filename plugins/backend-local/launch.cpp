@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cerrno>
+#include <csignal>
 #include <thread>
 
 #include "core/base/file.hpp"
@@ -29,9 +29,13 @@ constexpr std::array<const char*, 6> sidecar_directories{"egress", "wire", "cont
 constexpr std::uint32_t sidecar_inner_uid = 1000;
 constexpr std::uint64_t max_files = 65536;
 
-bool is_root() { return ::geteuid() == 0; }
+bool is_root() {
+  return ::geteuid() == 0;
+}
 
-std::uint64_t get_size(const json::object& object, std::string_view key) { return static_cast<std::uint64_t>(get_int(object, key, 0)); }
+std::uint64_t get_size(const json::object& object, std::string_view key) {
+  return static_cast<std::uint64_t>(get_int(object, key, 0));
+}
 
 UniqueFd make_memory_file(const std::string& text) {
   UniqueFd file(::memfd_create("keeper-document", MFD_CLOEXEC));
@@ -41,12 +45,15 @@ UniqueFd make_memory_file(const std::string& text) {
   return file;
 }
 
-std::string uid_record(const std::string& state_dir, Component component) { return state_dir + "/backend/" + std::string(name_of(component)) + ".uid"; }
+std::string uid_record(const std::string& state_dir, Component component) {
+  return state_dir + "/backend/" + std::string(name_of(component)) + ".uid";
+}
 
 /// As root: a uid for this component, the same as last time when it is free; written down for resume and for copies.
 ReservedUid reserve_for(const std::string& state_dir, Component component) {
   std::optional<std::uint32_t> before;
-  if (const auto text = read_file(uid_record(state_dir, component), 64)) before = static_cast<std::uint32_t>(std::strtoul(text->c_str(), nullptr, 10));
+  if (const auto text = read_file(uid_record(state_dir, component), 64))
+    before = static_cast<std::uint32_t>(std::strtoul(text->c_str(), nullptr, 10));
   ReservedUid reserved = or_throw(reserve_uid(before));
   or_throw(write_file_fast(uid_record(state_dir, component), std::to_string(reserved.uid)));
   return reserved;
@@ -54,12 +61,13 @@ ReservedUid reserve_for(const std::string& state_dir, Component component) {
 
 std::string find_bwrap() {
   const auto path = find_program("bwrap", environment("PATH").value_or("/usr/bin:/bin") + ":/usr/bin:/usr/local/bin");
-  if (!path) throw sdk::Error(sdk::Status::unavailable, "bwrap (bubblewrap) is not installed", "install the package bubblewrap");
+  if (!path)
+    throw sdk::Error(sdk::Status::unavailable, "bwrap (bubblewrap) is not installed", "install the package bubblewrap");
   return path->string();
 }
 
-/// The bottle's side must be able to connect; who can get at the directory at all is decided above it (0700). The directory is
-/// the sidecar's: nothing is followed.
+/// The bottle's side must be able to connect; who can get at the directory at all is decided above it (0700). The
+/// directory is the sidecar's: nothing is followed.
 void open_wire_to_agent(const std::string& state_dir) {
   const UniqueFd wire = open_state_directory(state_dir + "/wire");
   if (::fchmod(wire.get(), 0711) != 0) throw Failure(error_from_errno("cannot open the wire to the agent", errno));
@@ -71,8 +79,8 @@ void open_wire_to_agent(const std::string& state_dir) {
   }
 }
 
-/// As root, for mode mount: the tree is shown to the bottle's uid as its own, and what that writes belongs to the tree's owner
-/// on the disk. Nobody is kuid 0 for it, and the bottle's uid stays nobody else's.
+/// As root, for mode mount: the tree is shown to the bottle's uid as its own, and what that writes belongs to the
+/// tree's owner on the disk. Nobody is kuid 0 for it, and the bottle's uid stays nobody else's.
 void map_mounted_tree(const json::object& data, KeeperDocument& document) {
   if (get_string(data, "workspace_mode") != "mount") return;
   const std::string source = get_string(data, "workspace_source");
@@ -101,7 +109,8 @@ UniqueFd open_state_directory(const std::string& path) {
   return directory;
 }
 
-LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd, int uid_lock_fd) {
+LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, const KeeperDocument& document,
+                                                       int config_fd, int lifeline_fd, int uid_lock_fd) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Failure(error_from_errno("cannot make a pipe", errno));
   const UniqueFd status(ends[0]);
@@ -126,7 +135,8 @@ LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, co
 
   std::string line;
   while (line.find('\n') == std::string::npos) {
-    std::array<pollfd, 2> polled{{{.fd = status.get(), .events = POLLIN, .revents = 0}, {.fd = call.cancel_fd(), .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 2> polled{{{.fd = status.get(), .events = POLLIN, .revents = 0},
+                                  {.fd = call.cancel_fd(), .events = POLLIN, .revents = 0}}};
     if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
     if (polled[1].revents != 0) {
       // Before it holds its lock only its pid names it; it is our child and not reaped yet, so the pid is its own.
@@ -147,7 +157,9 @@ LocalBackend::StartedKeeper LocalBackend::start_keeper(const sdk::Call& call, co
     return {.pid = pid, .init = static_cast<pid_t>(get_int(*message, "init", -1))};
   reap(pid);  // nothing of it is left when the error is seen
   const json::object* error = message ? find_object(*message, "error") : nullptr;
-  if (error == nullptr) throw sdk::Error(sdk::Status::internal, "bottle-keeper ended without a word", "see " + document.state_dir + "/logs");
+  if (error == nullptr)
+    throw sdk::Error(sdk::Status::internal, "bottle-keeper ended without a word",
+                     "see " + document.state_dir + "/logs");
   Error told = make_error(ErrorKind::failed_precondition, get_string(*error, "message"), get_string(*error, "hint"));
   for (int kind = 0; kind <= static_cast<int>(ErrorKind::refused); ++kind)
     if (name_of(static_cast<ErrorKind>(kind)) == get_string(*error, "kind")) told.kind = static_cast<ErrorKind>(kind);
@@ -182,9 +194,11 @@ sdk::Sidecar LocalBackend::start_sidecar(const sdk::Call& call, const sdk::Plan&
   const std::string libexec = host().path(call, "libexec");
   const std::string rules = get_string(plan.data, "rules_database");
   const bool has_rules = !rules.empty() && ::access(rules.c_str(), R_OK) == 0;
-  document.steps = sidecar_steps(state, libexec, host().path(call, "share"), has_rules ? rules : "", {sidecar_directories.begin(), sidecar_directories.end()});
+  document.steps = sidecar_steps(state, libexec, host().path(call, "share"), has_rules ? rules : "",
+                                 {sidecar_directories.begin(), sidecar_directories.end()});
   document.init = {"/run/sidecar/bin/bottle-init", "--service"};
-  document.program = {"/run/sidecar/bin/bot-bottle-sidecar", "--state", "/run/sidecar/state", "--share", "/run/sidecar/share"};
+  document.program = {"/run/sidecar/bin/bot-bottle-sidecar", "--state", "/run/sidecar/state", "--share",
+                      "/run/sidecar/share"};
   if (has_rules) document.program.insert(document.program.end(), {"--rules-database", "/run/sidecar/rules.database"});
   document.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/run/sidecar/state"}, {"LANG", "C.UTF-8"}};
   document.disabled_guards = get_strings(plan.data, "disabled_guards");
@@ -205,18 +219,19 @@ void LocalBackend::prepare_home(const sdk::Plan& plan, const std::optional<std::
     or_throw(make_directories(path, 0755));
     const UniqueFd directory = open_state_directory(path);
     struct stat status {};
-    if (owner && ::fstat(directory.get(), &status) == 0 && status.st_uid != owner->first) or_throw(change_owner(directory.get(), owner->first, owner->second));
+    if (owner && ::fstat(directory.get(), &status) == 0 && status.st_uid != owner->first)
+      or_throw(change_owner(directory.get(), owner->first, owner->second));
   }
   const json::object* program = find_object(plan.data, "program");
   const json::array* names = program == nullptr ? nullptr : find_array(*program, "names");
   if (names == nullptr || names->empty()) return;
-  // "claude" and "node" by their names, wherever the operator has them: ~/.local/bin is on the guest's PATH. On resume the
-  // home is hostile: made step by step, through no link.
+  // "claude" and "node" by their names, wherever the operator has them: ~/.local/bin is on the guest's PATH. On resume
+  // the home is hostile: made step by step, through no link.
   const UniqueFd home = open_state_directory(backend + "/home");
   UniqueFd at(::fcntl(home.get(), F_DUPFD_CLOEXEC, 0));
   for (const char* part : {".local", "bin"}) {
-    if (::mkdirat(at.get(), part, 0755) == 0 && owner)
-      [[maybe_unused]] const int changed = ::fchownat(at.get(), part, owner->first, owner->second, AT_SYMLINK_NOFOLLOW);
+    if (::mkdirat(at.get(), part, 0755) == 0 && owner) [[maybe_unused]]
+      const int changed = ::fchownat(at.get(), part, owner->first, owner->second, AT_SYMLINK_NOFOLLOW);
     auto next = open_beneath(at.get(), part, O_RDONLY | O_DIRECTORY);
     if (!next) return;  // the agent made something else of it: its own loss
     at = std::move(*next);
@@ -230,7 +245,8 @@ void LocalBackend::prepare_home(const sdk::Plan& plan, const std::optional<std::
   }
 }
 
-void LocalBackend::copy_workspace(const sdk::Call& call, const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner) {
+void LocalBackend::copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
+                                  const std::optional<std::pair<uid_t, gid_t>>& owner) {
   if (get_string(plan.data, "workspace_mode") != "copy" || get_bool(plan.data, "reuse", false)) return;
   const std::string source = get_string(plan.data, "workspace_source");
   const UniqueFd from(::open(source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -242,15 +258,19 @@ void LocalBackend::copy_workspace(const sdk::Call& call, const sdk::Plan& plan, 
   options.threads = std::clamp(std::thread::hardware_concurrency(), 2U, 4U);
   struct stat own {};
   // A workspace that holds our own home (cwd = ~) would copy the copy.
-  if (const std::string home = host().path(call, "home"); ::stat(home.c_str(), &own) == 0) options.skip.emplace_back(own.st_dev, own.st_ino);
+  if (const std::string home = host().path(call, "home"); ::stat(home.c_str(), &own) == 0)
+    options.skip.emplace_back(own.st_dev, own.st_ino);
   options.cancelled = [&call] { return call.cancelled(); };
-  options.progress = [&call](std::uint64_t count) { call.progress("copying the workspace: " + std::to_string(count) + " entries"); };
+  options.progress = [&call](std::uint64_t count) {
+    call.progress("copying the workspace: " + std::to_string(count) + " entries");
+  };
   or_throw(copy_tree({from.get(), ""}, {to.get(), ""}, options));
   struct stat status {};
   if (::fstat(from.get(), &status) == 0) ::fchmod(to.get(), status.st_mode & 0777);
 }
 
-sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, const sdk::LaunchInputs& inputs, int lifeline_fd) {
+sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, const sdk::LaunchInputs& inputs,
+                                 int lifeline_fd) {
   const std::string& state = plan.state_dir;
   const std::string backend = state + "/backend";
   const json::object& data = plan.data;
@@ -291,7 +311,8 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
     }
   }
   struct stat network {};
-  if (::stat("/proc/self/ns/net", &network) == 0) selftest.insert(selftest.end(), {"--host-network", std::to_string(network.st_ino)});
+  if (::stat("/proc/self/ns/net", &network) == 0)
+    selftest.insert(selftest.end(), {"--host-network", std::to_string(network.st_ino)});
 
   EtcOptions etc;
   etc.user = get_string(data, "user", "agent");
@@ -309,7 +330,8 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   layout.guest_home = etc.home;
   layout.workspace_path = get_string(data, "workspace_path");
   layout.workspace_is_operators = get_string(data, "workspace_mode") == "mount";
-  layout.workspace_source = layout.workspace_is_operators ? get_string(data, "workspace_source") : backend + "/workspace";
+  layout.workspace_source =
+      layout.workspace_is_operators ? get_string(data, "workspace_source") : backend + "/workspace";
   layout.program = program_of(data);
   layout.bind_ro = get_strings(data, "bind_ro");
   layout.etc_binds = made.binds;
@@ -332,17 +354,22 @@ sdk::Bottle LocalBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   add_option("--max-processes", get_size(*resources, "pids"));
   add_option("--max-data", get_size(*resources, "data"));
   add_option("--max-files", max_files);
-  for (const std::string& path : {layout.guest_home, layout.workspace_path, std::string("/tmp"), std::string("/dev"), std::string("/proc")})
+  for (const std::string& path :
+       {layout.guest_home, layout.workspace_path, std::string("/tmp"), std::string("/dev"), std::string("/proc")})
     document.init.insert(document.init.end(), {"--writable", path});
   if (resources->contains("cpus")) document.limits.cpus = resources->at("cpus").to_number<double>();
-  if (const std::uint64_t memory = std::max(get_size(*resources, "memory"), get_size(*resources, "default_memory")); memory > 0) document.limits.memory = memory;
+  if (const std::uint64_t memory = std::max(get_size(*resources, "memory"), get_size(*resources, "default_memory"));
+      memory > 0)
+    document.limits.memory = memory;
   if (const std::uint64_t pids = get_size(*resources, "pids"); pids > 0) document.limits.pids = pids;
   document.disk_bytes = get_size(*resources, "disk");
   document.measured = {backend + "/home"};
   if (!layout.workspace_is_operators) document.measured.push_back(backend + "/workspace");
   document.disabled_guards = get_strings(data, "disabled_guards");
 #ifdef BB_TEST_HOOKS
-  const auto is_off = [&](const char* guard) { return std::ranges::find(document.disabled_guards, guard) != document.disabled_guards.end(); };
+  const auto is_off = [&](const char* guard) {
+    return std::ranges::find(document.disabled_guards, guard) != document.disabled_guards.end();
+  };
   if (is_off("caps")) document.init.emplace_back("--keep-capabilities");
   if (is_off("netns")) document.init.emplace_back("--tolerate-no-listeners");
 #endif

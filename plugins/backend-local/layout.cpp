@@ -17,9 +17,12 @@ namespace fs = std::filesystem;
 using Kind = SandboxStep::Kind;
 
 /// Files of a working tree that run by themselves on the host (spec 02, `sync`).
-constexpr std::array<const char*, 17> auto_run{".envrc", ".vscode", ".idea", ".husky", ".githooks", ".pre-commit-config.yaml", ".npmrc", ".github/workflows",
-                                               ".gitlab-ci.yml", ".gitattributes", ".gitmodules", ".mcp.json", ".cursor", ".devcontainer", ".claude/settings.json",
-                                               "package.json", "Makefile"};
+constexpr std::array<const char*, 17> auto_run{".envrc",         ".vscode",           ".idea",
+                                               ".husky",         ".githooks",         ".pre-commit-config.yaml",
+                                               ".npmrc",         ".github/workflows", ".gitlab-ci.yml",
+                                               ".gitattributes", ".gitmodules",       ".mcp.json",
+                                               ".cursor",        ".devcontainer",     ".claude/settings.json",
+                                               "package.json",   "Makefile"};
 
 bool exists(const std::string& path) {
   struct stat status {};
@@ -57,8 +60,8 @@ void add_host_system(Steps& steps) {
   }
 }
 
-/// Every top-level entry of an unpacked root file system but what the bottle has of its own: binding it as a whole would
-/// leave no place for mount points.
+/// Every top-level entry of an unpacked root file system but what the bottle has of its own: binding it as a whole
+/// would leave no place for mount points.
 Result<void> add_rootfs(Steps& steps, const std::string& rootfs, const std::set<std::string>& own) {
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(rootfs, code)) {
@@ -112,7 +115,8 @@ Result<std::vector<SandboxStep>> bottle_steps(const BottleLayout& layout) {
   }
   for (const std::string& path : layout.bind_ro) {
     for (const char* own : {"/etc", "/proc", "/dev", "/tmp", "/run"})
-      if (path == own) return fail(ErrorKind::invalid_argument, "bind_ro: " + path + " would cover a part of the bottle");
+      if (path == own)
+        return fail(ErrorKind::invalid_argument, "bind_ro: " + path + " would cover a part of the bottle");
     steps.ro(path);
   }
   if (!layout.workspace_path.empty()) {
@@ -120,8 +124,10 @@ Result<std::vector<SandboxStep>> bottle_steps(const BottleLayout& layout) {
     if (layout.workspace_is_operators) {
       BB_TRY(const MountProtection protection, protect_mounted_tree(layout.workspace_source, false));
       // A mount point cannot be renamed: without this ".git" could be moved away and a hostile one put in its place.
-      if (protection.has_git_directory) steps.add(Kind::bind, layout.workspace_source + "/.git", layout.workspace_path + "/.git");
-      for (const std::string& path : protection.read_only) steps.ro(layout.workspace_source + "/" + path, layout.workspace_path + "/" + path);
+      if (protection.has_git_directory)
+        steps.add(Kind::bind, layout.workspace_source + "/.git", layout.workspace_path + "/.git");
+      for (const std::string& path : protection.read_only)
+        steps.ro(layout.workspace_source + "/" + path, layout.workspace_path + "/" + path);
     }
   }
   // bwrap's own tmpfs belongs to the agent's uid and has no size: nothing may be written to it.
@@ -144,7 +150,8 @@ Result<MountProtection> protect_mounted_tree(const std::string& tree, bool make_
   } else if (is_directory(git) && exists(git + "/HEAD")) {
     protection.has_git_directory = true;
     if (!exists(git + "/hooks") && make_missing) BB_CHECK(make(git + "/hooks"));
-    for (const char* name : {".git/hooks", ".git/config", ".git/config.worktree", ".git/info", ".git/modules", ".git/commondir"})
+    for (const char* name :
+         {".git/hooks", ".git/config", ".git/config.worktree", ".git/info", ".git/modules", ".git/commondir"})
       if (exists(tree + "/" + name)) protection.read_only.emplace_back(name);
     // Both redirect where git reads its configuration (gitrepository-layout(5)), and an empty stand-in would break git.
     for (const char* name : {"/commondir", "/config.worktree"})
@@ -155,14 +162,16 @@ Result<MountProtection> protect_mounted_tree(const std::string& tree, bool make_
   for (const char* name : auto_run) {
     std::error_code code;
     const fs::path path = fs::path(tree) / name;
-    // A link would bind what it points to; it can only be replaced as a whole, and its target is protected by being outside.
+    // A link would bind what it points to; it can only be replaced as a whole, and its target is protected by being
+    // outside.
     if (fs::is_symlink(path, code)) continue;
     if (fs::is_regular_file(path, code) || fs::is_directory(path, code)) protection.read_only.emplace_back(name);
   }
   return protection;
 }
 
-std::vector<SandboxStep> sidecar_steps(const std::string& state_dir, const std::string& libexec, const std::string& share, const std::string& rules_database,
+std::vector<SandboxStep> sidecar_steps(const std::string& state_dir, const std::string& libexec,
+                                       const std::string& share, const std::string& rules_database,
                                        const std::vector<std::string>& own_directories) {
   Steps steps;
   add_host_system(steps);
@@ -172,7 +181,8 @@ std::vector<SandboxStep> sidecar_steps(const std::string& state_dir, const std::
   steps.ro(libexec + "/bottle-init", "/run/sidecar/bin/bottle-init");
   steps.ro(libexec + "/bot-bottle-sidecar", "/run/sidecar/bin/bot-bottle-sidecar");
   steps.directory("/run/sidecar/state");
-  for (const std::string& name : own_directories) steps.add(Kind::bind, state_dir + "/" + name, "/run/sidecar/state/" + name);
+  for (const std::string& name : own_directories)
+    steps.add(Kind::bind, state_dir + "/" + name, "/run/sidecar/state/" + name);
   steps.ro(share, "/run/sidecar/share");
   if (!rules_database.empty()) steps.ro(rules_database, "/run/sidecar/rules.database");
   steps.add(Kind::remount_ro, {}, "/dev");

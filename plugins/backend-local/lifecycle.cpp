@@ -31,7 +31,8 @@ std::vector<std::string> directories_in(const std::string& path) {
 
 std::vector<std::string> groups_of(const std::string& slug, const std::string& state_dir) {
   std::vector<std::string> existing;
-  for (std::string& directory : cgroup_directories(find_cgroup_place(), cgroup_name(slug, state_dir, Component::bottle)))
+  for (std::string& directory :
+       cgroup_directories(find_cgroup_place(), cgroup_name(slug, state_dir, Component::bottle)))
     if (fs::exists(directory)) existing.push_back(std::move(directory));
   return existing;
 }
@@ -46,7 +47,9 @@ void remove_made(const std::string& backend) {
       if (path.is_string()) ::rmdir(path.as_string().c_str());
 }
 
-std::string slug_of(const std::string& state_dir) { return fs::path(state_dir).filename().string(); }
+std::string slug_of(const std::string& state_dir) {
+  return fs::path(state_dir).filename().string();
+}
 
 }  // namespace
 
@@ -64,7 +67,9 @@ void LocalBackend::end_both(const std::string& state_dir) {
   if (!sidecar) throw Failure(sidecar.error());
 }
 
-void LocalBackend::stop(const sdk::Call& /*call*/, const sdk::Bottle& bottle) { end_both(bottle.state_dir); }
+void LocalBackend::stop(const sdk::Call& /*call*/, const sdk::Bottle& bottle) {
+  end_both(bottle.state_dir);
+}
 
 void LocalBackend::remove(const sdk::Call& /*call*/, const sdk::Bottle& bottle) {
   std::string stayed;
@@ -75,10 +80,13 @@ void LocalBackend::remove(const sdk::Call& /*call*/, const sdk::Bottle& bottle) 
     note(failure.error());
   }
   ::unlink(exec_socket_path(bottle.state_dir).c_str());
-  if (auto removed = remove_cgroup(groups_of(slug_of(bottle.state_dir), bottle.state_dir)); !removed) note(removed.error());
+  if (auto removed = remove_cgroup(groups_of(slug_of(bottle.state_dir), bottle.state_dir)); !removed)
+    note(removed.error());
   remove_made(bottle.state_dir + "/backend");
   if (auto removed = remove_tree(bottle.state_dir + "/backend"); !removed) note(removed.error());
-  if (!stayed.empty()) throw sdk::Error(sdk::Status::failed_precondition, "not everything of " + bottle.slug + " could be removed: " + stayed);
+  if (!stayed.empty())
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     "not everything of " + bottle.slug + " could be removed: " + stayed);
 }
 
 sdk::Bottles LocalBackend::enumerate(const sdk::Call& call) {
@@ -101,7 +109,8 @@ sdk::Bottles LocalBackend::enumerate(const sdk::Call& call) {
     }
     for (const char* service : {"egress", "git-gate", "supervise"}) {
       struct stat status {};
-      if (sidecar && ::lstat((state + "/wire/" + service + ".sock").c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) running.services.emplace_back(service);
+      if (sidecar && ::lstat((state + "/wire/" + service + ".sock").c_str(), &status) == 0 && S_ISSOCK(status.st_mode))
+        running.services.emplace_back(service);
     }
     found.bottles.push_back(std::move(running));
   }
@@ -122,9 +131,10 @@ sdk::Orphans LocalBackend::orphans(const sdk::Call& call, const std::vector<std:
       if (!is_known(slug)) found.items.push_back({.kind = "process", .what = lock, .slug = slug});
     }
     if (is_known(slug)) continue;
-    if (struct stat status {}; !running && ::lstat(exec_socket_path(state).c_str(), &status) == 0)
+    if (struct stat status{}; !running && ::lstat(exec_socket_path(state).c_str(), &status) == 0)
       found.items.push_back({.kind = "socket", .what = exec_socket_path(state), .slug = slug});
-    if (fs::exists(state + "/backend")) found.items.push_back({.kind = "directory", .what = state + "/backend", .slug = slug});
+    if (fs::exists(state + "/backend"))
+      found.items.push_back({.kind = "directory", .what = state + "/backend", .slug = slug});
   }
   // Groups whose state is gone or not running: only those whose name says that they are of this home.
   const CgroupPlace place = find_cgroup_place();
@@ -135,7 +145,8 @@ sdk::Orphans LocalBackend::orphans(const sdk::Call& call, const std::vector<std:
       if (name.size() <= suffix) continue;
       const std::string slug = name.substr(0, name.size() - suffix);
       const std::string state = root + "/" + slug;
-      if (cgroup_name(slug, state, Component::bottle) != name || find_lock_holder(lock_path(state, Component::bottle))) continue;
+      if (cgroup_name(slug, state, Component::bottle) != name || find_lock_holder(lock_path(state, Component::bottle)))
+        continue;
       const std::string what = *parent + "/" + name;
       if (std::ranges::none_of(found.items, [&](const sdk::OrphanItem& item) { return item.what == what; }))
         found.items.push_back({.kind = "cgroup", .what = what, .slug = slug});
@@ -147,7 +158,9 @@ sdk::Orphans LocalBackend::orphans(const sdk::Call& call, const std::vector<std:
 void LocalBackend::cleanup(const sdk::Call& call, const sdk::Orphans& orphans) {
   const std::string root = host().path(call, "state");
   std::string stayed;
-  const auto note = [&](const std::string& what, const Error& error) { stayed += (stayed.empty() ? "" : "; ") + what + ": " + error.message; };
+  const auto note = [&](const std::string& what, const Error& error) {
+    stayed += (stayed.empty() ? "" : "; ") + what + ": " + error.message;
+  };
   for (const sdk::OrphanItem& item : orphans.items) {
     // The document came from us, but by way of others: everything is derived again from the slug.
     if (item.slug.empty() || item.slug.find('/') != std::string::npos || item.slug.starts_with('.')) continue;
@@ -168,7 +181,8 @@ void LocalBackend::cleanup(const sdk::Call& call, const sdk::Orphans& orphans) {
   }
   std::erase_if(keepers_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
   if (::geteuid() == 0) sweep_uids();
-  if (!stayed.empty()) throw sdk::Error(sdk::Status::failed_precondition, "not everything could be cleaned up: " + stayed);
+  if (!stayed.empty())
+    throw sdk::Error(sdk::Status::failed_precondition, "not everything could be cleaned up: " + stayed);
 }
 
 }  // namespace bot_bottle::backend_local

@@ -24,8 +24,10 @@ class LocalBackend final : public sdk::Backend {
   sdk::Probe probe(const sdk::Call& call) override;
   sdk::Plan plan(const sdk::Call& call, const sdk::Spec& spec) override;
   sdk::Sidecar start_sidecar(const sdk::Call& call, const sdk::Plan& plan, int config_fd, int lifeline_fd) override;
-  sdk::Bottle launch(const sdk::Call& call, const sdk::Plan& plan, const sdk::LaunchInputs& inputs, int lifeline_fd) override;
-  sdk::ExecResult exec(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request, int stdin_fd) override;
+  sdk::Bottle launch(const sdk::Call& call, const sdk::Plan& plan, const sdk::LaunchInputs& inputs,
+                     int lifeline_fd) override;
+  sdk::ExecResult exec(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request,
+                       int stdin_fd) override;
   sdk::Attach attach_argv(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request) override;
   void copy_in(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::CopyRequest& request) override;
   void copy_out(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::CopyRequest& request) override;
@@ -41,16 +43,19 @@ class LocalBackend final : public sdk::Backend {
     pid_t init = -1;
   };
   /// Starts a keeper and waits until it is ready or has said why not; in that case it has ended.
-  StartedKeeper start_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd, int uid_lock_fd);
+  StartedKeeper start_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd,
+                             int uid_lock_fd);
   void end_both(const std::string& state_dir);
   void reap(pid_t pid);
   void prepare_home(const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
-  void copy_workspace(const sdk::Call& call, const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
+  void copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
+                      const std::optional<std::pair<uid_t, gid_t>>& owner);
 
   std::vector<pid_t> keepers_;  // our children: to be reaped
 };
 
-/// The host side of a guest path: a directory to start from and the rest. Throws for what is not below home or workspace.
+/// The host side of a guest path: a directory to start from and the rest. Throws for what is not below home or
+/// workspace.
 struct GuestPlace {
   UniqueFd root;
   std::string path;

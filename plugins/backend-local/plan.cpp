@@ -30,44 +30,54 @@ std::uint64_t three_quarters_of_memory() {
   return static_cast<std::uint64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
 
-bool may_hold(const std::vector<std::string>& limits, const char* name) { return std::ranges::find(limits, name) != limits.end(); }
+bool may_hold(const std::vector<std::string>& limits, const char* name) {
+  return std::ranges::find(limits, name) != limits.end();
+}
 
 /// What was asked for and cannot be held is an error by its name, never a silent promise (spec 08).
 void check_limits(const sdk::Resources& resources, const std::vector<std::string>& limits) {
   const auto check = [&](bool asked, const char* name) {
     if (asked && !may_hold(limits, name))
       throw sdk::Error(sdk::Status::unsupported, std::string("this machine cannot enforce ") + name,
-                       "take it out of the bottle, run as root, or start bot-bottle in a delegated cgroup: systemd-run --user --scope -p Delegate=yes bot-bottle …");
+                       "take it out of the bottle, run as root, or start bot-bottle in a delegated cgroup: systemd-run "
+                       "--user --scope -p Delegate=yes bot-bottle …");
   };
   check(resources.memory.has_value(), "limits.memory");
   check(resources.cpus.has_value(), "limits.cpus");
   check(resources.pids.has_value(), "limits.pids");
   if (resources.cpus && !(*resources.cpus > 0.009 && *resources.cpus < 100'000))
     throw sdk::Error(sdk::Status::invalid_argument, "resources.cpus must be at least 0.01");
-  if (resources.memory && *resources.memory < (std::uint64_t{16} << 20)) throw sdk::Error(sdk::Status::invalid_argument, "resources.memory must be at least 16MiB");
-  if (resources.pids && *resources.pids < 8) throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8");
+  if (resources.memory && *resources.memory < (std::uint64_t{16} << 20))
+    throw sdk::Error(sdk::Status::invalid_argument, "resources.memory must be at least 16MiB");
+  if (resources.pids && *resources.pids < 8)
+    throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8");
 }
 
 void check_guest_path(const std::string& what, const std::string& path) {
   const fs::path normal = fs::path(path).lexically_normal();
-  const bool deep = path.starts_with('/') && std::distance(normal.begin(), normal.end()) >= 2 && normal == fs::path(path);
-  if (!deep || path.back() == '/') throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' is not a plain absolute path");
+  const bool deep =
+      path.starts_with('/') && std::distance(normal.begin(), normal.end()) >= 2 && normal == fs::path(path);
+  if (!deep || path.back() == '/')
+    throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' is not a plain absolute path");
   for (const char* own : {"/usr", "/etc", "/proc", "/dev", "/run", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/var"})
     if (path == own || path.starts_with(std::string(own) + "/"))
       throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' would cover a part of the bottle");
 }
 
-void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path& operator_home, sdk::Plan& plan, json::object& data) {
+void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path& operator_home, sdk::Plan& plan,
+                    json::object& data) {
   const std::string mode = spec.workspace.mode == "bind" ? "mount" : spec.workspace.mode;
   data["workspace_mode"] = mode.empty() ? "none" : mode;
   data["workspace_path"] = spec.workspace.path;
   check_guest_path("workspace", spec.workspace.path);
   if (mode.empty() || mode == "none") return;
-  if (mode != "copy" && mode != "mount") throw sdk::Error(sdk::Status::invalid_argument, "workspace: unknown mode '" + mode + "'");
+  if (mode != "copy" && mode != "mount")
+    throw sdk::Error(sdk::Status::invalid_argument, "workspace: unknown mode '" + mode + "'");
   std::error_code code;
   const fs::path source = fs::canonical(spec.workspace.source, code);
   if (code) throw sdk::Error(sdk::Status::not_found, "workspace: " + spec.workspace.source + ": " + code.message());
-  if (!fs::is_directory(source)) throw sdk::Error(sdk::Status::invalid_argument, "workspace: " + source.string() + " is not a directory");
+  if (!fs::is_directory(source))
+    throw sdk::Error(sdk::Status::invalid_argument, "workspace: " + source.string() + " is not a directory");
   data["workspace_source"] = source.string();
   if (mode == "copy") {
     plan.summary.push_back("workspace: a copy of " + source.string() + " at " + spec.workspace.path);
@@ -75,11 +85,15 @@ void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path&
   }
   // Never a tree that holds the operator's home or our own state (attack H7).
   for (const fs::path& kept : {operator_home, home})
-    if (!kept.empty() && (kept == source || std::mismatch(source.begin(), source.end(), kept.begin(), kept.end()).first == source.end()))
-      throw sdk::Error(sdk::Status::invalid_argument, "workspace: " + source.string() + " cannot be mounted: it holds " + kept.string(), "use a project directory, or workspace = \"copy\"");
+    if (!kept.empty() &&
+        (kept == source || std::mismatch(source.begin(), source.end(), kept.begin(), kept.end()).first == source.end()))
+      throw sdk::Error(sdk::Status::invalid_argument,
+                       "workspace: " + source.string() + " cannot be mounted: it holds " + kept.string(),
+                       "use a project directory, or workspace = \"copy\"");
   const MountProtection protection = or_throw(protect_mounted_tree(source.string(), false));
   plan.summary.push_back("workspace: " + source.string() + " itself, read-write, at " + spec.workspace.path);
-  plan.warnings.push_back("the agent writes into " + source.string() + " directly: look at what it changed before you run anything there");
+  plan.warnings.push_back("the agent writes into " + source.string() +
+                          " directly: look at what it changed before you run anything there");
 }
 
 }  // namespace
@@ -113,28 +127,35 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   plan.backend = backend_name;
   plan.state_dir = spec.state_dir;
   plan.wire = "socket";
-  json::object data{{"agent", spec.agent}, {"label", spec.label}, {"detached", spec.detached}, {"reuse", spec.reuse},
-                    {"user", spec.guest.user}, {"uid", spec.guest.uid}, {"gid", spec.guest.gid}, {"home", spec.guest.home}};
+  json::object data{{"agent", spec.agent},   {"label", spec.label},     {"detached", spec.detached},
+                    {"reuse", spec.reuse},   {"user", spec.guest.user}, {"uid", spec.guest.uid},
+                    {"gid", spec.guest.gid}, {"home", spec.guest.home}};
   check_guest_path("guest home", spec.guest.home);
   plan.summary.emplace_back("isolation: bubblewrap, no network, own user, process and mount namespaces");
 
   data["rootfs"] = spec.rootfs;
   if (!spec.rootfs.empty()) {
     const auto rootfs = check_bind(spec.rootfs, operator_home, home);
-    if (!rootfs) throw sdk::Error(sdk::Status::invalid_argument, "rootfs: " + spec.rootfs + ": " + rootfs.error().message);
+    if (!rootfs)
+      throw sdk::Error(sdk::Status::invalid_argument, "rootfs: " + spec.rootfs + ": " + rootfs.error().message);
     data["rootfs"] = *rootfs;
     plan.summary.push_back("file system: " + *rootfs + " (read-only)");
   } else {
     plan.summary.emplace_back("file system: the host's /usr (read-only), an own /etc, /tmp and home");
   }
   if (!spec.program.empty()) {
-    const std::string inside = spec.rootfs.empty() ? "" : spec.rootfs + "/usr/local/bin:" + spec.rootfs + "/usr/bin:" + spec.rootfs + "/bin";
+    const std::string inside =
+        spec.rootfs.empty() ? "" : spec.rootfs + "/usr/local/bin:" + spec.rootfs + "/usr/bin:" + spec.rootfs + "/bin";
     const bool in_rootfs = !inside.empty() && find_agent_program(spec.program, inside, operator_home).has_value();
     if (!in_rootfs) {
       const AgentProgram program = or_throw(find_agent_program(spec.program, spec.search_path, operator_home));
       json::array names;
       for (const auto& [name, path] : program.names) names.push_back(json::array{name, path});
-      data["program"] = json::object{{"name", spec.program}, {"path", program.path}, {"links", to_array(program.links)}, {"binds", to_array(program.binds)}, {"names", names}};
+      data["program"] = json::object{{"name", spec.program},
+                                     {"path", program.path},
+                                     {"links", to_array(program.links)},
+                                     {"binds", to_array(program.binds)},
+                                     {"names", names}};
       plan.summary.push_back("program: " + program.path);
       for (const std::string& bind : program.binds) plan.summary.push_back("visible (read-only): " + bind);
     }
@@ -165,20 +186,23 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   json::array endpoints;
   for (const std::string& name : spec.endpoints) {
     const auto* known = std::ranges::find_if(known_endpoints, [&](const auto& entry) { return name == entry.first; });
-    if (known == std::end(known_endpoints)) throw sdk::Error(sdk::Status::invalid_argument, "unknown endpoint '" + name + "'");
+    if (known == std::end(known_endpoints))
+      throw sdk::Error(sdk::Status::invalid_argument, "unknown endpoint '" + name + "'");
     endpoints.push_back(json::object{{"name", name}, {"port", known->second}});
   }
   data["endpoints"] = std::move(endpoints);
   data["rules_database"] = get_string(spec.extra, "rules_database");
   const std::vector<std::string> guards = get_strings(spec.extra, "disabled_guards");
 #ifndef BB_TEST_HOOKS
-  if (!guards.empty()) throw sdk::Error(sdk::Status::unsupported, "guards cannot be switched off: this build has no test hooks");
+  if (!guards.empty())
+    throw sdk::Error(sdk::Status::unsupported, "guards cannot be switched off: this build has no test hooks");
 #endif
   data["disabled_guards"] = to_array(guards);
   // Who may use the control channel, as the sidecar sees peers: it knows one uid; root is "unmapped" there.
   if (::geteuid() == 0) {
     std::uint32_t overflow = 65534;
-    if (const auto text = read_file("/proc/sys/kernel/overflowuid", 64)) overflow = static_cast<std::uint32_t>(std::stoul(*text));
+    if (const auto text = read_file("/proc/sys/kernel/overflowuid", 64))
+      overflow = static_cast<std::uint32_t>(std::stoul(*text));
     plan.control_peer_uids = {0, overflow};
   } else {
     plan.control_peer_uids = {::geteuid()};

@@ -53,8 +53,11 @@ void explain_user_namespaces(ProbeResult& result, int code) {
     result.reason += ": kernel.unprivileged_userns_clone is 0";
     result.fix = "sudo sysctl -w kernel.unprivileged_userns_clone=1 (and keep it in /etc/sysctl.d)";
   } else if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
-    result.reason += ": AppArmor keeps them for programs with a profile (kernel.apparmor_restrict_unprivileged_userns is 1)";
-    result.fix = "add AppArmor profiles with `userns,` for bwrap and bottle-keeper, or: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+    result.reason +=
+        ": AppArmor keeps them for programs with a profile (kernel.apparmor_restrict_unprivileged_userns is 1)";
+    result.fix =
+        "add AppArmor profiles with `userns,` for bwrap and bottle-keeper, or: sudo sysctl -w "
+        "kernel.apparmor_restrict_unprivileged_userns=0";
   } else {
     result.reason += ": " + error_from_errno("unshare", code).message;
     result.fix = "in a container, allow unshare and mount (seccomp, capabilities); or use another backend";
@@ -103,7 +106,8 @@ ProbeResult probe_machine() {
   const std::string text(trim(ran->out));
   const std::size_t digits = text.find_first_of("0123456789");
   result.version = digits == std::string::npos ? text : text.substr(digits);
-  if (std::sscanf(result.version.c_str(), "%d.%d.%d", &version[0], &version[1], &version[2]) < 2 || version < oldest_bwrap) {
+  if (std::sscanf(result.version.c_str(), "%d.%d.%d", &version[0], &version[1], &version[2]) < 2 ||
+      version < oldest_bwrap) {
     result.reason = "bwrap " + result.version + " is too old, 0.8.0 is needed";
     result.fix = "install a newer bubblewrap";
     return result;

@@ -1,6 +1,7 @@
 #include "plugins/backend-local/processes.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -14,8 +15,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "core/base/file.hpp"
 
@@ -46,7 +45,8 @@ bool is_mapped(std::uint32_t uid) {
 bool is_named(const std::string& path, int fd) {
   struct stat named {};
   struct stat open {};
-  return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+  return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
+         named.st_ino == open.st_ino;
 }
 
 /// Empty when somebody else has it.
@@ -81,7 +81,8 @@ Result<void> end_keeper(const std::string& lock, std::chrono::milliseconds grace
       return fail(error_from_errno("cannot watch the keeper " + std::to_string(*pid), errno));
     }
     if (find_lock_holder(lock) != pid) continue;  // it ended, and the number may be another's
-    for (const auto& [number, wait] : std::array<std::pair<int, std::chrono::milliseconds>, 2>{{{SIGTERM, grace}, {SIGKILL, std::chrono::seconds(3)}}}) {
+    for (const auto& [number, wait] : std::array<std::pair<int, std::chrono::milliseconds>, 2>{
+             {{SIGTERM, grace}, {SIGKILL, std::chrono::seconds(3)}}}) {
       if (::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0U) != 0 && errno != ESRCH)
         return fail(error_from_errno("cannot end the keeper " + std::to_string(*pid), errno));
       pollfd entry{.fd = process.get(), .events = POLLIN, .revents = 0};
@@ -95,14 +96,16 @@ Result<void> end_keeper(const std::string& lock, std::chrono::milliseconds grace
 Result<ReservedUid> reserve_uid(std::optional<std::uint32_t> preferred) {
   BB_CHECK(make_directories(reservations, 0700));
   struct stat status {};
-  if (::lstat(reservations, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != 0 || (status.st_mode & 022) != 0)
+  if (::lstat(reservations, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != 0 ||
+      (status.st_mode & 022) != 0)
     return fail(ErrorKind::permission_denied, fmt::format("{} is not root's own directory", reservations), "remove it");
   if (preferred && *preferred >= first_fallback_uid && is_mapped(*preferred))
     if (UniqueFd lock = try_reserve(*preferred)) return ReservedUid{*preferred, std::move(lock)};
   const bool wide = is_mapped(first_uid + uid_count - 1);
   const std::uint32_t first = wide ? first_uid : first_fallback_uid;
   const std::uint32_t count = wide ? uid_count : fallback_count;
-  if (!is_mapped(first)) return fail(ErrorKind::unsupported, "no spare uids are mapped here", "run as an ordinary user");
+  if (!is_mapped(first))
+    return fail(ErrorKind::unsupported, "no spare uids are mapped here", "run as an ordinary user");
   // Every process starts looking elsewhere, so that many launches at once rarely meet.
   const std::uint32_t offset = static_cast<std::uint32_t>(::getpid()) * 7 % count;
   for (std::uint32_t i = 0; i < count; ++i) {

@@ -18,8 +18,8 @@ namespace bot_bottle::backend_local {
 /// The pid of the keeper that holds the lock at `path`, or nothing. (F_GETLK: the kernel's word, no pid file.)
 std::optional<pid_t> find_lock_holder(const std::string& path);
 
-/// Asks the keeper to end, and makes it when it does not: the pid is held by a descriptor, and the lock is looked at again
-/// before anything is signalled, so that no stranger with a recycled pid is hit. Nobody there is success.
+/// Asks the keeper to end, and makes it when it does not: the pid is held by a descriptor, and the lock is looked at
+/// again before anything is signalled, so that no stranger with a recycled pid is hit. Nobody there is success.
 Result<void> end_keeper(const std::string& lock, std::chrono::milliseconds grace);
 
 /// A uid (and gid of the same number) that no other live bottle has. The descriptor is the reservation.

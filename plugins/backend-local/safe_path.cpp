@@ -43,7 +43,8 @@ Result<UniqueFd> open_beneath(int root, const std::string& path, int flags, mode
     if (fd) return fd;
     if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: a rename raced with the lookup (openat2(2))
     if (errno == ELOOP || errno == EXDEV || errno == ENOTDIR)
-      return fail(ErrorKind::permission_denied, (path.empty() ? std::string("the path") : path) + " leads through a link, or is not a directory");
+      return fail(ErrorKind::permission_denied,
+                  (path.empty() ? std::string("the path") : path) + " leads through a link, or is not a directory");
     return fail(error_from_errno("cannot open " + path, errno));
   }
 }
@@ -81,7 +82,8 @@ Result<void> change_owner(int root, uid_t uid, gid_t gid) {
       struct stat status {};
       if (::fstatat(directory->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
       // chown(2) clears set-id bits of files; a link itself is changed, not what it names.
-      if (::fchownat(directory->get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) return fail(error_from_errno("cannot change the owner of " + name, errno));
+      if (::fchownat(directory->get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        return fail(error_from_errno("cannot change the owner of " + name, errno));
       if (S_ISDIR(status.st_mode)) todo.push_back(path.empty() ? name : path + "/" + name);
     }
   }

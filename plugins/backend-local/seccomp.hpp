@@ -11,9 +11,10 @@ namespace bot_bottle::backend_local {
 
 enum class UserNamespaces : std::uint8_t { refused, allowed_for_test };
 
-/// Two programs, in the order in which they are to be installed. The first is the allow-list (anything not on it is ENOSYS,
-/// which programs take for an old kernel); the second takes out what an allow-list of libseccomp cannot express: single
-/// ioctls, clone flags, socket kinds. The kernel applies the stricter answer of both. Other ABIs (i386, x32) are killed.
+/// Two programs, in the order in which they are to be installed. The first is the allow-list (anything not on it is
+/// ENOSYS, which programs take for an old kernel); the second takes out what an allow-list of libseccomp cannot
+/// express: single ioctls, clone flags, socket kinds. The kernel applies the stricter answer of both. Other ABIs (i386,
+/// x32) are killed.
 Result<std::vector<UniqueFd>> make_seccomp_programs(UserNamespaces user_namespaces = UserNamespaces::refused);
 
 }  // namespace bot_bottle::backend_local

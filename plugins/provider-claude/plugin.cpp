@@ -1,7 +1,7 @@
-// The provider for Claude Code. Facts about the program: @anthropic-ai/claude-code 2.1.197, tried against a fake of its API.
-#include <bot_bottle/plugin.hpp>
-
+// The provider for Claude Code. Facts about the program: @anthropic-ai/claude-code 2.1.197, tried against a fake of its
+// API.
 #include <array>
+#include <bot_bottle/plugin.hpp>
 #include <string_view>
 #include <utility>
 
@@ -20,17 +20,28 @@ std::string shell_quoted(std::string_view text) {
 
 /// SGR code of the manifest's color names; empty for none.
 std::string_view color_code(std::string_view color) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 14> codes{
-      {{"red", "31"}, {"green", "32"}, {"yellow", "33"}, {"blue", "34"}, {"magenta", "35"}, {"cyan", "36"}, {"white", "37"},
-       {"bright-red", "91"}, {"bright-green", "92"}, {"bright-yellow", "93"}, {"bright-blue", "94"}, {"bright-magenta", "95"},
-       {"bright-cyan", "96"}, {"bright-white", "97"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 14> codes{{{"red", "31"},
+                                                                                        {"green", "32"},
+                                                                                        {"yellow", "33"},
+                                                                                        {"blue", "34"},
+                                                                                        {"magenta", "35"},
+                                                                                        {"cyan", "36"},
+                                                                                        {"white", "37"},
+                                                                                        {"bright-red", "91"},
+                                                                                        {"bright-green", "92"},
+                                                                                        {"bright-yellow", "93"},
+                                                                                        {"bright-blue", "94"},
+                                                                                        {"bright-magenta", "95"},
+                                                                                        {"bright-cyan", "96"},
+                                                                                        {"bright-white", "97"}}};
   for (const auto& [name, code] : codes)
     if (name == color) return code;
   return {};
 }
 
 std::string status_line_command(const ProviderSpec& spec) {
-  const std::string text = (spec.label.empty() ? spec.agent : spec.label + " (" + spec.agent + ")") + " in " + spec.slug;
+  const std::string text =
+      (spec.label.empty() ? spec.agent : spec.label + " (" + spec.agent + ")") + " in " + spec.slug;
   const std::string_view code = color_code(spec.color);
   if (code.empty()) return "printf %s " + shell_quoted(text);
   return "printf '\\033[" + std::string(code) + "m%s\\033[0m' " + shell_quoted(text);
@@ -99,7 +110,8 @@ class ClaudeProvider final : public AgentProvider {
         {"statusLine", json::object{{"type", "command"}, {"command", status_line_command(spec)}}}};
     // A resumed bottle keeps what the program wrote itself.
     if (!spec.resume)
-      plan.files.push_back({.path = spec.guest.home + "/.claude.json", .mode = 0600, .content = json::serialize(state)});
+      plan.files.push_back(
+          {.path = spec.guest.home + "/.claude.json", .mode = 0600, .content = json::serialize(state)});
     plan.files.push_back(
         {.path = spec.guest.home + "/.claude/settings.json", .mode = 0600, .content = json::serialize(settings)});
   }

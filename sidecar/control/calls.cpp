@@ -26,7 +26,8 @@ std::vector<std::pair<std::string, std::string>> read_headers(const json::object
   std::vector<std::pair<std::string, std::string>> headers;
   if (const json::object* map = find_object(arguments, "headers")) {
     for (const auto& member : *map) {
-      if (member.value().is_string()) headers.emplace_back(to_lower(member.key()), std::string(member.value().get_string()));
+      if (member.value().is_string())
+        headers.emplace_back(to_lower(member.key()), std::string(member.value().get_string()));
     }
   }
   if (const json::array* list = find_array(arguments, "headers")) {
@@ -119,9 +120,10 @@ Result<json::object> Sidecar::call_check(const json::object& arguments) const {
   request.target = &*target;
   request.headers = views;
   const policy::Decision decision = house_->routes->decide(request);
-  json::object answer = {{"verdict", decision.allowed() ? "allowed" : "blocked"},
-                         {"reason", policy::explain(decision, request)},
-                         {"hint", decision.allowed() ? "" : "edit the bottle's routes, or answer the agent's egress-block request"}};
+  json::object answer = {
+      {"verdict", decision.allowed() ? "allowed" : "blocked"},
+      {"reason", policy::explain(decision, request)},
+      {"hint", decision.allowed() ? "" : "edit the bottle's routes, or answer the agent's egress-block request"}};
   if (decision.route != nullptr) answer["route"] = decision.route_index + 1;
   return answer;
 }

@@ -108,7 +108,8 @@ Result<Config> parse_config(std::string_view text) {
   config.log_level = static_cast<int>(level);
   if (const json::array* uids = find_array(*document, "control_peer_uids")) {
     for (const json::value& uid : *uids) {
-      if (!uid.is_int64() || uid.get_int64() < 0 || uid.get_int64() > 0xfffffffeLL) return bad("control_peer_uids: not a uid");
+      if (!uid.is_int64() || uid.get_int64() < 0 || uid.get_int64() > 0xfffffffeLL)
+        return bad("control_peer_uids: not a uid");
       config.control_peer_uids.push_back(static_cast<uid_t>(uid.get_int64()));
     }
   }

@@ -1,5 +1,5 @@
-// `bot-bottle.sidecar-config/1` from standard input (docs/internals.md). It carries the bottle's secrets: what is read here
-// goes into locked memory, and every buffer it passed through is wiped.
+// `bot-bottle.sidecar-config/1` from standard input (docs/internals.md). It carries the bottle's secrets: what is read
+// here goes into locked memory, and every buffer it passed through is wiped.
 #pragma once
 
 #include <sys/types.h>

@@ -56,8 +56,7 @@ Result<int> restrict_files(const std::vector<std::string>& writable, const std::
   if (abi >= 2) attributes.handled_access_fs |= access_refer;
   if (abi >= 3) attributes.handled_access_fs |= access_truncate;
   if (abi >= 5) attributes.handled_access_fs |= access_ioctl;
-  const UniqueFd ruleset(
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  const UniqueFd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset) return fail(error_from_errno("landlock", errno));
   for (const std::string& path : readable) BB_CHECK(allow(ruleset.get(), path, read_rights));
   for (const std::string& path : writable) {

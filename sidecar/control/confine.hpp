@@ -1,5 +1,5 @@
-// The sidecar gives up what it does not need before it reads a hostile byte (attack N): the parsers of a proxy are where an
-// attacker would start. seccomp and namespaces come from the backend.
+// The sidecar gives up what it does not need before it reads a hostile byte (attack N): the parsers of a proxy are
+// where an attacker would start. seccomp and namespaces come from the backend.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ struct Confinement {
   int landlock_abi = 0;  // 0: this kernel has none
 };
 
-/// Files below `writable` may be read, written and made; below `readable` only read; nothing else is opened from here on.
-/// A kernel without Landlock is not an error: `status` tells. Never partial: an error means that nothing may go on.
+/// Files below `writable` may be read, written and made; below `readable` only read; nothing else is opened from here
+/// on. A kernel without Landlock is not an error: `status` tells. Never partial: an error means that nothing may go on.
 Result<Confinement> confine(const std::vector<std::string>& writable, const std::vector<std::string>& readable);
 
 json::object to_json(const Confinement& confinement);

@@ -33,13 +33,15 @@ ReportSocket::ReportSocket(net::Loop& loop, egress::EventLog& log) : loop_(loop)
 ReportSocket::~ReportSocket() {
   if (watch_ == nullptr) return;
   watch_->owner = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch_->poll), [](uv_handle_t* raw) { delete static_cast<Watch*>(raw->data); });
+  uv_close(reinterpret_cast<uv_handle_t*>(&watch_->poll),
+           [](uv_handle_t* raw) { delete static_cast<Watch*>(raw->data); });
 }
 
 Result<void> ReportSocket::listen(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path) return fail(ErrorKind::invalid_argument, "the socket path is too long");
+  if (socket_path.size() >= sizeof address.sun_path)
+    return fail(ErrorKind::invalid_argument, "the socket path is too long");
   std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(error_from_errno("socket", errno));
@@ -52,7 +54,8 @@ Result<void> ReportSocket::listen(const std::string& socket_path) {
   watch_->owner = this;
   watch_->poll.data = watch_;
   watch_->fd = std::move(fd);
-  if (uv_poll_init(loop_.raw(), &watch_->poll, watch_->fd.get()) != 0) return fail(ErrorKind::internal, "cannot watch a socket");
+  if (uv_poll_init(loop_.raw(), &watch_->poll, watch_->fd.get()) != 0)
+    return fail(ErrorKind::internal, "cannot watch a socket");
   uv_poll_start(&watch_->poll, UV_READABLE, [](uv_poll_t* raw, int, int) {
     ReportSocket* owner = static_cast<Watch*>(raw->data)->owner;
     if (owner == nullptr) return;
@@ -96,8 +99,8 @@ void ReportSocket::on_report(std::string_view datagram) {
   const auto report = parse_json_object(datagram, max_datagram);
   if (!report || get_string(*report, "kind") != "dns") return;
   const std::string name = get_string(*report, "name");
-  const std::string how = fmt::format("{} {}", get_string(*report, "type").substr(0, 16),
-                                      get_string(*report, "transport").substr(0, 8));
+  const std::string how =
+      fmt::format("{} {}", get_string(*report, "type").substr(0, 16), get_string(*report, "transport").substr(0, 8));
   egress::Event event;
   event.kind = "dns";
   event.level = egress::Level::block;

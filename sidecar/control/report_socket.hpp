@@ -1,5 +1,5 @@
-// Datagrams on `wire/report.sock`: what bottle-init refused. The agent can write here too. Hostile input: every datagram; it is
-// only ever logged, and at a bounded rate.
+// Datagrams on `wire/report.sock`: what bottle-init refused. The agent can write here too. Hostile input: every
+// datagram; it is only ever logged, and at a bounded rate.
 #pragma once
 
 #include <cstdint>

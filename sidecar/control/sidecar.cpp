@@ -21,8 +21,8 @@ constexpr const char* control_socket = "control/control.sock";
 
 /// What name lookups, TLS trust and libraries loaded late are read from.
 std::vector<std::string> readable_paths(const Options& options) {
-  std::vector<std::string> paths = {options.share.string(), "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve",
-                                    "/run/nscd", "/dev/null", "/dev/urandom"};
+  std::vector<std::string> paths = {options.share.string(), "/etc",      "/usr",      "/lib",        "/lib64",
+                                    "/run/systemd/resolve", "/run/nscd", "/dev/null", "/dev/urandom"};
   if (!options.rules_database.empty()) paths.push_back(options.rules_database.string());
   for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
     if (auto value = environment(name)) paths.push_back(*value);
@@ -42,18 +42,22 @@ struct Sidecar::Signals {
     one->owner = &owner;
     uv_signal_init(owner.loop_.raw(), &one->signal);
     one->signal.data = one;
-    uv_signal_start(&one->signal, [](uv_signal_t* raw, int caught) {
-      Sidecar* sidecar = static_cast<One*>(raw->data)->owner;
-      const net::Loop::Turn turn(sidecar->loop_);
-      sidecar->on_signal(caught);
-    }, number);
+    uv_signal_start(
+        &one->signal,
+        [](uv_signal_t* raw, int caught) {
+          Sidecar* sidecar = static_cast<One*>(raw->data)->owner;
+          const net::Loop::Turn turn(sidecar->loop_);
+          sidecar->on_signal(caught);
+        },
+        number);
     uv_unref(reinterpret_cast<uv_handle_t*>(&one->signal));
     all.push_back(one);
     return one;
   }
   ~Signals() {
     for (One* one : all)
-      uv_close(reinterpret_cast<uv_handle_t*>(&one->signal), [](uv_handle_t* raw) { delete static_cast<One*>(raw->data); });
+      uv_close(reinterpret_cast<uv_handle_t*>(&one->signal),
+               [](uv_handle_t* raw) { delete static_cast<One*>(raw->data); });
   }
   std::vector<One*> all;
 };
@@ -98,8 +102,8 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   log_->set_redact([&house](std::string_view text) { return house.redact(text); });
   BB_TRY(house.authority, tls::Authority::create(config.slug));
   const bool names = house.guards.is_on(egress::Guard::names);
-  BB_TRY(house.server_tls, tls::ServerContext::create(names ? tls::ServerContext::NameCheck::on
-                                                            : tls::ServerContext::NameCheck::off));
+  BB_TRY(house.server_tls,
+         tls::ServerContext::create(names ? tls::ServerContext::NameCheck::on : tls::ServerContext::NameCheck::off));
   // Bad trust is found now and not in the first request; the store itself is loaded when it is needed.
   if (!config.egress.upstream_ca.empty()) BB_CHECK(tls::check_certificates(config.egress.upstream_ca));
   configured_ = config.egress;
@@ -108,9 +112,8 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   proxy_->use_routes(std::move(table));
 
   reports_.emplace(loop_, *log_);
-  control_.emplace(loop_, config.control_peer_uids, [this](const std::string& name, const json::object& arguments) {
-    return call(name, arguments);
-  });
+  control_.emplace(loop_, config.control_peer_uids,
+                   [this](const std::string& name, const json::object& arguments) { return call(name, arguments); });
   end_timer_.emplace(loop_, [this] { begin_end(); });
   signals_ = std::make_unique<Signals>();
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_->add(*this, number);
@@ -127,7 +130,9 @@ Result<void> Sidecar::listen() {
   return {};
 }
 
-void Sidecar::run() { loop_.run(); }
+void Sidecar::run() {
+  loop_.run();
+}
 
 void Sidecar::on_signal(int number) {
   if (number != SIGHUP) {

@@ -22,17 +22,20 @@ struct Hit {
 enum class Extent : std::uint8_t { first, all };
 
 /// Hits of one view. `Extent::first` stops at the first one.
-std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State& secrets, Detectors detectors, std::string_view text, Extent extent);
+std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State& secrets, Detectors detectors,
+                           std::string_view text, Extent extent);
 
-/// Begin and end of every secret in `text`, percent escapes seen through, merged and in order. The end of a rule's hit goes on
-/// over the characters tokens are made of, or to the rule's `through`.
-std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view text);
+/// Begin and end of every secret in `text`, percent escapes seen through, merged and in order. The end of a rule's hit
+/// goes on over the characters tokens are made of, or to the rule's `through`.
+std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets,
+                                        std::string_view text);
 
 /// How a region stands in the whole: `open`: more text follows that is not here, so its last word may be half a secret.
 enum class Edge : std::uint8_t { open, closed };
 
 /// ±24 characters around `hit` with every secret replaced.
-std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view region, Located hit, Edge right);
+std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view region,
+                         Located hit, Edge right);
 
 Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit, std::string_view view);
 

@@ -1,5 +1,5 @@
-// Secrets → patterns: plain, base64 in its three alignments and two alphabets, hex in both cases with the usual separators.
-// Percent encoding is a view of the text (percent.hpp), not a pattern.
+// Secrets → patterns: plain, base64 in its three alignments and two alphabets, hex in both cases with the usual
+// separators. Percent encoding is a view of the text (percent.hpp), not a pattern.
 #include "sidecar/dlp/known_secrets.hpp"
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::size_t min_secret_octets = 8;   // shorter ones are in every text (spec 04)
+constexpr std::size_t min_secret_octets = 8;  // shorter ones are in every text (spec 04)
 constexpr std::size_t max_secret_octets = std::size_t{64} << 10;
 constexpr std::size_t max_secrets = 1000;
 constexpr std::array<std::string_view, 5> hex_separators{"", ":", "-", " ", "\\x"};
@@ -47,9 +47,12 @@ std::string_view name_of(Encoding encoding) {
 }
 
 void KnownSecrets::State::add(std::string_view text, std::uint32_t secret, Encoding encoding, std::string& all) {
-  const auto same = [&](const Pattern& pattern) { return std::string_view(all).substr(pattern.offset, pattern.size) == text; };
+  const auto same = [&](const Pattern& pattern) {
+    return std::string_view(all).substr(pattern.offset, pattern.size) == text;
+  };
   if (std::ranges::any_of(patterns, same)) return;  // most are the same in both base64 alphabets
-  patterns.push_back({static_cast<std::uint32_t>(all.size()), static_cast<std::uint32_t>(text.size()), secret, encoding});
+  patterns.push_back(
+      {static_cast<std::uint32_t>(all.size()), static_cast<std::uint32_t>(text.size()), secret, encoding});
   all += text;
   shortest = patterns.size() == 1 ? text.size() : std::min(shortest, text.size());
   longest = std::max(longest, text.size());
@@ -93,7 +96,10 @@ std::size_t KnownSecrets::State::open_suffix(std::string_view text) const {
       const std::size_t pair = (std::size_t{first} << 8U) | static_cast<unsigned char>(suffix[1]);
       if (((pairs[pair >> 6U] >> (pair & 63U)) & 1U) == 0) continue;
     }
-    if (std::ranges::any_of(patterns, [&](const Pattern& pattern) { return pattern.size > suffix.size() && text_of(pattern).starts_with(suffix); })) return suffix.size();
+    if (std::ranges::any_of(patterns, [&](const Pattern& pattern) {
+          return pattern.size > suffix.size() && text_of(pattern).starts_with(suffix);
+        }))
+      return suffix.size();
   }
   return 0;
 }
@@ -104,13 +110,19 @@ KnownSecrets::~KnownSecrets() = default;
 Result<std::shared_ptr<const KnownSecrets>> KnownSecrets::create(std::span<const KnownSecret> secrets) {
   static constexpr std::string_view standard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   static constexpr std::string_view url_safe = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  if (secrets.size() > max_secrets) return fail(ErrorKind::invalid_argument, fmt::format("more than {} secrets", max_secrets));
+  if (secrets.size() > max_secrets)
+    return fail(ErrorKind::invalid_argument, fmt::format("more than {} secrets", max_secrets));
   std::size_t room = 1;
   for (const KnownSecret& secret : secrets) {
-    if (secret.value.size() > max_secret_octets) return fail(ErrorKind::invalid_argument, fmt::format("the secret '{}' is longer than {} octets", secret.name, max_secret_octets));
+    if (secret.value.size() > max_secret_octets)
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("the secret '{}' is longer than {} octets", secret.name, max_secret_octets));
     // The line end of a file is no part of the secret, and would keep it from being found in a header.
     if (trim(secret.value).size() < min_secret_octets)
-      return fail(ErrorKind::invalid_argument, fmt::format("the secret '{}' is shorter than {} characters, so it cannot be told from other text", secret.name, min_secret_octets), "use a longer one");
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("the secret '{}' is shorter than {} characters, so it cannot be told from other text",
+                              secret.name, min_secret_octets),
+                  "use a longer one");
     room += (secret.value.size() / (max_piece_octets - piece_overlap_octets) + 1) * max_piece_octets * 42;
   }
   auto state = std::make_unique<State>();

@@ -15,7 +15,8 @@ namespace bot_bottle::dlp {
 enum class Encoding : std::uint8_t { plain, base64, hex };
 std::string_view name_of(Encoding encoding);
 
-/// Secrets longer than a piece become several overlapping patterns, so that the window stays small and a part is found too.
+/// Secrets longer than a piece become several overlapping patterns, so that the window stays small and a part is found
+/// too.
 inline constexpr std::size_t max_piece_octets = 64;
 inline constexpr std::size_t piece_overlap_octets = 8;
 
@@ -38,7 +39,9 @@ struct KnownSecrets::State {
   std::size_t shortest = 0;
   std::size_t longest = 0;
 
-  [[nodiscard]] std::string_view text_of(const Pattern& pattern) const { return bytes.view().substr(pattern.offset, pattern.size); }
+  [[nodiscard]] std::string_view text_of(const Pattern& pattern) const {
+    return bytes.view().substr(pattern.offset, pattern.size);
+  }
   [[nodiscard]] bool empty() const { return patterns.empty(); }
 
   void add(std::string_view text, std::uint32_t secret, Encoding encoding, std::string& all);
@@ -56,7 +59,8 @@ struct KnownSecrets::State {
       if (((bitmap[hash >> 6U] >> (hash & 63U)) & 1U) != 0 && !verify(text, at, hash, on_hit)) return;
     }
   }
-  /// How many of the last octets of `text` could begin a pattern: the length of the longest suffix that is a proper prefix of one.
+  /// How many of the last octets of `text` could begin a pattern: the length of the longest suffix that is a proper
+  /// prefix of one.
   [[nodiscard]] std::size_t open_suffix(std::string_view text) const;
 
  private:
@@ -82,7 +86,9 @@ struct KnownSecrets::State {
       const Pattern& pattern = patterns[gram.pattern];
       if (at < gram.offset || text.size() - (at - gram.offset) < pattern.size) continue;
       const std::size_t begin = at - gram.offset;
-      if (std::memcmp(text.data() + begin, bytes.view().data() + pattern.offset, pattern.size) == 0 && !on_hit(begin, pattern)) return false;
+      if (std::memcmp(text.data() + begin, bytes.view().data() + pattern.offset, pattern.size) == 0 &&
+          !on_hit(begin, pattern))
+        return false;
     }
     return true;
   }

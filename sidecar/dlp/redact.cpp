@@ -10,7 +10,8 @@ namespace {
 constexpr std::size_t max_redacted_octets = std::size_t{1} << 20;
 
 bool is_token_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '+' || c == '/' || c == '=' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+         c == '+' || c == '/' || c == '=' || c == '.';
 }
 
 std::size_t extended_end(const Hit& hit, std::string_view text) {
@@ -26,9 +27,11 @@ std::size_t extended_end(const Hit& hit, std::string_view text) {
 
 }  // namespace
 
-std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view text) {
+std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets,
+                                        std::string_view text) {
   std::vector<Located> ranges;
-  for (const Hit& hit : find_hits(rules, secrets, {}, text, Extent::all)) ranges.push_back({hit.begin, extended_end(hit, text)});
+  for (const Hit& hit : find_hits(rules, secrets, {}, text, Extent::all))
+    ranges.push_back({hit.begin, extended_end(hit, text)});
   if (find_escape(text) != std::string_view::npos) {
     const DecodedText decoded = decode_percent(text);
     for (const Hit& hit : find_hits(rules, secrets, {}, decoded.text, Extent::all))
@@ -37,13 +40,16 @@ std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSe
   std::ranges::sort(ranges, {}, &Located::begin);
   std::vector<Located> merged;
   for (const Located& range : ranges) {
-    if (!merged.empty() && range.begin <= merged.back().end) merged.back().end = std::max(merged.back().end, range.end);
-    else merged.push_back(range);
+    if (!merged.empty() && range.begin <= merged.back().end)
+      merged.back().end = std::max(merged.back().end, range.end);
+    else
+      merged.push_back(range);
   }
   return merged;
 }
 
-std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view region, Located hit, Edge right) {
+std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view region,
+                         Located hit, Edge right) {
   std::vector<Located> ranges = find_secret_ranges(rules, secrets, region);
   ranges.push_back(hit);
   std::size_t begin = hit.begin - std::min(hit.begin, snippet_margin);
@@ -74,7 +80,8 @@ std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& s
 }
 
 std::string redact(const Rules& rules, const KnownSecrets& secrets, std::string_view text) {
-  if (text.size() > max_redacted_octets) return std::string(mask);  // nobody reads it; nothing of it may slip through unscanned
+  if (text.size() > max_redacted_octets)
+    return std::string(mask);  // nobody reads it; nothing of it may slip through unscanned
   std::string out;
   std::size_t at = 0;
   for (const Located& range : find_secret_ranges(rules.state(), secrets.state(), text)) {

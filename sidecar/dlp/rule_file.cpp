@@ -57,7 +57,9 @@ Result<std::vector<std::string>> strings(const toml::table& table, std::string_v
   if (array == nullptr) return fail(ErrorKind::invalid_argument, fmt::format("{}: '{}' is not a list", where, key));
   for (const toml::node& item : *array) {
     const auto* text = item.as_string();
-    if (text == nullptr) return fail(ErrorKind::invalid_argument, fmt::format("{}: '{}' holds something that is not a string", where, key));
+    if (text == nullptr)
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{}: '{}' holds something that is not a string", where, key));
     out.push_back(text->get());
   }
   return out;
@@ -66,7 +68,9 @@ Result<std::vector<std::string>> strings(const toml::table& table, std::string_v
 Result<void> check_keys(const toml::table& table, std::span<const std::string_view> known, const std::string& where) {
   for (const auto& [key, value] : table) {
     if (std::ranges::find(known, std::string_view(key.str())) == known.end())
-      return fail(ErrorKind::invalid_argument, fmt::format("{}: '{}' is not supported", where, std::string_view(key.str())), fmt::format("supported: {}", fmt::join(known, ", ")));
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{}: '{}' is not supported", where, std::string_view(key.str())),
+                  fmt::format("supported: {}", fmt::join(known, ", ")));
   }
   return {};
 }
@@ -82,10 +86,14 @@ Result<void> read_allowlist(const toml::table& table, RuleText& rule, const std:
   }
   for (const std::string& regex : rule.allow_regexes) {
     if (has_unbalanced_anchor(regex))
-      return fail(ErrorKind::invalid_argument, fmt::format("{}: the anchors of the allow regex '{}' bind to one alternative only", where, regex), "write ^(?:a|b)$");
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{}: the anchors of the allow regex '{}' bind to one alternative only", where, regex),
+                  "write ^(?:a|b)$");
   }
   const std::string target = table["regexTarget"].value_or(std::string("secret"));
-  if (target != "secret" && target != "match") return fail(ErrorKind::invalid_argument, fmt::format("{}: regexTarget '{}' is not supported", where, target), "secret or match");
+  if (target != "secret" && target != "match")
+    return fail(ErrorKind::invalid_argument, fmt::format("{}: regexTarget '{}' is not supported", where, target),
+                "secret or match");
   rule.allow_on_match = target == "match";
   return {};
 }
@@ -94,19 +102,24 @@ Result<RuleText> read_rule(const toml::table& table, std::size_t index) {
   RuleText rule;
   rule.id = table["id"].value_or(std::string());
   const std::string where = rule.id.empty() ? fmt::format("rule {}", index + 1) : fmt::format("rule '{}'", rule.id);
-  static constexpr std::array<std::string_view, 11> known{"id", "description", "regex", "prefilter", "secretGroup", "entropy", "keywords", "allowlist", "catches", "spares", "through"};
+  static constexpr std::array<std::string_view, 11> known{"id",          "description", "regex",    "prefilter",
+                                                          "secretGroup", "entropy",     "keywords", "allowlist",
+                                                          "catches",     "spares",      "through"};
   BB_CHECK(check_keys(table, known, where));
   if (rule.id.empty()) return fail(ErrorKind::invalid_argument, where + ": 'id' is missing");
   rule.description = table["description"].value_or(std::string());
   rule.regex = table["regex"].value_or(std::string());
   if (rule.regex.empty()) return fail(ErrorKind::invalid_argument, where + ": 'regex' is missing");
   rule.prefilter = table["prefilter"].value_or(std::string());
-  if (has_begin_anchor(rule.regex) || has_begin_anchor(rule.prefilter)) return fail(ErrorKind::invalid_argument, where + ": a rule cannot be anchored at the start of its text", "use \\b, or name the characters before it");
+  if (has_begin_anchor(rule.regex) || has_begin_anchor(rule.prefilter))
+    return fail(ErrorKind::invalid_argument, where + ": a rule cannot be anchored at the start of its text",
+                "use \\b, or name the characters before it");
   const std::int64_t group = table["secretGroup"].value_or(std::int64_t{0});
   if (group < 0 || group > 9) return fail(ErrorKind::invalid_argument, where + ": 'secretGroup' is not 0 to 9");
   rule.secret_group = static_cast<std::size_t>(group);
   rule.entropy = table["entropy"].value_or(0.0);
-  if (!(rule.entropy >= 0.0 && rule.entropy < 8.0)) return fail(ErrorKind::invalid_argument, where + ": 'entropy' is not 0 to 8 bits");
+  if (!(rule.entropy >= 0.0 && rule.entropy < 8.0))
+    return fail(ErrorKind::invalid_argument, where + ": 'entropy' is not 0 to 8 bits");
   rule.through = table["through"].value_or(std::string());
   BB_TRY(rule.keywords, strings(table, "keywords", where));
   BB_TRY(rule.catches, strings(table, "catches", where));
@@ -128,7 +141,8 @@ Result<std::vector<RuleText>> parse_rules(std::string_view text) {
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {  // the library's only way to say it; it goes no further
-    return fail(ErrorKind::invalid_argument, fmt::format("line {}, column {}: {}", error.source().begin.line, error.source().begin.column, error.description()));
+    return fail(ErrorKind::invalid_argument, fmt::format("line {}, column {}: {}", error.source().begin.line,
+                                                         error.source().begin.column, error.description()));
   }
   static constexpr std::array<std::string_view, 3> known{"title", "minVersion", "rules"};
   BB_CHECK(check_keys(table, known, "the file"));

@@ -15,7 +15,7 @@ struct RuleText {
   std::string id;
   std::string description;
   std::string regex;
-  std::string prefilter;         // what the engine looks for in place of `regex`, ending where it ends; RE2 then decides
+  std::string prefilter;  // what the engine looks for in place of `regex`, ending where it ends; RE2 then decides
   std::size_t secret_group = 0;  // 0: the first group, or the whole match when there is none
   double entropy = 0;            // bits per octet the secret must exceed; 0: not asked
   std::string through;           // redaction goes on to the end of the line that holds this
@@ -27,9 +27,9 @@ struct RuleText {
   std::vector<std::string> spares;
 };
 
-/// Errors name the rule and the key: unknown keys, fewer than two `catches` or `spares`, an allow regex whose anchors bind
-/// only one side of a top-level alternation (gitleaks' `^true|false|null$` allows everything that contains "false"), a
-/// rule regex with `^` (a stream has no such place).
+/// Errors name the rule and the key: unknown keys, fewer than two `catches` or `spares`, an allow regex whose anchors
+/// bind only one side of a top-level alternation (gitleaks' `^true|false|null$` allows everything that contains
+/// "false"), a rule regex with `^` (a stream has no such place).
 Result<std::vector<RuleText>> parse_rules(std::string_view toml);
 
 }  // namespace bot_bottle::dlp

@@ -31,7 +31,9 @@ Result<std::vector<RuleFile>> read_files(const std::filesystem::path& directory)
     if (at->path().extension() == ".toml") paths.push_back(at->path());
   if (code) return fail(error_from_errno("reading the DLP rules in " + directory.string(), code.value()));
   // Without rules nothing would be found: that is a broken installation, never an empty set (I3).
-  if (paths.empty()) return fail(ErrorKind::failed_precondition, "there are no DLP rules in " + directory.string(), "reinstall bot-bottle");
+  if (paths.empty())
+    return fail(ErrorKind::failed_precondition, "there are no DLP rules in " + directory.string(),
+                "reinstall bot-bottle");
   std::ranges::sort(paths);
   std::vector<RuleFile> files;
   for (const auto& path : paths) {
@@ -66,8 +68,11 @@ Result<std::size_t> width_of(const RuleText& rule) {
   const unsigned shortest = info->min_width;
   std::free(info);  // NOLINT: the library allocates with malloc
   if (width > max_match_octets)
-    return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': its match is not bounded by {} octets", rule.id, max_match_octets), "write {20,100} instead of {20,}, or match only what proves the credential");
-  if (shortest == 0) return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': it matches nothing at all", rule.id));
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("rule '{}': its match is not bounded by {} octets", rule.id, max_match_octets),
+                "write {20,100} instead of {20,}, or match only what proves the credential");
+  if (shortest == 0)
+    return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': it matches nothing at all", rule.id));
   return width;
 }
 
@@ -82,8 +87,10 @@ Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
   const std::vector<unsigned> flags(rules.size(), 0);
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
-  if (hs_compile_multi(expressions.data(), flags.data(), ids.data(), static_cast<unsigned>(ids.size()), mode, nullptr, &database, &error) != HS_SUCCESS) {
-    const std::string id = error != nullptr && error->expression >= 0 ? rules[static_cast<std::size_t>(error->expression)].text.id : "all";
+  if (hs_compile_multi(expressions.data(), flags.data(), ids.data(), static_cast<unsigned>(ids.size()), mode, nullptr,
+                       &database, &error) != HS_SUCCESS) {
+    const std::string id =
+        error != nullptr && error->expression >= 0 ? rules[static_cast<std::size_t>(error->expression)].text.id : "all";
     const std::string message = error != nullptr ? error->message : "unknown";
     hs_free_compile_error(error);
     return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': {}", id, message));
@@ -97,7 +104,8 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
   for (const RuleFile& file : files) {
     BB_TRY(std::vector<RuleText> texts, parse_rules(file.text).map_error(in(file.name)));
     for (RuleText& text : texts) {
-      if (!ids.insert(text.id).second) return fail(ErrorKind::invalid_argument, fmt::format("{}: rule '{}' is there twice", file.name, text.id));
+      if (!ids.insert(text.id).second)
+        return fail(ErrorKind::invalid_argument, fmt::format("{}: rule '{}' is there twice", file.name, text.id));
       Rule rule;
       BB_TRY(rule.width, width_of(text).map_error(in(file.name)));
       rule.text = std::move(text);
@@ -106,7 +114,9 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
       state->rules.push_back(std::move(rule));
     }
   }
-  if (state->rules.empty() || state->rules.size() > max_rules) return fail(ErrorKind::invalid_argument, fmt::format("{} rules: between 1 and {} are accepted", state->rules.size(), max_rules));
+  if (state->rules.empty() || state->rules.size() > max_rules)
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("{} rules: between 1 and {} are accepted", state->rules.size(), max_rules));
   BB_TRY(state->block, build(state->rules, HS_MODE_BLOCK));
   BB_TRY(state->stream, build(state->rules, HS_MODE_STREAM));
   state->source_hash = hash_of(files);
@@ -141,7 +151,8 @@ Result<void> Rule::compile() const {
     }
   });
   if (!fault.empty()) return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': {}", text.id, fault));
-  if (static_cast<int>(text.secret_group) >= compiled.groups) return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': has no group {}", text.id, text.secret_group));
+  if (static_cast<int>(text.secret_group) >= compiled.groups)
+    return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': has no group {}", text.id, text.secret_group));
   return {};
 }
 
@@ -150,14 +161,18 @@ bool Rule::confirm(std::string_view window, Located& located) const {
   if (!compile()) return true;
   if (!text.prefilter.empty() && !text.keywords.empty()) {
     // Cheap, so that a text full of what the prefilter looks for does not make RE2 run at each octet.
-    if (std::ranges::none_of(text.keywords, [&](const std::string& word) { return window.find(word) != std::string_view::npos; })) return false;
+    if (std::ranges::none_of(text.keywords,
+                             [&](const std::string& word) { return window.find(word) != std::string_view::npos; }))
+      return false;
   }
   std::array<re2::StringPiece, 11> groups;
   const int count = std::min(compiled.groups + 1, static_cast<int>(groups.size()));
   const re2::StringPiece piece(window.data(), window.size());
-  // Not reproducible: stays a finding (cannot happen but where the two engines differ), unless only a prefilter was seen.
+  // Not reproducible: stays a finding (cannot happen but where the two engines differ), unless only a prefilter was
+  // seen.
   if (!compiled.regex->ok()) return true;
-  if (!compiled.regex->Match(piece, 0, window.size(), RE2::UNANCHORED, groups.data(), count)) return text.prefilter.empty();
+  if (!compiled.regex->Match(piece, 0, window.size(), RE2::UNANCHORED, groups.data(), count))
+    return text.prefilter.empty();
   // groups[1] is the whole rule; its own groups follow.
   re2::StringPiece secret = groups[1];
   if (text.secret_group > 0 && static_cast<int>(text.secret_group) + 1 < count) {
@@ -172,10 +187,13 @@ bool Rule::confirm(std::string_view window, Located& located) const {
   if (text.entropy > 0 && shannon_entropy(value) <= text.entropy) return false;
   if (!text.allow_stopwords.empty()) {
     const std::string lower = to_lower(value);
-    if (std::ranges::any_of(text.allow_stopwords, [&](const std::string& word) { return lower.find(word) != std::string::npos; })) return false;
+    if (std::ranges::any_of(text.allow_stopwords,
+                            [&](const std::string& word) { return lower.find(word) != std::string::npos; }))
+      return false;
   }
   const re2::StringPiece target = text.allow_on_match ? groups[1] : secret;
-  return std::ranges::none_of(compiled.allow, [&](const auto& allow) { return allow->ok() && RE2::PartialMatch(target, *allow); });
+  return std::ranges::none_of(compiled.allow,
+                              [&](const auto& allow) { return allow->ok() && RE2::PartialMatch(target, *allow); });
 }
 
 Rules::State::~State() {
@@ -236,7 +254,9 @@ void Rules::State::give_back(hs_stream_t* used) const {
 Rules::Rules(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Rules::~Rules() = default;
 
-std::size_t Rules::count() const { return state_->rules.size(); }
+std::size_t Rules::count() const {
+  return state_->rules.size();
+}
 
 Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path& directory) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
@@ -244,13 +264,16 @@ Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path&
   return std::make_shared<const Rules>(std::move(state));
 }
 
-Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& directory, const std::filesystem::path& database) {
+Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& directory,
+                                                 const std::filesystem::path& database) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
   // Who may write the file decides what is never found: a file that others can write is not used.
   struct stat status {};
-  if (::stat(database.c_str(), &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+  if (::stat(database.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
     if (const auto bytes = read_file(database, std::size_t{256} << 20)) {
-      if (auto state = unserialise(*bytes, hash_of(files)); state != nullptr && state->prepare()) return std::make_shared<const Rules>(std::move(state));
+      if (auto state = unserialise(*bytes, hash_of(files)); state != nullptr && state->prepare())
+        return std::make_shared<const Rules>(std::move(state));
     }
   }
   BB_TRY(auto state, compile_files(files));

@@ -29,10 +29,12 @@ struct Rule {
   RuleText text;
   std::size_t width = 0;  // octets of the longest match
 
-  [[nodiscard]] bool needs_confirmation() const { return text.entropy > 0 || !text.allow_regexes.empty() || !text.allow_stopwords.empty(); }
-  /// Hyperscan saw a match that ends where `window` ends. False: entropy or an allow list spares it. The window begins at
-  /// least one octet before the longest match, or with the text. A match that RE2 cannot reproduce stays one (fail closed),
-  /// but for rules with a prefilter, where RE2 alone decides.
+  [[nodiscard]] bool needs_confirmation() const {
+    return text.entropy > 0 || !text.allow_regexes.empty() || !text.allow_stopwords.empty();
+  }
+  /// Hyperscan saw a match that ends where `window` ends. False: entropy or an allow list spares it. The window begins
+  /// at least one octet before the longest match, or with the text. A match that RE2 cannot reproduce stays one (fail
+  /// closed), but for rules with a prefilter, where RE2 alone decides.
   bool confirm(std::string_view window, Located& located) const;
   Result<void> compile() const;
 
@@ -58,8 +60,8 @@ struct Rules::State {
   std::vector<Rule> rules;  // the index is the id in the databases
   DatabasePtr block;
   DatabasePtr stream;
-  std::string source_hash;    // SHA-256 over the rule files
-  std::size_t longest = 0;    // octets of the longest match
+  std::string source_hash;  // SHA-256 over the rule files
+  std::size_t longest = 0;  // octets of the longest match
 
   State() = default;
   ~State();
@@ -96,8 +98,8 @@ class Scratch {
 /// Bits per octet.
 double shannon_entropy(std::string_view text);
 
-/// rules_cache.cpp: the serialised form. `unserialise` gives nothing when the bytes are not of `source_hash`, this library,
-/// this CPU, or not whole.
+/// rules_cache.cpp: the serialised form. `unserialise` gives nothing when the bytes are not of `source_hash`, this
+/// library, this CPU, or not whole.
 Result<std::string> serialise(const Rules::State& state);
 std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::string& source_hash);
 

@@ -1,6 +1,6 @@
-// The compiled rules as a file: magic, sizes, SHA-256 of all that follows, then a JSON description and the two databases.
-// Hostile input: the file may be torn, old or from another machine; whatever does not fit exactly is as if it were absent.
-// (Who can write it is checked by Rules::load: Hyperscan's own format is not safe against a forger.)
+// The compiled rules as a file: magic, sizes, SHA-256 of all that follows, then a JSON description and the two
+// databases. Hostile input: the file may be torn, old or from another machine; whatever does not fit exactly is as if
+// it were absent. (Who can write it is checked by Rules::load: Hyperscan's own format is not safe against a forger.)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,8 @@ struct FreeBytes {
 Result<std::string> bytes_of(const hs_database_t* database) {
   char* bytes = nullptr;
   std::size_t size = 0;
-  if (hs_serialize_database(database, &bytes, &size) != HS_SUCCESS) return fail(ErrorKind::internal, "the DLP database cannot be written");
+  if (hs_serialize_database(database, &bytes, &size) != HS_SUCCESS)
+    return fail(ErrorKind::internal, "the DLP database cannot be written");
   const std::unique_ptr<char, FreeBytes> owned(bytes);
   return std::string(bytes, size);
 }
@@ -86,7 +87,8 @@ Rule rule_of(const json::object& object) {
   rule.text.prefilter = get_string(object, "prefilter");
   rule.text.keywords = get_strings(object, "keywords");
   rule.text.secret_group = static_cast<std::size_t>(get_int(object, "group", 0));
-  if (const json::value* entropy = object.if_contains("entropy"); entropy != nullptr && entropy->is_double()) rule.text.entropy = entropy->as_double();
+  if (const json::value* entropy = object.if_contains("entropy"); entropy != nullptr && entropy->is_double())
+    rule.text.entropy = entropy->as_double();
   rule.text.through = get_string(object, "through");
   rule.text.allow_regexes = get_strings(object, "allow");
   rule.text.allow_stopwords = get_strings(object, "stop");
@@ -124,7 +126,9 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   const auto stream = take(bytes);
   if (!text || !block || !stream || !bytes.empty()) return nullptr;
   const auto description = parse_json_object(*text, std::size_t{64} << 20);
-  if (!description || get_string(*description, "source") != source_hash || get_string(*description, "platform") != platform()) return nullptr;
+  if (!description || get_string(*description, "source") != source_hash ||
+      get_string(*description, "platform") != platform())
+    return nullptr;
   const json::array* rules = find_array(*description, "rules");
   if (rules == nullptr || rules->empty()) return nullptr;
   auto state = std::make_unique<Rules::State>();

@@ -24,15 +24,18 @@ struct BlockScan {
     if (!rule.confirm(self.text.substr(begin, end - begin), located)) return 0;
     const Hit hit{begin + located.begin, begin + located.end, &rule, nullptr};
     // A bounded repeat reports each of its ends: they are one hit that grows.
-    if (!self.hits.empty() && self.hits.back().rule == &rule && self.hits.back().begin == hit.begin) self.hits.back() = hit;
-    else self.hits.push_back(hit);
+    if (!self.hits.empty() && self.hits.back().rule == &rule && self.hits.back().begin == hit.begin)
+      self.hits.back() = hit;
+    else
+      self.hits.push_back(hit);
     return self.extent == Extent::first ? 1 : 0;
   }
 };
 
 }  // namespace
 
-std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State& secrets, Detectors detectors, std::string_view text, Extent extent) {
+std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State& secrets, Detectors detectors,
+                           std::string_view text, Extent extent) {
   std::vector<Hit> hits;
   if (detectors.known_secrets) {
     secrets.find(text, [&](std::size_t begin, const KnownSecrets::State::Pattern& pattern) {
@@ -44,7 +47,10 @@ std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State&
   if (detectors.token_patterns && !text.empty()) {
     BlockScan scan{rules, text, extent, hits};
     const Scratch scratch(rules);
-    const hs_error_t code = scratch.get() == nullptr ? HS_NOMEM : hs_scan(rules.block.get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch.get(), &BlockScan::on_match, &scan);
+    const hs_error_t code = scratch.get() == nullptr
+                                ? HS_NOMEM
+                                : hs_scan(rules.block.get(), text.data(), static_cast<unsigned>(text.size()), 0,
+                                          scratch.get(), &BlockScan::on_match, &scan);
     if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({0, text.size(), nullptr, nullptr});
   }
   return hits;
@@ -58,7 +64,9 @@ Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit, std::st
   } else if (hit.pattern != nullptr) {
     finding.rule = "known-secret:" + secrets.names[hit.pattern->secret];
     finding.encoding = name_of(hit.pattern->encoding);
-    if (!view.empty()) finding.encoding = hit.pattern->encoding == Encoding::plain ? std::string(view) : std::string(view) + "+" + finding.encoding;
+    if (!view.empty())
+      finding.encoding =
+          hit.pattern->encoding == Encoding::plain ? std::string(view) : std::string(view) + "+" + finding.encoding;
   } else {
     finding.rule = "scanner-failure";  // closed: what could not be scanned is not sent
     finding.encoding = "plain";
@@ -66,11 +74,13 @@ Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit, std::st
   return finding;
 }
 
-std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors, std::string_view bytes) {
+std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
+                            std::string_view bytes) {
   const KnownSecrets::State& known = secrets.state();
   if (bytes.size() > max_block_octets) {
     // The pointers own nothing: the stream ends with this call.
-    Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules), std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
+    Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules),
+                  std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
     std::string released;
     for (std::size_t at = 0; at < bytes.size(); at += max_block_octets) {
       released.clear();
@@ -84,7 +94,8 @@ std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Det
     finding.snippet = make_snippet(rules.state(), known, text, {hit.begin, hit.end}, Edge::closed);
     return finding;
   };
-  if (const auto hits = find_hits(rules.state(), known, detectors, bytes, Extent::first); !hits.empty()) return report(bytes, hits[0], "");
+  if (const auto hits = find_hits(rules.state(), known, detectors, bytes, Extent::first); !hits.empty())
+    return report(bytes, hits[0], "");
   if (find_escape(bytes) == std::string_view::npos) return std::nullopt;
   const DecodedText decoded = decode_percent(bytes);
   const auto hits = find_hits(rules.state(), known, detectors, decoded.text, Extent::first);

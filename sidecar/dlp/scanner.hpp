@@ -21,7 +21,7 @@ struct Finding {
   std::string rule;      // rule id ("github-pat"), or "known-secret:<NAME>"
   std::string encoding;  // "plain", "base64", "hex", "percent", …
   std::uint64_t offset = 0;
-  std::string snippet;   // ±24 characters around, every secret replaced by "********"; may hold hostile text
+  std::string snippet;  // ±24 characters around, every secret replaced by "********"; may hold hostile text
 };
 
 /// Rules compiled once per sidecar: a Hyperscan database and what it takes to confirm a match (entropy, allow lists).
@@ -52,7 +52,8 @@ struct KnownSecret {
   std::string_view value;  // ≥ 8 octets; copied into locked memory
 };
 
-/// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), hex (both cases), percent.
+/// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), hex (both cases),
+/// percent.
 class KnownSecrets {
  public:
   /// Errors: a secret shorter than 8 octets (its name is in the message, its value never is).
@@ -75,10 +76,12 @@ struct Detectors {
 };
 
 /// One value that is there at once (a path, a query, a header). The first finding, or nothing.
-std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors, std::string_view bytes);
+std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
+                            std::string_view bytes);
 
-/// A body as it streams. Holds back the last octets that could begin a match, so no octet of a secret is released before the
-/// match is seen, however the body is cut. Memory: the hold-back window (`hold_back_bytes`) and Hyperscan's stream states.
+/// A body as it streams. Holds back the last octets that could begin a match, so no octet of a secret is released
+/// before the match is seen, however the body is cut. Memory: the hold-back window (`hold_back_bytes`) and Hyperscan's
+/// stream states.
 class Stream {
  public:
   Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors);
@@ -98,8 +101,8 @@ class Stream {
   std::unique_ptr<State> state_;
 };
 
-/// Replaces known secrets (all their encodings) in a response as it streams by "********" (spec 04 step 7). Keeps the window as
-/// Stream does. The length of the text changes: the caller re-frames.
+/// Replaces known secrets (all their encodings) in a response as it streams by "********" (spec 04 step 7). Keeps the
+/// window as Stream does. The length of the text changes: the caller re-frames.
 class Scrubber {
  public:
   explicit Scrubber(std::shared_ptr<const KnownSecrets> secrets);
@@ -109,8 +112,8 @@ class Scrubber {
   Scrubber& operator=(const Scrubber&) = delete;
   ~Scrubber();
 
-  /// Appends scrubbed text; returns how many secrets were replaced. `Flush::now` releases the window too unless it could
-  /// begin a secret (SSE must not wait for more bytes).
+  /// Appends scrubbed text; returns how many secrets were replaced. `Flush::now` releases the window too unless it
+  /// could begin a secret (SSE must not wait for more bytes).
   enum class Flush : std::uint8_t { no, now };
   std::size_t write(std::string_view bytes, std::string& released, Flush flush = Flush::no);
   std::size_t finish(std::string& released);

@@ -8,8 +8,8 @@ namespace bot_bottle::dlp {
 
 struct Scrubber::State {
   std::shared_ptr<const KnownSecrets> secrets;
-  std::string buffer;           // the octets that are still held
-  std::size_t masked_to = 0;    // of them, those that the last mask stands for already
+  std::string buffer;         // the octets that are still held
+  std::size_t masked_to = 0;  // of them, those that the last mask stands for already
 
   enum class End : std::uint8_t { no, yes };
 
@@ -39,7 +39,8 @@ struct Scrubber::State {
     // What a partial escape will be is not known: judged without it.
     std::string_view text = decoded->text;
     text.remove_suffix(partial);
-    if (const std::size_t suffix = secrets->state().open_suffix(text); suffix > 0) open = std::max(open, buffer.size() - decoded->origin[text.size() - suffix]);
+    if (const std::size_t suffix = secrets->state().open_suffix(text); suffix > 0)
+      open = std::max(open, buffer.size() - decoded->origin[text.size() - suffix]);
     return open;
   }
 
@@ -77,12 +78,17 @@ struct Scrubber::State {
   }
 };
 
-Scrubber::Scrubber(std::shared_ptr<const KnownSecrets> secrets) : state_(std::make_unique<State>(State{std::move(secrets), {}, 0})) {}
+Scrubber::Scrubber(std::shared_ptr<const KnownSecrets> secrets)
+    : state_(std::make_unique<State>(State{std::move(secrets), {}, 0})) {}
 Scrubber::Scrubber(Scrubber&&) noexcept = default;
 Scrubber& Scrubber::operator=(Scrubber&&) noexcept = default;
 Scrubber::~Scrubber() = default;
 
-std::size_t Scrubber::write(std::string_view bytes, std::string& released, Flush) { return state_->process(bytes, released, State::End::no); }
-std::size_t Scrubber::finish(std::string& released) { return state_->process({}, released, State::End::yes); }
+std::size_t Scrubber::write(std::string_view bytes, std::string& released, Flush) {
+  return state_->process(bytes, released, State::End::no);
+}
+std::size_t Scrubber::finish(std::string& released) {
+  return state_->process({}, released, State::End::yes);
+}
 
 }  // namespace bot_bottle::dlp

@@ -1,5 +1,5 @@
-// A body as it streams. Invariant: an octet is released only when no match that is still possible can begin at or before it.
-// Guarded by dlp_stream_test: no_octet_of_a_secret_is_released_however_the_body_is_cut.
+// A body as it streams. Invariant: an octet is released only when no match that is still possible can begin at or
+// before it. Guarded by dlp_stream_test: no_octet_of_a_secret_is_released_however_the_body_is_cut.
 #include <algorithm>
 #include <limits>
 
@@ -10,8 +10,8 @@ namespace bot_bottle::dlp {
 namespace {
 
 constexpr std::size_t max_block_octets = std::size_t{64} << 20;  // Hyperscan counts in 32 bits
-constexpr std::size_t decode_octets = std::size_t{16} << 10;     // decoded at a time, so that the second view stays small
-constexpr std::size_t slack = 8;                                 // look-ahead of \b, a partial escape, one octet of context
+constexpr std::size_t decode_octets = std::size_t{16} << 10;  // decoded at a time, so that the second view stays small
+constexpr std::size_t slack = 8;  // look-ahead of \b, a partial escape, one octet of context
 constexpr auto nowhere = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
@@ -32,22 +32,23 @@ struct Stream::State {
   // The decoded view, open only around escapes: positions count from where it was opened.
   bool decoding = false;
   hs_stream_t* decoded_stream = nullptr;
-  std::string decoded;                // its last octets
-  std::vector<std::uint8_t> widths;   // of each, in the view as it came: 1 or 3
-  std::uint64_t decoded_base = 0;     // position of decoded[0]
+  std::string decoded;                 // its last octets
+  std::vector<std::uint8_t> widths;    // of each, in the view as it came: 1 or 3
+  std::uint64_t decoded_base = 0;      // position of decoded[0]
   std::uint64_t first_escape_end = 0;  // matches that end before hold no escape: the other view judges them
   std::uint64_t since_escape = 0;
-  std::uint64_t next_raw = 0;         // octets before are decoded, or known to begin no escape
+  std::uint64_t next_raw = 0;  // octets before are decoded, or known to begin no escape
 
   std::optional<Finding> found;
   enum class View : std::uint8_t { raw, decoded };
   View scanning = View::raw;
-  Hit hit;                       // what the callback confirmed: positions in the view
+  Hit hit;  // what the callback confirmed: positions in the view
   std::uint64_t hit_begin = nowhere;
 
   State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d)
       : rules(std::move(r)), secrets(std::move(s)), detectors(d) {
-    window = std::max(detectors.token_patterns ? rules->state().longest : 0, detectors.known_secrets ? secrets->state().longest : 0);
+    window = std::max(detectors.token_patterns ? rules->state().longest : 0,
+                      detectors.known_secrets ? secrets->state().longest : 0);
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -79,7 +80,9 @@ struct Stream::State {
     } else {
       if (to < self.first_escape_end) return 0;
       window_begin = std::max(begin, self.decoded_base);
-      if (!rule.confirm(std::string_view(self.decoded).substr(window_begin - self.decoded_base, to - window_begin), located)) return 0;
+      if (!rule.confirm(std::string_view(self.decoded).substr(window_begin - self.decoded_base, to - window_begin),
+                        located))
+        return 0;
     }
     self.hit = {0, located.end - located.begin, &rule, nullptr};
     self.hit_begin = window_begin + located.begin;
@@ -93,7 +96,8 @@ struct Stream::State {
     const Scratch scratch(rules->state());
     const hs_error_t code = stream == nullptr || scratch.get() == nullptr
                                 ? HS_NOMEM
-                                : hs_scan_stream(stream, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.get(), &State::on_match, this);
+                                : hs_scan_stream(stream, bytes.data(), static_cast<unsigned>(bytes.size()), 0,
+                                                 scratch.get(), &State::on_match, this);
     return settle(code);
   }
   /// Matches that end with the text are only told now.
@@ -101,7 +105,8 @@ struct Stream::State {
     scanning = view;
     if (stream == nullptr) return false;
     const Scratch scratch(rules->state());
-    return settle(scratch.get() == nullptr ? HS_NOMEM : hs_reset_stream(stream, 0, scratch.get(), &State::on_match, this));
+    return settle(scratch.get() == nullptr ? HS_NOMEM
+                                           : hs_reset_stream(stream, 0, scratch.get(), &State::on_match, this));
   }
   bool settle(hs_error_t code) {
     if (hit_begin != nowhere) return true;
@@ -192,7 +197,8 @@ struct Stream::State {
     }
     next_raw += at;
     if (decoded.size() == old_size) return false;
-    const std::size_t reach = detectors.known_secrets && secrets->state().longest > 0 ? secrets->state().longest - 1 : 0;
+    const std::size_t reach =
+        detectors.known_secrets && secrets->state().longest > 0 ? secrets->state().longest - 1 : 0;
     const std::size_t begin = old_size - std::min(old_size, reach);
     if (scan_known(std::string_view(decoded).substr(begin), decoded_base + begin)) return true;
     if (scan_rules(decoded_stream, std::string_view(decoded).substr(old_size))) return true;
@@ -253,10 +259,12 @@ struct Stream::State {
 
   void release(std::string& out, End end) {
     const std::uint64_t all = total();
-    const std::uint64_t hold = end == End::yes || window == 0 ? 0 : (decoding ? 3 * std::uint64_t{window} : window) + slack;
+    const std::uint64_t hold =
+        end == End::yes || window == 0 ? 0 : (decoding ? 3 * std::uint64_t{window} : window) + slack;
     const std::uint64_t edge = base + held.size();
     const std::uint64_t safe = std::max(released_to, all - std::min(all, hold));
-    if (released_to < edge) out += std::string_view(held).substr(released_to - base, std::min(safe, edge) - released_to);
+    if (released_to < edge)
+      out += std::string_view(held).substr(released_to - base, std::min(safe, edge) - released_to);
     if (safe > edge) out += block.substr(std::max(released_to, edge) - edge, safe - std::max(released_to, edge));
     released_to = safe;
     // A little of what was released stays, for the character before a match and for snippets.

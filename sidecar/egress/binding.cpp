@@ -11,8 +11,8 @@
 namespace bot_bottle::egress {
 namespace {
 
-constexpr std::array<std::string_view, 5> credential_headers = {"authorization", "x-api-key", "api-key", "x-goog-api-key",
-                                                                "cookie"};
+constexpr std::array<std::string_view, 5> credential_headers = {"authorization", "x-api-key", "api-key",
+                                                                "x-goog-api-key", "cookie"};
 constexpr std::array<std::string_view, 3> credential_parameters = {"key", "access_token", "api_key"};
 
 template <typename Names>
@@ -35,7 +35,8 @@ bool holds_placeholder(std::string_view value, const Placeholder& placeholder) {
     const std::string_view user = all.substr(0, colon);
     const std::string_view password = all.substr(colon + 1);
     // git and curl put a token in either place; the other part must carry nothing of its own but a plain user name.
-    return password == placeholder.value || (user == placeholder.value && (password.empty() || password == "x-oauth-basic"));
+    return password == placeholder.value ||
+           (user == placeholder.value && (password.empty() || password == "x-oauth-basic"));
   }
   return (equals_ignoring_case(scheme, "bearer") || equals_ignoring_case(scheme, "token")) && rest == placeholder.value;
 }
@@ -146,7 +147,8 @@ void strip_trailers(http::Fields& trailers) {
   });
 }
 
-Bound bind_account(const policy::Route& route, const SecretStore& secrets, http::Fields& fields, policy::Target& target) {
+Bound bind_account(const policy::Route& route, const SecretStore& secrets, http::Fields& fields,
+                   policy::Target& target) {
   Bound bound;
   if (!route.auth) {
     fields.remove("authorization");
@@ -167,10 +169,11 @@ Bound bind_account(const policy::Route& route, const SecretStore& secrets, http:
     bound.stripped = std::move(foreign);
     return bound;
   }
-  bound.refusal = blocked("foreign_credentials",
-                          fmt::format("the request brings a credential of its own ({}); this host is used with the bottle's "
-                                      "account only",
-                                      foreign));
+  bound.refusal =
+      blocked("foreign_credentials",
+              fmt::format("the request brings a credential of its own ({}); this host is used with the bottle's "
+                          "account only",
+                          foreign));
   bound.refusal->where = std::move(foreign);
   return bound;
 }
@@ -187,13 +190,18 @@ Result<Credential> find_credential(const policy::Route& route, const SecretStore
   credential.header = route.auth->header.empty() ? "authorization" : route.auth->header;
   credential.token_ref = route.auth->token_ref;
   switch (route.auth->scheme) {
-    case policy::Auth::Scheme::bearer: credential.prefix = "Bearer "; break;
-    case policy::Auth::Scheme::token: credential.prefix = "token "; break;
+    case policy::Auth::Scheme::bearer:
+      credential.prefix = "Bearer ";
+      break;
+    case policy::Auth::Scheme::token:
+      credential.prefix = "token ";
+      break;
     case policy::Auth::Scheme::basic:
       credential.prefix = "Basic ";
       credential.basic = true;
       break;
-    case policy::Auth::Scheme::header: break;
+    case policy::Auth::Scheme::header:
+      break;
   }
   return credential;
 }

@@ -60,10 +60,12 @@ std::optional<BodyGuard::Block> BodyGuard::take(std::string_view bytes) {
   if (outcome == ContentDecoder::Outcome::stopped) return Block{std::move(decoded_finding_), {}, true};
   if (outcome == ContentDecoder::Outcome::bad) return cannot_read("the body is not what its Content-Encoding says");
   at_end_ = outcome == ContentDecoder::Outcome::end;
-  // A decoder may keep a whole block before it says a word. Only when it has spoken are the octets before this piece known
-  // to be decoded; those of the piece itself wait for the next time (a compressed secret must not leave in pieces either).
+  // A decoder may keep a whole block before it says a word. Only when it has spoken are the octets before this piece
+  // known to be decoded; those of the piece itself wait for the next time (a compressed secret must not leave in pieces
+  // either).
   if (decoder_->decoded() > before) marks_.push_back({begin, decoder_->decoded()});
-  if (held_.size() > max_held || marks_.size() > max_marks) return cannot_read("too much of the body cannot be decoded yet");
+  if (held_.size() > max_held || marks_.size() > max_marks)
+    return cannot_read("too much of the body cannot be decoded yet");
   return std::nullopt;
 }
 
@@ -78,7 +80,8 @@ void BodyGuard::release(std::string& released) {
     gate_ = std::max(gate_, marks_.front().raw);
     marks_.pop_front();
   }
-  const auto open = static_cast<std::size_t>(std::min<std::uint64_t>(held_.size(), gate_ - std::min(gate_, released_total_)));
+  const auto open =
+      static_cast<std::size_t>(std::min<std::uint64_t>(held_.size(), gate_ - std::min(gate_, released_total_)));
   released.append(held_, 0, open);
   held_.erase(0, open);
   released_total_ += open;
@@ -121,6 +124,8 @@ std::optional<BodyGuard::Block> BodyGuard::finish(std::string& released) {
   return std::nullopt;
 }
 
-std::uint64_t BodyGuard::scanned() const { return raw_total_ + (decoder_ ? decoder_->decoded() : 0); }
+std::uint64_t BodyGuard::scanned() const {
+  return raw_total_ + (decoder_ ? decoder_->decoded() : 0);
+}
 
 }  // namespace bot_bottle::egress

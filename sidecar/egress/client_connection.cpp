@@ -59,7 +59,8 @@ void ClientConnection::on_connect(std::string_view authority, std::string_view r
   if (decision.allowed() && decision.route->tls == policy::Tls::passthrough) {
     phase_ = Phase::tunnel;
     house_.loop.retire(std::move(server_));
-    tunnel_ = std::make_unique<Tunnel>(house_, *channel_, house_.routes, *decision.route, origin_.authority, [this] { over(); });
+    tunnel_ = std::make_unique<Tunnel>(house_, *channel_, house_.routes, *decision.route, origin_.authority,
+                                       [this] { over(); });
     channel_->resume();
     if (!rest.empty()) tunnel_->on_client_bytes(rest);
     return;
@@ -121,12 +122,19 @@ void ClientConnection::on_secured() {
 void ClientConnection::on_bytes(std::string_view bytes) {
   switch (phase_) {
     case Phase::proxy:
-    case Phase::inside: server_->on_bytes(bytes); break;
-    case Phase::hello: on_first_bytes(bytes); break;
-    case Phase::tunnel: tunnel_->on_client_bytes(bytes); break;
+    case Phase::inside:
+      server_->on_bytes(bytes);
+      break;
+    case Phase::hello:
+      on_first_bytes(bytes);
+      break;
+    case Phase::tunnel:
+      tunnel_->on_client_bytes(bytes);
+      break;
     case Phase::handshake:
     case Phase::closing:
-    case Phase::over: break;
+    case Phase::over:
+      break;
   }
 }
 
@@ -134,12 +142,21 @@ void ClientConnection::on_end() {
   peer_ended_ = true;
   switch (phase_) {
     case Phase::proxy:
-    case Phase::inside: server_->on_end(); break;
-    case Phase::tunnel: tunnel_->on_client_end(); break;
+    case Phase::inside:
+      server_->on_end();
+      break;
+    case Phase::tunnel:
+      tunnel_->on_client_end();
+      break;
     case Phase::hello:
-    case Phase::handshake: over(); break;
-    case Phase::closing: linger(); break;
-    case Phase::over: break;
+    case Phase::handshake:
+      over();
+      break;
+    case Phase::closing:
+      linger();
+      break;
+    case Phase::over:
+      break;
   }
 }
 

@@ -21,9 +21,14 @@ constexpr int zstd_window_log = 23;  // 8 MiB, what RFC 9659 lets a decoder ask 
 struct ContentDecoder::State {
   explicit State(Coding the_coding) : coding(the_coding) {
     switch (coding) {
-      case Coding::gzip: zlib_ready = inflateInit2(&zlib, 15 + 16) == Z_OK; break;
-      case Coding::deflate: break;  // see write_deflate
-      case Coding::brotli: brotli = BrotliDecoderCreateInstance(nullptr, nullptr, nullptr); break;
+      case Coding::gzip:
+        zlib_ready = inflateInit2(&zlib, 15 + 16) == Z_OK;
+        break;
+      case Coding::deflate:
+        break;  // see write_deflate
+      case Coding::brotli:
+        brotli = BrotliDecoderCreateInstance(nullptr, nullptr, nullptr);
+        break;
       case Coding::zstd:
         zstd = ZSTD_createDStream();
         if (zstd != nullptr) ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, zstd_window_log);
@@ -152,14 +157,20 @@ ContentDecoder::~ContentDecoder() = default;
 ContentDecoder::Outcome ContentDecoder::write(std::string_view bytes, Sink& sink) {
   state_->in += bytes.size();
   switch (state_->coding) {
-    case Coding::gzip: return state_->write_zlib(bytes, sink);
-    case Coding::deflate: return state_->write_deflate(bytes, sink);
-    case Coding::brotli: return state_->write_brotli(bytes, sink);
-    case Coding::zstd: return state_->write_zstd(bytes, sink);
+    case Coding::gzip:
+      return state_->write_zlib(bytes, sink);
+    case Coding::deflate:
+      return state_->write_deflate(bytes, sink);
+    case Coding::brotli:
+      return state_->write_brotli(bytes, sink);
+    case Coding::zstd:
+      return state_->write_zstd(bytes, sink);
   }
   return Outcome::bad;
 }
 
-std::uint64_t ContentDecoder::decoded() const { return state_->out; }
+std::uint64_t ContentDecoder::decoded() const {
+  return state_->out;
+}
 
 }  // namespace bot_bottle::egress

@@ -16,7 +16,8 @@ std::optional<Coding> parse_coding(std::string_view text);
 /// gzip or zstd by their first octets (at least four): agents compress without saying so (attack A15).
 std::optional<Coding> sniff_coding(std::string_view first);
 
-/// Bounded: at most 200 octets out for one in once 4 MiB came out, at most 2 GiB in all (decompression bombs, attack L).
+/// Bounded: at most 200 octets out for one in once 4 MiB came out, at most 2 GiB in all (decompression bombs, attack
+/// L).
 class ContentDecoder {
  public:
   enum class Outcome : std::uint8_t {

@@ -21,9 +21,8 @@ Dial::Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Autho
       authority_(std::move(authority)),
       security_(security),
       on_done_(std::move(on_done)),
-      timer_(house.loop, [this] {
-        refuse(upstream_failed(504, "upstream_timeout", "the upstream did not answer in time"));
-      }) {}
+      timer_(house.loop,
+             [this] { refuse(upstream_failed(504, "upstream_timeout", "the upstream did not answer in time")); }) {}
 
 void Dial::start() {
   timer_.set(house_.times.connect);
@@ -57,9 +56,8 @@ void Dial::start() {
 }
 
 void Dial::resolve(const std::string& host) {
-  lookup_ = house_.resolver.resolve(host, [this](Result<std::vector<net::Address>> addresses) {
-    on_addresses(std::move(addresses));
-  });
+  lookup_ = house_.resolver.resolve(
+      host, [this](Result<std::vector<net::Address>> addresses) { on_addresses(std::move(addresses)); });
   if (!lookup_) timer_.set(std::chrono::milliseconds(0));
 }
 
@@ -150,8 +148,9 @@ void Dial::on_bytes(std::string_view bytes) {
   if (result.reading == http1::Reading::need_more) return;
   if (result.reading == http1::Reading::bad || head.status != 200 || result.size != parent_answer_.size()) {
     refuse(upstream_failed(502, "parent_proxy_refused",
-                           result.reading == http1::Reading::bad ? std::string("the parent proxy's answer is malformed")
-                                                                 : fmt::format("the parent proxy answered {}", head.status)));
+                           result.reading == http1::Reading::bad
+                               ? std::string("the parent proxy's answer is malformed")
+                               : fmt::format("the parent proxy answered {}", head.status)));
     return;
   }
   secure();
@@ -177,7 +176,9 @@ void Dial::secure() {
   channel_->resume();
 }
 
-void Dial::on_secured() { succeed(); }
+void Dial::on_secured() {
+  succeed();
+}
 
 void Dial::succeed() {
   if (stage_ == Stage::done) return;
@@ -204,7 +205,9 @@ void Dial::refuse(Refusal refusal) {
   callback(std::move(done));
 }
 
-void Dial::on_end() { refuse(upstream_failed(502, "upstream_closed", "the upstream closed the connection")); }
+void Dial::on_end() {
+  refuse(upstream_failed(502, "upstream_closed", "the upstream closed the connection"));
+}
 
 void Dial::on_failure(std::string_view reason) {
   if (stage_ == Stage::tls) {

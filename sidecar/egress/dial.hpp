@@ -1,4 +1,5 @@
-// Steps 5 and 6: from an allowed name to a verified connection. The address that is checked is the address that is dialled.
+// Steps 5 and 6: from an allowed name to a verified connection. The address that is checked is the address that is
+// dialled.
 #pragma once
 
 #include <functional>
@@ -26,7 +27,8 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
   enum class Security : std::uint8_t { tls, plain };
 
   /// `routes`: those of the request, for pins and the parent proxy.
-  Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Authority authority, Security security, OnDone on_done);
+  Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Authority authority, Security security,
+       OnDone on_done);
   void start();
 
   void on_secured() override;

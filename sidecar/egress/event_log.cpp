@@ -22,9 +22,12 @@ constexpr std::size_t max_text = 2048;
 
 std::string_view name_of(Level level) {
   switch (level) {
-    case Level::info: return "info";
-    case Level::warn: return "warn";
-    case Level::block: return "block";
+    case Level::info:
+      return "info";
+    case Level::warn:
+      return "warn";
+    case Level::block:
+      return "block";
   }
   return "info";
 }
@@ -103,7 +106,9 @@ void EventLog::write(const Event& event) {
   const bool wanted = event.kind == "egress" ? wants(event.level) : level_ >= 1;
   if (!wanted || !fd_) return;
   if (pending_.empty()) timer_.set(flush_after);
-  const auto clean = [&](std::string_view text) { return redact_ && !text.empty() ? redact_(text) : std::string(text); };
+  const auto clean = [&](std::string_view text) {
+    return redact_ && !text.empty() ? redact_(text) : std::string(text);
+  };
   pending_.append("{\"time\":\"").append(format_time(now_ms())).append("\"");
   append_member(pending_, "kind", event.kind);
   append_member(pending_, "level", name_of(event.level));

@@ -1,5 +1,5 @@
-// logs/events.jsonl: what happened, one JSON object a line (docs/internals.md). Hostile input: every text in an event; it is
-// made valid UTF-8, redacted and JSON-escaped here, and escaped for terminals by who shows it.
+// logs/events.jsonl: what happened, one JSON object a line (docs/internals.md). Hostile input: every text in an event;
+// it is made valid UTF-8, redacted and JSON-escaped here, and escaped for terminals by who shows it.
 #pragma once
 
 #include <cstdint>

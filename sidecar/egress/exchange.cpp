@@ -42,15 +42,17 @@ void Exchange::begin() {
     answer_introspection();
     return;
   }
-  // A request's path through the house. The decision is made here for every request, never once per connection (A9); the first
-  // step that objects ends it. Nothing has been resolved or dialled before the last of them is passed (B3).
+  // A request's path through the house. The decision is made here for every request, never once per connection (A9);
+  // the first step that objects ends it. Nothing has been resolved or dialled before the last of them is passed (B3).
   using Step = Objection (Exchange::*)();
   static constexpr Step steps[] = {
-      &Exchange::agree_on_names,  // CONNECT, SNI and Host name one host (A2); no IP literal (A11); the path normalised (A5, A6)
+      &Exchange::agree_on_names,  // CONNECT, SNI and Host name one host (A2); no IP literal (A11); the path normalised
+                                  // (A5, A6)
       &Exchange::refuse_tricks,   // TRACE, CONNECT inside, Upgrade (A7, A8, A13)
       &Exchange::find_route,      // deny by default; git push; matches
       &Exchange::keep_limits,     // requests per minute
-      &Exchange::strip_and_bind,  // hop-by-hop first (A10), then the client's accounts; the real credential is made ready
+      &Exchange::strip_and_bind,  // hop-by-hop first (A10), then the client's accounts; the real credential is made
+                                  // ready
       &Exchange::scan_head,       // outbound DLP over method, path, query and every field that will be sent
       &Exchange::prepare_body,    // how the body will be read as it streams; what cannot be read is refused (A15)
   };
@@ -60,8 +62,8 @@ void Exchange::begin() {
       return;
     }
   }
-  // From here on the request is allowed. dial.cpp: resolve, SSRF rules, verified TLS. Then on_request_body streams through
-  // BodyGuard to the upstream, and on_response_* through ResponseGuard to the client (exchange_stream.cpp).
+  // From here on the request is allowed. dial.cpp: resolve, SSRF rules, verified TLS. Then on_request_body streams
+  // through BodyGuard to the upstream, and on_response_* through ResponseGuard to the client (exchange_stream.cpp).
   connect();
 }
 
@@ -119,12 +121,14 @@ Exchange::Objection Exchange::agree_on_names() {
   host_field_ = host_field_of(authority_, scheme_);
   const bool check = house_.guards.is_on(Guard::names);
   if (check && named && *named != authority_)
-    return Refusal{.status = 421, .reason = "name_mismatch", .message = "the URL names another host than the connection"};
+    return Refusal{
+        .status = 421, .reason = "name_mismatch", .message = "the URL names another host than the connection"};
   if (request_.authority && *request_.authority != host_field_) {
     auto host = parse_authority(*request_.authority, default_port_of(scheme_));
     if (check && !host) return blocked("bad_host", host.error().message);
     if (check && *host != authority_)
-      return Refusal{.status = 421, .reason = "name_mismatch", .message = "Host names another host than the connection"};
+      return Refusal{
+          .status = 421, .reason = "name_mismatch", .message = "Host names another host than the connection"};
     if (!check) host_field_ = std::string(*request_.authority);
   }
   auto normalised = policy::normalise_target(target);
@@ -137,7 +141,8 @@ Exchange::Objection Exchange::refuse_tricks() {
   if (request_.method == "TRACE" || request_.method == "CONNECT")
     return blocked("method_not_allowed", "TRACE and CONNECT are not passed on");
   // Any Upgrade at all: an unchecked protocol behind a checked connection is a tunnel (A7).
-  if (request_.fields->has("upgrade")) return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
+  if (request_.fields->has("upgrade"))
+    return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
   // DNS over HTTPS to an allowed host is a resolver, and a resolver is a way out (B7, RFC 8484 section 4.1).
   bool is_dns = false;
   request_.fields->each([&](const http::Field& field) {
@@ -170,7 +175,8 @@ Exchange::Objection Exchange::find_route() {
     if (route_ == nullptr) route_ = &open_route_;
     return std::nullopt;
   }
-  Refusal refusal = blocked(std::string(policy::name_of(decision.reason)), house_.redact(policy::explain(decision, view)));
+  Refusal refusal =
+      blocked(std::string(policy::name_of(decision.reason)), house_.redact(policy::explain(decision, view)));
   refusal.propose = decision.reason == policy::Reason::host_not_allowed ||
                     decision.reason == policy::Reason::port_not_allowed || decision.reason == policy::Reason::no_match;
   refusal.propose_path = decision.reason == policy::Reason::no_match;
@@ -202,8 +208,8 @@ Exchange::Objection Exchange::strip_and_bind() {
     request_.fields->remove(route_->auth->header);
   }
   if (!route_->auth) return std::nullopt;
-  // Only over verified TLS to the route's own host and port, else not at all (F2, F8): a request that would go out without
-  // its credential is refused, not sent bare.
+  // Only over verified TLS to the route's own host and port, else not at all (F2, F8): a request that would go out
+  // without its credential is refused, not sent bare.
   if (scheme_ != policy::Scheme::https)
     return blocked("credential_needs_tls", "this route's credential is only sent over TLS");
   auto credential = find_credential(*route_, house_.secrets);
@@ -222,10 +228,11 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   if (!which.token_patterns && !which.known_secrets) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
-  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an attacker
-  // may count on (A6), each a bounded pass.
+  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an
+  // attacker may count on (A6), each a bounded pass.
   std::string peeled;
-  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos; ++layer) {
+  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos;
+       ++layer) {
     peeled = peel_percent(layer == 0 ? text : std::string_view(peeled));
     finding = dlp::scan(*house_.rules, *house_.known_secrets, which, peeled);
   }
@@ -253,7 +260,8 @@ Exchange::Objection Exchange::scan_head() {
   std::string& text = house_.scan_text;
   text.clear();
   text.append(request_.method).append(" ").append(target_.text()).append("\n");
-  request_.fields->each([&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
+  request_.fields->each(
+      [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
   if (Objection objection = scan_text(text, {})) return objection;
   bytes_out_ += text.size();
   if (house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) return std::nullopt;

@@ -17,7 +17,8 @@
 
 namespace bot_bottle::egress {
 
-/// Owned by the client's connection, which retires it after `send_end` or `abort`, or calls cancel() when the client is gone.
+/// Owned by the client's connection, which retires it after `send_end` or `abort`, or calls cancel() when the client is
+/// gone.
 class Exchange final : public net::Retirable, public UpstreamHandler {
  public:
   Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request);
@@ -94,8 +95,8 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   bool reused_ = false;
   std::string waiting_;  // of the body, cleared, until there is an upstream
   std::optional<http::Fields> request_trailers_;
-  bool request_ended_ = false;    // by the client
-  bool request_sent_ = false;     // to the upstream, to its end
+  bool request_ended_ = false;  // by the client
+  bool request_sent_ = false;   // to the upstream, to its end
   bool body_forwarded_ = false;
   bool client_paused_ = false;
   bool upstream_paused_ = false;

@@ -21,8 +21,8 @@ constexpr std::string_view padding = "                                          
 
 void Exchange::connect() {
   // Everything that makes a connection good for this request and for no other (A9).
-  std::string key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
-                                credential_.token_ref);
+  std::string key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host,
+                                authority_.port, credential_.token_ref);
   if (std::unique_ptr<Http1Client> idle = house_.pool->take(key)) {
     reused_ = true;
     use(std::move(idle));
@@ -30,7 +30,8 @@ void Exchange::connect() {
   }
   reused_ = false;
   const auto security = scheme_ == policy::Scheme::https ? Dial::Security::tls : Dial::Security::plain;
-  dial_ = std::make_unique<Dial>(house_, routes_, authority_, security, [this](Dial::Done done) { on_dialled(std::move(done)); });
+  dial_ = std::make_unique<Dial>(house_, routes_, authority_, security,
+                                 [this](Dial::Done done) { on_dialled(std::move(done)); });
   dial_->start();
 }
 
@@ -138,9 +139,8 @@ void Exchange::on_request_end(const http::Fields* trailers) {
     strip_trailers(*request_trailers_);
     if (route_->auth) request_trailers_->remove(route_->auth->header);
     std::string text;
-    request_trailers_->each([&](const http::Field& field) {
-      text.append(field.name).append(": ").append(field.value).append("\n");
-    });
+    request_trailers_->each(
+        [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
     if (Objection objection = scan_text(text, "trailer")) {
       refuse(std::move(*objection));
       return;
@@ -215,7 +215,8 @@ void Exchange::on_response_head(ResponseStart& head) {
 
 void Exchange::deliver(std::string_view bytes) {
   // Never more than was promised: what goes beyond would be read as another response.
-  if (promised_) bytes = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), *promised_ - delivered_)));
+  if (promised_)
+    bytes = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), *promised_ - delivered_)));
   if (bytes.empty()) return;
   delivered_ += bytes.size();
   client_.send_body(bytes);
@@ -254,7 +255,8 @@ void Exchange::on_response_end(http::Fields* trailers) {
   }
   // The stars are never longer than what they stand for: spaces keep the promised length, and JSON stays JSON.
   while (promised_ && delivered_ < *promised_ && scrub_)
-    deliver(padding.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(padding.size(), *promised_ - delivered_))));
+    deliver(
+        padding.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(padding.size(), *promised_ - delivered_))));
   if (promised_ && delivered_ != *promised_) {
     over_ = true;
     drop_upstream();
@@ -327,7 +329,8 @@ void Exchange::refuse(Refusal refusal) {
   }
   std::string path = refusal.propose_path ? house_.redact(target_.path) : std::string();
   // The name may be what was refused: a secret as a label of it (B1) must not come back.
-  const std::string body = refusal_body(refusal, house_.redact(authority_.host), authority_.port, request_.method, path);
+  const std::string body =
+      refusal_body(refusal, house_.redact(authority_.host), authority_.port, request_.method, path);
   http::Fields fields;
   fields.add("content-type", "application/json");
   fields.add("cache-control", "no-store");

@@ -17,13 +17,19 @@ class Guards {
   static Result<Guards> disable(std::span<const std::string> names);
 
 #ifdef BB_TEST_HOOKS
-  [[nodiscard]] bool is_on(Guard guard) const { return (off_ & bit(guard)) == 0; }
+  [[nodiscard]] bool is_on(Guard guard) const {
+    return (off_ & bit(guard)) == 0;
+  }
 #else
-  [[nodiscard]] static constexpr bool is_on(Guard /*guard*/) { return true; }
+  [[nodiscard]] static constexpr bool is_on(Guard /*guard*/) {
+    return true;
+  }
 #endif
 
  private:
-  static unsigned bit(Guard guard) { return 1U << static_cast<unsigned>(guard); }
+  static unsigned bit(Guard guard) {
+    return 1U << static_cast<unsigned>(guard);
+  }
   unsigned off_ = 0;
 };
 

@@ -23,20 +23,20 @@ class Pool;
 
 /// Spec 04, Protocols. Tests shorten them.
 struct Times {
-  std::chrono::milliseconds head{10'000};          // a request head, from its first octet; a TLS handshake
-  std::chrono::milliseconds idle_body{300'000};    // no octet of a body in either direction
+  std::chrono::milliseconds head{10'000};        // a request head, from its first octet; a TLS handshake
+  std::chrono::milliseconds idle_body{300'000};  // no octet of a body in either direction
   std::chrono::milliseconds idle_connection{300'000};
-  std::chrono::milliseconds response{900'000};     // the upstream thinks; models do
+  std::chrono::milliseconds response{900'000};  // the upstream thinks; models do
   std::chrono::milliseconds connect{30'000};
-  std::chrono::milliseconds linger{5'000};         // after a refusal, for the agent to read it
+  std::chrono::milliseconds linger{5'000};  // after a refusal, for the agent to read it
   std::chrono::milliseconds pooled{60'000};
 };
 
 struct Bounds {
-  std::size_t connections = 512;                       // of agents; more are turned away
-  std::size_t high_water = std::size_t{256} << 10;     // unsent octets at which the other side is not read
-  std::size_t drained_body = std::size_t{1} << 20;     // of a refused request's body that are read and dropped
-  std::size_t pipelined = std::size_t{64} << 10;       // octets read ahead of the present request
+  std::size_t connections = 512;                    // of agents; more are turned away
+  std::size_t high_water = std::size_t{256} << 10;  // unsent octets at which the other side is not read
+  std::size_t drained_body = std::size_t{1} << 20;  // of a refused request's body that are read and dropped
+  std::size_t pipelined = std::size_t{64} << 10;    // octets read ahead of the present request
 };
 
 struct Counters {

@@ -11,7 +11,8 @@ namespace {
 constexpr unsigned max_informational = 16;
 }
 
-Http1Client::Http1Client(House& house, std::unique_ptr<tls::Channel> channel) : house_(house), channel_(std::move(channel)) {
+Http1Client::Http1Client(House& house, std::unique_ptr<tls::Channel> channel)
+    : house_(house), channel_(std::move(channel)) {
   channel_->set_handler(this);
 }
 
@@ -64,17 +65,21 @@ void Http1Client::send_end(const http::Fields* trailers) {
   channel_->write(end);
 }
 
-void Http1Client::pause_response() { channel_->pause(); }
+void Http1Client::pause_response() {
+  channel_->pause();
+}
 
-void Http1Client::resume_response() { channel_->resume(); }
+void Http1Client::resume_response() {
+  channel_->resume();
+}
 
 void Http1Client::fail(std::string_view reason) {
   if (state_ == State::broken) return;
   state_ = State::broken;
   channel_->pause();
   if (UpstreamHandler* handler = std::exchange(handler_, nullptr)) {
-    handler->on_upstream_failure(reason, answered_ ? UpstreamHandler::Progress::answered
-                                                   : UpstreamHandler::Progress::nothing_came);
+    handler->on_upstream_failure(
+        reason, answered_ ? UpstreamHandler::Progress::answered : UpstreamHandler::Progress::nothing_came);
   } else if (on_idle_event) {
     const auto event = on_idle_event;  // it may take this object out of the pool
     event();
@@ -143,10 +148,15 @@ bool Http1Client::read_head(std::string_view& bytes) {
   start.fields = &head_.fields;
   if (head_.framing == http1::Framing::length) start.announced_length = head_.content_length;
   switch (framing_) {
-    case http1::Framing::none: break;
-    case http1::Framing::length: start.body = {BodyLength::Kind::known, head_.content_length}; break;
+    case http1::Framing::none:
+      break;
+    case http1::Framing::length:
+      start.body = {BodyLength::Kind::known, head_.content_length};
+      break;
     case http1::Framing::chunked:
-    case http1::Framing::until_close: start.body = {BodyLength::Kind::unknown, 0}; break;
+    case http1::Framing::until_close:
+      start.body = {BodyLength::Kind::unknown, 0};
+      break;
   }
   // What follows a response without a body belongs to no request: it is seen before the exchange may give us back.
   const bool ends_here = framing_ == http1::Framing::none || (framing_ == http1::Framing::length && left_ == 0);
@@ -164,7 +174,8 @@ bool Http1Client::read_head(std::string_view& bytes) {
 bool Http1Client::read_body(std::string_view& bytes) {
   if (bytes.empty()) return false;
   switch (framing_) {
-    case http1::Framing::none: return false;
+    case http1::Framing::none:
+      return false;
     case http1::Framing::until_close:
       handler_->on_response_body(bytes);
       bytes = {};
@@ -179,12 +190,16 @@ bool Http1Client::read_body(std::string_view& bytes) {
       if (handler_ != nullptr && left_ == 0) end_response(nullptr);
       return false;
     }
-    case http1::Framing::chunked: break;
+    case http1::Framing::chunked:
+      break;
   }
   std::string_view piece;
   switch (chunks_.next(bytes, piece)) {
-    case http1::ChunkReader::Event::need_more: return false;
-    case http1::ChunkReader::Event::data: handler_->on_response_body(piece); return handler_ != nullptr;
+    case http1::ChunkReader::Event::need_more:
+      return false;
+    case http1::ChunkReader::Event::data:
+      handler_->on_response_body(piece);
+      return handler_ != nullptr;
     case http1::ChunkReader::Event::end: {
       if (!bytes.empty()) keep_alive_ = false;
       http::Fields trailers = chunks_.trailers();

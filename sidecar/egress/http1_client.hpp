@@ -13,7 +13,8 @@
 
 namespace bot_bottle::egress {
 
-/// Owned by its exchange while in use, by the pool while idle. One request at a time: nothing is pipelined to upstreams.
+/// Owned by its exchange while in use, by the pool while idle. One request at a time: nothing is pipelined to
+/// upstreams.
 class Http1Client final : public net::Retirable, public UpstreamSide, public tls::ChannelHandler {
  public:
   Http1Client(House& house, std::unique_ptr<tls::Channel> channel);

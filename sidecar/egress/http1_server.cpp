@@ -10,7 +10,9 @@
 namespace bot_bottle::egress {
 
 Http1Server::Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner)
-    : house_(house), channel_(channel), origin_(origin), owner_(std::move(owner)), timer_(house.loop, [this] { on_timer(); }) {
+    : house_(house), channel_(channel), origin_(origin), owner_(std::move(owner)), timer_(house.loop, [this] {
+        on_timer();
+      }) {
   timer_.set(house_.times.head);
 }
 
@@ -18,11 +20,21 @@ Http1Server::~Http1Server() = default;
 
 void Http1Server::set_timer() {
   switch (state_) {
-    case State::head: timer_.set(view_.empty() && kept_.empty() ? house_.times.idle_connection : house_.times.head); break;
-    case State::body: timer_.set(house_.times.idle_body); break;
-    case State::answering: timer_.set(head_sent_ ? house_.times.idle_body : house_.times.response); break;
-    case State::draining: timer_.set(house_.times.linger); break;
-    case State::over: timer_.clear(); break;
+    case State::head:
+      timer_.set(view_.empty() && kept_.empty() ? house_.times.idle_connection : house_.times.head);
+      break;
+    case State::body:
+      timer_.set(house_.times.idle_body);
+      break;
+    case State::answering:
+      timer_.set(head_sent_ ? house_.times.idle_body : house_.times.response);
+      break;
+    case State::draining:
+      timer_.set(house_.times.linger);
+      break;
+    case State::over:
+      timer_.clear();
+      break;
   }
 }
 
@@ -41,8 +53,11 @@ void Http1Server::on_timer() {
       keep_alive_ = false;
       if (exchange_) exchange_->on_timeout();
       break;
-    case State::draining: finish(); break;
-    case State::over: break;
+    case State::draining:
+      finish();
+      break;
+    case State::over:
+      break;
   }
 }
 
@@ -96,11 +111,15 @@ void Http1Server::pump() {
 /// One thing at a time; false: wait for more octets or for the exchange.
 bool Http1Server::step() {
   switch (state_) {
-    case State::head: return read_head();
-    case State::body: return read_body();
-    case State::draining: return read_body();
+    case State::head:
+      return read_head();
+    case State::body:
+      return read_body();
+    case State::draining:
+      return read_body();
     case State::answering:
-    case State::over: return false;
+    case State::over:
+      return false;
   }
   return false;
 }
@@ -146,10 +165,15 @@ void Http1Server::begin_exchange() {
   left_ = head_.content_length;
   chunks_.reset();
   switch (head_.framing) {
-    case http1::Framing::length: request.body = {BodyLength::Kind::known, head_.content_length}; break;
-    case http1::Framing::chunked: request.body = {BodyLength::Kind::unknown, 0}; break;
+    case http1::Framing::length:
+      request.body = {BodyLength::Kind::known, head_.content_length};
+      break;
+    case http1::Framing::chunked:
+      request.body = {BodyLength::Kind::unknown, 0};
+      break;
     case http1::Framing::none:
-    case http1::Framing::until_close: break;
+    case http1::Framing::until_close:
+      break;
   }
   // A request body of no octets is no body to wait for, but its Content-Length: 0 goes on.
   const bool body = head_.framing == http1::Framing::chunked || (head_.framing == http1::Framing::length && left_ > 0);
@@ -178,9 +202,13 @@ bool Http1Server::read_body() {
   bool ended = false;
   if (head_.framing == http1::Framing::chunked) {
     switch (chunks_.next(view_, piece)) {
-      case http1::ChunkReader::Event::need_more: return false;
-      case http1::ChunkReader::Event::data: break;
-      case http1::ChunkReader::Event::end: ended = true; break;
+      case http1::ChunkReader::Event::need_more:
+        return false;
+      case http1::ChunkReader::Event::data:
+        break;
+      case http1::ChunkReader::Event::end:
+        ended = true;
+        break;
       case http1::ChunkReader::Event::bad:
         if (exchange_) exchange_->cancel("bad_request");
         drop_exchange();
@@ -228,8 +256,9 @@ void Http1Server::send_head(const ResponseStart& head) {
   const bool bodiless = head_.method == "HEAD" || head.status == 204 || head.status == 304;
   writing_ = Writing::none;
   if (bodiless) {
-    const auto length = head.announced_length ? head.announced_length
-                        : head.body.kind == BodyLength::Kind::known ? std::optional(head.body.size) : std::nullopt;
+    const auto length = head.announced_length                       ? head.announced_length
+                        : head.body.kind == BodyLength::Kind::known ? std::optional(head.body.size)
+                                                                    : std::nullopt;
     if (length && head.status != 204) http1::write_field(text, "content-length", fmt::format_int(*length).c_str());
   } else if (head.body.kind == BodyLength::Kind::known) {
     writing_ = Writing::length;
@@ -318,7 +347,9 @@ void Http1Server::next_request() {
   pump();
 }
 
-void Http1Server::drop_exchange() { house_.loop.retire(std::move(exchange_)); }
+void Http1Server::drop_exchange() {
+  house_.loop.retire(std::move(exchange_));
+}
 
 void Http1Server::finish() {
   if (state_ == State::over) return;

@@ -12,8 +12,8 @@
 
 namespace bot_bottle::egress {
 
-/// Owned by its ClientConnection, which hands it the plain bytes. A pipelined request is parsed only when the one before is
-/// answered, and is checked like the first (attacks A4, A9); nothing is ever forwarded that was not parsed.
+/// Owned by its ClientConnection, which hands it the plain bytes. A pipelined request is parsed only when the one
+/// before is answered, and is checked like the first (attacks A4, A9); nothing is ever forwarded that was not parsed.
 class Http1Server final : public net::Retirable, public ClientSide {
  public:
   struct Owner {

@@ -48,7 +48,9 @@ Result<AbsoluteTarget> parse_absolute_target(std::string_view target) {
   return result;
 }
 
-std::uint16_t default_port_of(policy::Scheme scheme) { return scheme == policy::Scheme::https ? 443 : 80; }
+std::uint16_t default_port_of(policy::Scheme scheme) {
+  return scheme == policy::Scheme::https ? 443 : 80;
+}
 
 std::string host_field_of(const Authority& authority, policy::Scheme scheme) {
   if (authority.port == default_port_of(scheme)) return authority.host;

@@ -17,8 +17,8 @@ struct Authority {
   friend bool operator==(const Authority&, const Authority&) = default;
 };
 
-/// "host" or "host:port". The port is 1 to 5 digits, 1 to 65535 (65537 is not 1, attack A11); user information is refused.
-/// `default_port` 0: the port must be given.
+/// "host" or "host:port". The port is 1 to 5 digits, 1 to 65535 (65537 is not 1, attack A11); user information is
+/// refused. `default_port` 0: the port must be given.
 Result<Authority> parse_authority(std::string_view text, std::uint16_t default_port);
 
 /// An absolute-form target (RFC 9112 §3.2.2), split: the path and query part starts with '/'.

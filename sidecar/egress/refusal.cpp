@@ -41,7 +41,10 @@ Refusal upstream_failed(int status, std::string reason, std::string message) {
 std::string refusal_body(const Refusal& refusal, std::string_view host, std::uint16_t port, std::string_view method,
                          std::string_view path) {
   std::string out = "{";
-  member(out, "error", refusal.blame == Blame::policy ? "blocked" : refusal.blame == Blame::request ? "bad_request" : "upstream");
+  member(out, "error",
+         refusal.blame == Blame::policy    ? "blocked"
+         : refusal.blame == Blame::request ? "bad_request"
+                                           : "upstream");
   member(out, "by", "egress");
   member(out, "reason", refusal.reason);
   member(out, "message", refusal.message);

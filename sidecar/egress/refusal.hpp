@@ -22,8 +22,8 @@ struct Refusal {
   std::string rule;
   std::string where;
   std::string snippet;
-  bool propose = false;         // tell the agent which route to ask for
-  bool propose_path = false;    // with method and path
+  bool propose = false;       // tell the agent which route to ask for
+  bool propose_path = false;  // with method and path
   std::uint32_t retry_after_s = 0;
 };
 

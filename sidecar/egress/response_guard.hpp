@@ -23,8 +23,8 @@ class ResponseGuard final : public ContentDecoder::Sink {
   /// `coding`: the body is decoded first; it goes on as identity.
   ResponseGuard(std::shared_ptr<const dlp::KnownSecrets> secrets, std::optional<Coding> coding);
 
-  /// Appends scrubbed text. False: the body is not what its Content-Encoding says. `flush`: what cannot begin a secret is
-  /// released at once (streams of events must not wait).
+  /// Appends scrubbed text. False: the body is not what its Content-Encoding says. `flush`: what cannot begin a secret
+  /// is released at once (streams of events must not wait).
   [[nodiscard]] bool write(std::string_view bytes, std::string& released, dlp::Scrubber::Flush flush);
   [[nodiscard]] bool finish(std::string& released);
   [[nodiscard]] std::size_t replaced() const { return replaced_; }

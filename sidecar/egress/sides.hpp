@@ -30,12 +30,13 @@ struct Origin {
   Authority authority;  // of a tunnel
 };
 
-/// A request as its parser saw it. The exchange takes fields off; the memory is the parser's and lives as long as the exchange.
+/// A request as its parser saw it. The exchange takes fields off; the memory is the parser's and lives as long as the
+/// exchange.
 struct IncomingRequest {
   std::string_view method;
-  std::string_view target;                     // as sent: origin-form or absolute-form
-  std::optional<std::string_view> authority;   // Host or :authority
-  http::Fields* fields = nullptr;              // all of them
+  std::string_view target;                    // as sent: origin-form or absolute-form
+  std::optional<std::string_view> authority;  // Host or :authority
+  http::Fields* fields = nullptr;             // all of them
   BodyLength body;
   bool expects_continue = false;
 };

@@ -19,7 +19,9 @@ Tunnel::Tunnel(House& house, tls::Channel& client, std::shared_ptr<const policy:
   ++house_.counters.requests;
 }
 
-Tunnel::~Tunnel() { house_.loop.retire(std::move(dial_)); }
+Tunnel::~Tunnel() {
+  house_.loop.retire(std::move(dial_));
+}
 
 void Tunnel::on_client_bytes(std::string_view bytes) {
   if (over_) return;
@@ -38,8 +40,8 @@ void Tunnel::on_client_bytes(std::string_view bytes) {
     over("not_tls", Level::block);
     return;
   }
-  // The CDN behind the address routes by SNI, so it must be the name that was allowed (attack A2); an encrypted hello hides
-  // the real one.
+  // The CDN behind the address routes by SNI, so it must be the name that was allowed (attack A2); an encrypted hello
+  // hides the real one.
   const bool agrees = !hello.encrypted_hello && equals_ignoring_case(hello.server_name, authority_.host);
   if (house_.guards.is_on(Guard::names) && !agrees) {
     over("name_mismatch", Level::block);
@@ -86,7 +88,9 @@ void Tunnel::on_client_drained() {
   if (upstream_ && !over_) upstream_->resume();
 }
 
-void Tunnel::on_client_gone() { over("tunnel", Level::info); }
+void Tunnel::on_client_gone() {
+  over("tunnel", Level::info);
+}
 
 void Tunnel::on_bytes(std::string_view bytes) {
   if (over_) return;
@@ -104,7 +108,9 @@ void Tunnel::on_end() {
   if (client_ended_) over("tunnel", Level::info);
 }
 
-void Tunnel::on_failure(std::string_view /*reason*/) { over("upstream_failed", Level::warn); }
+void Tunnel::on_failure(std::string_view /*reason*/) {
+  over("upstream_failed", Level::warn);
+}
 
 void Tunnel::on_drained() {
   if (!over_) client_.resume();

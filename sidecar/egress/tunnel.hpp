@@ -1,5 +1,5 @@
-// `tls: passthrough`: bytes of a pinned client go to the one host its CONNECT and its SNI name; nothing is read or injected.
-// Hostile input: the ClientHello; the rest is opaque.
+// `tls: passthrough`: bytes of a pinned client go to the one host its CONNECT and its SNI name; nothing is read or
+// injected. Hostile input: the ClientHello; the rest is opaque.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@ namespace bot_bottle::egress {
 class Tunnel final : public net::Retirable, public tls::ChannelHandler {
  public:
   /// `on_over`: both sides are done or one has failed; cut the client.
-  Tunnel(House& house, tls::Channel& client, std::shared_ptr<const policy::RouteTable> routes, const policy::Route& route,
-         Authority authority, std::function<void()> on_over);
+  Tunnel(House& house, tls::Channel& client, std::shared_ptr<const policy::RouteTable> routes,
+         const policy::Route& route, Authority authority, std::function<void()> on_over);
   ~Tunnel() override;
 
   void on_client_bytes(std::string_view bytes);

@@ -22,7 +22,8 @@ constexpr long nr_landlock_create_ruleset = 444;
 constexpr long nr_landlock_add_rule = 445;
 constexpr long nr_landlock_restrict_self = 446;
 
-constexpr std::uint64_t landlock_read = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+constexpr std::uint64_t landlock_read =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 constexpr std::uint64_t landlock_refer = 1ULL << 13;     // since ABI 2 (Linux 5.19)
 constexpr std::uint64_t landlock_truncate = 1ULL << 14;  // since ABI 3 (Linux 6.2)
 
@@ -62,7 +63,8 @@ bool drop_privileges() {
 }
 
 UniqueFd make_landlock(const std::vector<std::string>& writable) {
-  const long abi = ::syscall(nr_landlock_create_ruleset, nullptr, std::size_t{0}, 1U /* LANDLOCK_CREATE_RULESET_VERSION */);
+  const long abi =
+      ::syscall(nr_landlock_create_ruleset, nullptr, std::size_t{0}, 1U /* LANDLOCK_CREATE_RULESET_VERSION */);
   if (abi < 2) return UniqueFd();
   std::uint64_t all = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;  // everything of ABI 1
   all |= landlock_refer;
@@ -72,12 +74,15 @@ UniqueFd make_landlock(const std::vector<std::string>& writable) {
   UniqueFd ruleset(static_cast<int>(::syscall(nr_landlock_create_ruleset, &attributes, sizeof attributes, 0U)));
   if (!ruleset || !allow(ruleset.get(), "/", landlock_read)) return UniqueFd();
   // No device is ever made, wherever it would be (attack H8).
-  const std::uint64_t write = all & ~static_cast<std::uint64_t>(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK);
+  const std::uint64_t write =
+      all & ~static_cast<std::uint64_t>(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK);
   for (const std::string& path : writable)
     if (!allow(ruleset.get(), path.c_str(), write) && errno != ENOENT) return UniqueFd();
   return ruleset;
 }
 
-bool enter_landlock(int ruleset) { return ::syscall(nr_landlock_restrict_self, ruleset, 0U) == 0; }
+bool enter_landlock(int ruleset) {
+  return ::syscall(nr_landlock_restrict_self, ruleset, 0U) == 0;
+}
 
 }  // namespace bot_bottle::guest

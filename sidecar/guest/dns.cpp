@@ -11,7 +11,9 @@ constexpr std::size_t max_name_octets = 255;  // RFC 1035 2.3.4
 constexpr std::uint8_t rcode_format_error = 1;
 constexpr std::uint8_t rcode_refused = 5;
 
-std::uint8_t octet(std::string_view bytes, std::size_t at) { return static_cast<std::uint8_t>(bytes[at]); }
+std::uint8_t octet(std::string_view bytes, std::size_t at) {
+  return static_cast<std::uint8_t>(bytes[at]);
+}
 
 std::uint16_t u16(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>((octet(bytes, at) << 8) | octet(bytes, at + 1));
@@ -44,9 +46,22 @@ void append_octet(std::string& name, std::uint8_t value) {
 }
 
 std::string type_name(std::uint16_t type) {
-  static constexpr std::array<std::pair<std::uint16_t, const char*>, 16> known{{
-      {1, "A"}, {2, "NS"}, {5, "CNAME"}, {6, "SOA"}, {10, "NULL"}, {12, "PTR"}, {15, "MX"}, {16, "TXT"}, {28, "AAAA"},
-      {33, "SRV"}, {43, "DS"}, {48, "DNSKEY"}, {64, "SVCB"}, {65, "HTTPS"}, {255, "ANY"}, {257, "CAA"}}};
+  static constexpr std::array<std::pair<std::uint16_t, const char*>, 16> known{{{1, "A"},
+                                                                                {2, "NS"},
+                                                                                {5, "CNAME"},
+                                                                                {6, "SOA"},
+                                                                                {10, "NULL"},
+                                                                                {12, "PTR"},
+                                                                                {15, "MX"},
+                                                                                {16, "TXT"},
+                                                                                {28, "AAAA"},
+                                                                                {33, "SRV"},
+                                                                                {43, "DS"},
+                                                                                {48, "DNSKEY"},
+                                                                                {64, "SVCB"},
+                                                                                {65, "HTTPS"},
+                                                                                {255, "ANY"},
+                                                                                {257, "CAA"}}};
   for (const auto& [number, name] : known)
     if (number == type) return name;
   return "TYPE" + std::to_string(type);
@@ -73,7 +88,8 @@ DnsAnswer answer_dns(std::string_view packet) {
     return answer;
   };
   const std::uint16_t additional = u16(packet, 10);
-  if (packet.size() > max_dns_question || u16(packet, 4) != 1 || u16(packet, 6) != 0 || u16(packet, 8) != 0 || additional > 2)
+  if (packet.size() > max_dns_question || u16(packet, 4) != 1 || u16(packet, 6) != 0 || u16(packet, 8) != 0 ||
+      additional > 2)
     return malformed();
   std::size_t at = header_bytes;
   while (true) {
@@ -102,7 +118,8 @@ std::string dns_report(const DnsAnswer& answer, std::string_view transport) {
     while (!name.empty() && name.back() == '\\') name.pop_back();  // no half of an escape at the cut
     name += "...";
   }
-  return R"({"kind":"dns","name":")" + name + R"(","type":")" + answer.type + R"(","transport":")" + std::string(transport) + "\"}";
+  return R"({"kind":"dns","name":")" + name + R"(","type":")" + answer.type + R"(","transport":")" +
+         std::string(transport) + "\"}";
 }
 
 }  // namespace bot_bottle::guest

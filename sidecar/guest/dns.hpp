@@ -1,5 +1,5 @@
-// The DNS sink of a bottle: reads a question, answers REFUSED, gives the name to report. Nothing is ever resolved, so no
-// name carries data out (attacks B1-B6), and each try is seen. Hostile input: every packet.
+// The DNS sink of a bottle: reads a question, answers REFUSED, gives the name to report. Nothing is ever resolved, so
+// no name carries data out (attacks B1-B6), and each try is seen. Hostile input: every packet.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@ namespace bot_bottle::guest {
 inline constexpr std::size_t max_dns_question = 512;
 
 enum class DnsVerdict : std::uint8_t {
-  refused,   // a well-formed question: `reply` says REFUSED, `name` and `type` are set
-  malformed, // `reply` says FORMERR
-  ignored,   // not a question at all: no reply (a reply to a reply is a loop)
+  refused,    // a well-formed question: `reply` says REFUSED, `name` and `type` are set
+  malformed,  // `reply` says FORMERR
+  ignored,    // not a question at all: no reply (a reply to a reply is a loop)
 };
 
 struct DnsAnswer {

@@ -50,7 +50,8 @@ class DnsServer {
     }
     if (++window_count_ > max_reports_per_second) return;
     const std::string text = dns_report(answer, transport);
-    ::sendto(report_socket_.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&report_), sizeof report_);
+    ::sendto(report_socket_.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&report_),
+             sizeof report_);
   }
 
   void on_datagram() {
@@ -62,7 +63,8 @@ class DnsServer {
     if (got <= 0) return;
     const DnsAnswer answer = answer_dns({packet.data(), static_cast<std::size_t>(got)});
     if (!answer.reply.empty())
-      ::sendto(udp_.get(), answer.reply.data(), answer.reply.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&peer), peer_size);
+      ::sendto(udp_.get(), answer.reply.data(), answer.reply.size(), MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&peer), peer_size);
     report(answer, "udp");
   }
 
@@ -82,7 +84,8 @@ class DnsServer {
     if (got <= 0) return close(at);
     at->bytes.append(bytes.data(), static_cast<std::size_t>(got));
     while (at->bytes.size() >= 2) {
-      const std::size_t length = (static_cast<std::size_t>(static_cast<unsigned char>(at->bytes[0])) << 8) | static_cast<unsigned char>(at->bytes[1]);
+      const std::size_t length = (static_cast<std::size_t>(static_cast<unsigned char>(at->bytes[0])) << 8) |
+                                 static_cast<unsigned char>(at->bytes[1]);
       if (length > max_dns_question || ++at->questions > max_questions_per_connection) return close(at);
       if (at->bytes.size() < 2 + length) {
         --at->questions;
@@ -94,7 +97,8 @@ class DnsServer {
       std::string reply{static_cast<char>(answer.reply.size() >> 8), static_cast<char>(answer.reply.size() & 0xff)};
       reply += answer.reply;
       // A client that does not read its replies is not worth a buffer.
-      if (::send(at->fd.get(), reply.data(), reply.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(reply.size())) return close(at);
+      if (::send(at->fd.get(), reply.data(), reply.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(reply.size()))
+        return close(at);
       at->bytes.erase(0, 2 + length);
     }
   }

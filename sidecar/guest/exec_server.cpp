@@ -179,7 +179,8 @@ void ExecServer::on_frame(Client& client, const Frame& frame) {
       if (!request.session.empty())
         for (const auto& [pid, program] : programs_)
           if (program->session == request.session) return attach(client, *program);
-      if (request.argv.empty() || request.argv[0].empty()) return refuse(client, ENOENT, "no such session, and no program to start");
+      if (request.argv.empty() || request.argv[0].empty())
+        return refuse(client, ENOENT, "no such session, and no program to start");
       return start(client, request);
     }
     case FrameType::signal: {
@@ -275,7 +276,8 @@ void ExecServer::on_started(Program& program) {
 }
 
 void ExecServer::attach(Client& client, Program& program) {
-  if (program.client != nullptr && program.client != &client) return refuse(client, EBUSY, "somebody is attached to this session");
+  if (program.client != nullptr && program.client != &client)
+    return refuse(client, EBUSY, "somebody is attached to this session");
   if (!program.started && program.client != &client) return refuse(client, EAGAIN, "the session is starting");
   if (program.watching) {
     loop_.remove(program.master.get());
@@ -322,10 +324,12 @@ void ExecServer::drop(Client& client) {
       });
     } else if (program.has_tty && program.master) {
       ::fcntl(program.master.get(), F_SETFL, O_NONBLOCK);
-      program.watching = loop_.add(program.master.get(), EPOLLIN, [this, raw = &program](std::uint32_t) { on_output(*raw); });
+      program.watching =
+          loop_.add(program.master.get(), EPOLLIN, [this, raw = &program](std::uint32_t) { on_output(*raw); });
     }
   }
-  loop_.later([this, gone = &client] { std::erase_if(clients_, [gone](const auto& entry) { return entry.get() == gone; }); });
+  loop_.later(
+      [this, gone = &client] { std::erase_if(clients_, [gone](const auto& entry) { return entry.get() == gone; }); });
 }
 
 void ExecServer::on_exit(pid_t pid, int status) {

@@ -70,7 +70,8 @@ class Forwarder {
       if (!client) return;
       if (connections_.size() >= max_connections_per_endpoint) continue;  // closed: the agent may try again
       UniqueFd upstream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      if (!upstream || ::connect(upstream.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_) != 0) continue;
+      if (!upstream || ::connect(upstream.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_) != 0)
+        continue;
       const int on = 1;
       ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       const auto connection = connections_.emplace(connections_.end());
@@ -100,7 +101,8 @@ class Forwarder {
   void on_events(Connection& connection, std::size_t side, std::uint32_t events) {
     if (connection.dead) return;
     if ((events & EPOLLOUT) != 0 && !flush(connection, side)) return close(connection);
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !pump(connection, side, (events & (EPOLLHUP | EPOLLERR)) != 0))
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
+        !pump(connection, side, (events & (EPOLLHUP | EPOLLERR)) != 0))
       return close(connection);
     update(connection);
   }
@@ -133,7 +135,8 @@ class Forwarder {
   bool flush(Connection& connection, std::size_t to) {
     Side& sink = connection.sides[to];
     if (sink.waiting.empty()) return true;
-    const ssize_t put = ::send(sink.fd.get(), sink.waiting.data() + sink.waiting_from, sink.waiting.size() - sink.waiting_from, MSG_NOSIGNAL);
+    const ssize_t put = ::send(sink.fd.get(), sink.waiting.data() + sink.waiting_from,
+                               sink.waiting.size() - sink.waiting_from, MSG_NOSIGNAL);
     if (put < 0) return errno == EAGAIN || errno == EINTR;
     sink.waiting_from += static_cast<std::size_t>(put);
     if (sink.waiting_from == sink.waiting.size()) {

@@ -26,7 +26,8 @@ inline constexpr std::size_t max_dns_connections = 32;
 /// Listens on 127.0.0.1:`endpoint.port`; false and errno when that fails. Lives as long as the process.
 bool serve_endpoint(Loop& loop, const Endpoint& endpoint);
 
-/// Answers DNS on 127.0.0.1:53 over UDP and TCP and sends reports to the datagram socket at `report_path` (may be empty).
+/// Answers DNS on 127.0.0.1:53 over UDP and TCP and sends reports to the datagram socket at `report_path` (may be
+/// empty).
 bool serve_dns(Loop& loop, const std::string& report_path);
 
 }  // namespace bot_bottle::guest

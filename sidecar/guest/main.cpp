@@ -1,4 +1,5 @@
-// bottle-init: pid 1 of a bottle (see README.md). Options come from the backend on argv; there is no configuration file.
+// bottle-init: pid 1 of a bottle (see README.md). Options come from the backend on argv; there is no configuration
+// file.
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
@@ -144,7 +145,9 @@ pid_t start_program(char** argv, sigset_t before, bool own_session) {
   die(std::string("cannot run ") + argv[0] + ": " + std::strerror(errno));
 }
 
-int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 [[noreturn]] void run(const Options& options) {
   for (const int fd : {options.exec_fd, options.lifeline_fd, options.ready_fd})
@@ -167,7 +170,8 @@ int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128
 #ifdef BB_TEST_HOOKS
     must_listen = !options.tolerate_no_listeners;  // in the host's network the ports are taken or not ours
 #endif
-    if (!serve_dns(loop, options.report) && must_listen) die(std::string("cannot listen on 127.0.0.1:53: ") + std::strerror(errno));
+    if (!serve_dns(loop, options.report) && must_listen)
+      die(std::string("cannot listen on 127.0.0.1:53: ") + std::strerror(errno));
     for (const Endpoint& endpoint : options.endpoints)
       if (must_listen && !serve_endpoint(loop, endpoint))
         die("cannot listen on 127.0.0.1:" + std::to_string(endpoint.port) + ": " + std::strerror(errno));

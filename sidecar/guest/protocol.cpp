@@ -102,7 +102,8 @@ std::string encode_u32(std::uint32_t value) {
 bool decode_u32(std::string_view payload, std::uint32_t& into) {
   if (payload.size() < 4) return false;
   into = 0;
-  for (std::size_t i = 0; i < 4; ++i) into |= static_cast<std::uint32_t>(static_cast<unsigned char>(payload[i])) << (8 * i);
+  for (std::size_t i = 0; i < 4; ++i)
+    into |= static_cast<std::uint32_t>(static_cast<unsigned char>(payload[i])) << (8 * i);
   return true;
 }
 
@@ -120,7 +121,8 @@ bool decode(std::string_view payload, Request& into) {
   Cursor cursor(payload);
   std::uint8_t version = 0;
   std::uint8_t flags = 0;
-  if (!cursor.u8(version) || version != protocol_version || !cursor.u8(flags) || (flags & ~(flag_tty | flag_detached)) != 0)
+  if (!cursor.u8(version) || version != protocol_version || !cursor.u8(flags) ||
+      (flags & ~(flag_tty | flag_detached)) != 0)
     return false;
   into.tty = (flags & flag_tty) != 0;
   into.detached = (flags & flag_detached) != 0;

@@ -23,9 +23,10 @@ enum class FrameType : std::uint8_t {
   request = 1,   // operator → bottle: a Request; three pipe or socket ends unless tty or detached
   signal = 2,    // operator → bottle: one byte, the signal for the program's process group
   shutdown = 3,  // operator → bottle: end everything
-  started = 16,  // bottle → operator: u32 pid, then what a detached session wrote meanwhile; with the pty's master if tty
-  exited = 17,   // bottle → operator: u32, the exit code or 128 + signal
-  failed = 18,   // bottle → operator: u32 errno, then text
+  started =
+      16,  // bottle → operator: u32 pid, then what a detached session wrote meanwhile; with the pty's master if tty
+  exited = 17,  // bottle → operator: u32, the exit code or 128 + signal
+  failed = 18,  // bottle → operator: u32 errno, then text
 };
 
 struct Request {
@@ -56,8 +57,8 @@ struct Frame {
   std::string payload;
 };
 
-/// Collects frames from a stream socket. Descriptors are kept until taken; a frame that is too long, or more descriptors
-/// than a frame may carry, is the end of the connection.
+/// Collects frames from a stream socket. Descriptors are kept until taken; a frame that is too long, or more
+/// descriptors than a frame may carry, is the end of the connection.
 class FrameReader {
  public:
   enum class Got : std::uint8_t { frame, more_needed, ended };

@@ -73,11 +73,13 @@ void check_network_is_empty(const SelftestOptions& options, Failures& failed) {
   }
   if (lines_of(read_small("/proc/net/route")).size() > 1) failed.emplace_back("network: there is an IPv4 route");
   for (const std::string& line : lines_of(read_small("/proc/net/ipv6_route")))
-    if (line.size() < 4 || !line.ends_with(" lo")) failed.push_back("network: there is an IPv6 route: " + line.substr(line.rfind(' ') + 1));
+    if (line.size() < 4 || !line.ends_with(" lo"))
+      failed.push_back("network: there is an IPv6 route: " + line.substr(line.rfind(' ') + 1));
 }
 
 /// An address is out of reach when connect says so at once; "in progress" means that a packet has left.
-void check_unreachable(const char* name, int family, int type, const sockaddr* address, socklen_t size, Failures& failed) {
+void check_unreachable(const char* name, int family, int type, const sockaddr* address, socklen_t size,
+                       Failures& failed) {
   const UniqueFd socket(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return;
   if (::connect(socket.get(), address, size) == 0 || errno == EINPROGRESS)
@@ -101,7 +103,8 @@ void check_addresses(Failures& failed) {
     address.sin_family = AF_INET;
     address.sin_port = htons(target.port);
     ::inet_pton(AF_INET, target.address, &address.sin_addr);
-    check_unreachable(target.address, AF_INET, target.type, reinterpret_cast<const sockaddr*>(&address), sizeof address, failed);
+    check_unreachable(target.address, AF_INET, target.type, reinterpret_cast<const sockaddr*>(&address), sizeof address,
+                      failed);
   }
   for (const char* name : {"2606:4700::1111", "fd00::1"}) {
     sockaddr_in6 address{};
@@ -126,9 +129,11 @@ void check_status(Failures& failed) {
   }
   if (!seccomp) failed.emplace_back("seccomp: no filter");
   for (const std::string& line : lines_of(read_small("/proc/1/status")))
-    if (line.starts_with("CapBnd:") && line.find_first_not_of("0 \t", 7) != std::string::npos) failed.emplace_back("capabilities: pid 1 kept some");
+    if (line.starts_with("CapBnd:") && line.find_first_not_of("0 \t", 7) != std::string::npos)
+      failed.emplace_back("capabilities: pid 1 kept some");
   if (read_small("/proc/1/comm") != "bottle-init\n") failed.emplace_back("pid 1 is not bottle-init");
-  if (::access("/proc/1/environ", R_OK) == 0 && !read_small("/proc/1/environ").empty()) failed.emplace_back("/proc/1/environ can be read");
+  if (::access("/proc/1/environ", R_OK) == 0 && !read_small("/proc/1/environ").empty())
+    failed.emplace_back("/proc/1/environ can be read");
 }
 
 /// In a child: what it tries must not change this process should it work. True = it worked.
@@ -141,24 +146,32 @@ bool works_in_child(const std::function<bool()>& attempt) {
 }
 
 void check_kernel_surface(const SelftestOptions& options, Failures& failed) {
-  if (works_in_child([] { return ::unshare(CLONE_NEWUSER) == 0; })) failed.emplace_back("namespaces: a new user namespace can be made");
-  if (works_in_child([] { return ::unshare(CLONE_NEWNET) == 0; })) failed.emplace_back("namespaces: a new network namespace can be made");
-  if (works_in_child([] { return ::mount("none", "/tmp", "tmpfs", 0, nullptr) == 0; })) failed.emplace_back("mount works");
+  if (works_in_child([] { return ::unshare(CLONE_NEWUSER) == 0; }))
+    failed.emplace_back("namespaces: a new user namespace can be made");
+  if (works_in_child([] { return ::unshare(CLONE_NEWNET) == 0; }))
+    failed.emplace_back("namespaces: a new network namespace can be made");
+  if (works_in_child([] { return ::mount("none", "/tmp", "tmpfs", 0, nullptr) == 0; }))
+    failed.emplace_back("mount works");
   const auto opens = [](int family, int type, int protocol) {
     const UniqueFd socket(::socket(family, type | SOCK_CLOEXEC, protocol));
     return static_cast<bool>(socket);
   };
-  if (opens(AF_INET, SOCK_RAW, IPPROTO_ICMP) || opens(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)) failed.emplace_back("raw sockets work");
+  if (opens(AF_INET, SOCK_RAW, IPPROTO_ICMP) || opens(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6))
+    failed.emplace_back("raw sockets work");
   if (opens(AF_PACKET, SOCK_DGRAM, 0)) failed.emplace_back("packet sockets work");
   if (!options.expect_seccomp) return;
   if (opens(AF_VSOCK, SOCK_STREAM, 0)) failed.emplace_back("vsock sockets work");
-  if (works_in_child([] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; })) failed.emplace_back("ptrace works");
+  if (works_in_child([] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; }))
+    failed.emplace_back("ptrace works");
   const std::array<int, 2> none{-1, -1};
   if (::ioctl(none[0], TIOCSTI, "") == 0 || errno != EPERM) failed.emplace_back("TIOCSTI is not refused");
   // Arguments that a kernel without our filter would complain about in another way.
-  if (::syscall(SYS_keyctl, -1L, 0L, 0L, 0L, 0L) == 0 || (errno != EPERM && errno != ENOSYS)) failed.emplace_back("keyctl is not refused");
-  if (::syscall(SYS_bpf, -1L, nullptr, 0L) == 0 || (errno != EPERM && errno != ENOSYS)) failed.emplace_back("bpf is not refused");
-  if (::syscall(425L /* io_uring_setup */, 0L, nullptr) == 0 || (errno != EPERM && errno != ENOSYS)) failed.emplace_back("io_uring is not refused");
+  if (::syscall(SYS_keyctl, -1L, 0L, 0L, 0L, 0L) == 0 || (errno != EPERM && errno != ENOSYS))
+    failed.emplace_back("keyctl is not refused");
+  if (::syscall(SYS_bpf, -1L, nullptr, 0L) == 0 || (errno != EPERM && errno != ENOSYS))
+    failed.emplace_back("bpf is not refused");
+  if (::syscall(425L /* io_uring_setup */, 0L, nullptr) == 0 || (errno != EPERM && errno != ENOSYS))
+    failed.emplace_back("io_uring is not refused");
 }
 
 void check_endpoints(const SelftestOptions& options, Failures& failed) {

@@ -66,13 +66,20 @@ bool is_token(std::string_view text) {
 
 bool is_hop_by_hop(std::string_view name) {
   switch (name.size()) {
-    case 2: return name == "te";
-    case 7: return name == "trailer" || name == "upgrade";
-    case 10: return name == "connection" || name == "keep-alive";
-    case 14: return name == "http2-settings";
-    case 16: return name == "proxy-connection";
-    case 17: return name == "transfer-encoding";
-    default: return name.starts_with("proxy-");
+    case 2:
+      return name == "te";
+    case 7:
+      return name == "trailer" || name == "upgrade";
+    case 10:
+      return name == "connection" || name == "keep-alive";
+    case 14:
+      return name == "http2-settings";
+    case 16:
+      return name == "proxy-connection";
+    case 17:
+      return name == "transfer-encoding";
+    default:
+      return name.starts_with("proxy-");
   }
 }
 

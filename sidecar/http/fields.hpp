@@ -77,7 +77,8 @@ void each_member(std::string_view list, Visit&& visit) {
   }
 }
 
-/// True when a member of the list is `token`, ASCII case ignored. Whole members only: "notupgrade" is not "upgrade" (A8).
+/// True when a member of the list is `token`, ASCII case ignored. Whole members only: "notupgrade" is not "upgrade"
+/// (A8).
 bool has_member(std::string_view list, std::string_view token);
 
 /// tchar of RFC 9110 §5.6.2, at least one.

@@ -97,7 +97,8 @@ ChunkReader::Event ChunkReader::next(std::string_view& input, std::string_view& 
         if (octet != '\n') return fail(Problem::bad_chunk_end);
         state_ = State::size;
         break;
-      default: return fail(Problem::bad_chunk_size);
+      default:
+        return fail(Problem::bad_chunk_size);
     }
   }
 }

@@ -18,9 +18,12 @@ constexpr std::array<bool, 256> make_value_octets() {
 }
 constexpr auto value_octets = make_value_octets();
 
-HeadResult bad(Problem problem) { return {Reading::bad, problem, 0}; }
+HeadResult bad(Problem problem) {
+  return {Reading::bad, problem, 0};
+}
 
-/// Finds the empty line. Looks at each line end once, so a head that trickles in costs linear time (attack L: slow-loris).
+/// Finds the empty line. Looks at each line end once, so a head that trickles in costs linear time (attack L:
+/// slow-loris).
 HeadResult find_end(std::string_view bytes, HeadProgress& progress, const HeadLimits& limits) {
   std::size_t lines = 0;
   while (true) {
@@ -78,7 +81,8 @@ Problem read_request_line(std::string_view line, RequestHead& out) {
 
 Problem read_status_line(std::string_view line, ResponseHead& out) {
   if (line.size() < 12 || line[8] != ' ') return Problem::bad_status_line;
-  if (const Problem problem = read_version(line.substr(0, 8), out.minor_version); problem != Problem::none) return problem;
+  if (const Problem problem = read_version(line.substr(0, 8), out.minor_version); problem != Problem::none)
+    return problem;
   const std::string_view code = line.substr(9, 3);
   for (const char c : code) {
     if (c < '0' || c > '9') return Problem::bad_status_line;
@@ -100,7 +104,8 @@ Problem read_fields(std::string_view rest, bool require_utf8, const HeadLimits& 
     const std::string_view line = take_line(rest);
     if (line.empty()) return rest.empty() ? Problem::none : Problem::bad_field_name;
     if (out.fields.size() == limits.fields) return Problem::too_many_fields;
-    if (const Problem problem = read_field_line(line, require_utf8, out.fields); problem != Problem::none) return problem;
+    if (const Problem problem = read_field_line(line, require_utf8, out.fields); problem != Problem::none)
+      return problem;
   }
 }
 
@@ -188,7 +193,8 @@ Problem read_field_line(std::string_view line, bool require_utf8, http::Fields& 
   return Problem::none;
 }
 
-HeadResult read_request_head(std::string_view bytes, HeadProgress& progress, RequestHead& out, const HeadLimits& limits) {
+HeadResult read_request_head(std::string_view bytes, HeadProgress& progress, RequestHead& out,
+                             const HeadLimits& limits) {
   const HeadResult end = find_end(bytes, progress, limits);
   if (end.reading != Reading::complete) return end;
   std::string_view rest = bytes.substr(0, end.size);
@@ -199,7 +205,8 @@ HeadResult read_request_head(std::string_view bytes, HeadProgress& progress, Req
   return end;
 }
 
-HeadResult read_response_head(std::string_view bytes, HeadProgress& progress, ResponseHead& out, const HeadLimits& limits) {
+HeadResult read_response_head(std::string_view bytes, HeadProgress& progress, ResponseHead& out,
+                              const HeadLimits& limits) {
   const HeadResult end = find_end(bytes, progress, limits);
   if (end.reading != Reading::complete) return end;
   std::string_view rest = bytes.substr(0, end.size);

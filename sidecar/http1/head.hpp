@@ -55,18 +55,19 @@ struct HeadProgress {
 
 /// Reads one request head from the start of `bytes` into `out` (its memory is reused).
 ///
-/// Stricter than a recipient must be: CR LF only (§2.2), single spaces in the request line (§3), no space before the colon
-/// (§5.1), no folding (§5.2), no empty line before the request, Content-Length at most once and only digits, never together
-/// with Transfer-Encoding, which must be exactly `chunked` (§6.1, §6.3), values without controls and in UTF-8.
-/// A bad head is reported as soon as its bad line is complete; the caller answers 400 and closes.
-HeadResult read_request_head(std::string_view bytes, HeadProgress& progress, RequestHead& out, const HeadLimits& limits = {});
+/// Stricter than a recipient must be: CR LF only (§2.2), single spaces in the request line (§3), no space before the
+/// colon (§5.1), no folding (§5.2), no empty line before the request, Content-Length at most once and only digits,
+/// never together with Transfer-Encoding, which must be exactly `chunked` (§6.1, §6.3), values without controls and in
+/// UTF-8. A bad head is reported as soon as its bad line is complete; the caller answers 400 and closes.
+HeadResult read_request_head(std::string_view bytes, HeadProgress& progress, RequestHead& out,
+                             const HeadLimits& limits = {});
 
 /// The same for a response; `framing` is as the fields say, see `response_framing`. Values may hold obs-text.
 HeadResult read_response_head(std::string_view bytes, HeadProgress& progress, ResponseHead& out,
                               const HeadLimits& limits = {});
 
-/// Framing of a response to `method`: HEAD, 1xx, 204 and 304 have no body whatever their fields say; without either field
-/// the body goes to the end of the connection (§6.3).
+/// Framing of a response to `method`: HEAD, 1xx, 204 and 304 have no body whatever their fields say; without either
+/// field the body goes to the end of the connection (§6.3).
 Framing response_framing(const ResponseHead& head, std::string_view method);
 
 /// One field line without its CR LF, added to `fields`. Used for heads and trailers.

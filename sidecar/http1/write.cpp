@@ -4,7 +4,8 @@
 
 namespace bot_bottle::http1 {
 
-void write_request_line(std::string& out, std::string_view method, std::string_view target, std::string_view authority) {
+void write_request_line(std::string& out, std::string_view method, std::string_view target,
+                        std::string_view authority) {
   out.append(method).append(" ").append(target).append(" HTTP/1.1\r\nhost: ").append(authority).append("\r\n");
 }
 
@@ -23,7 +24,9 @@ void write_fields(std::string& out, const http::Fields& fields) {
   fields.each([&](const http::Field& field) { write_field(out, field.name, field.value); });
 }
 
-void write_head_end(std::string& out) { out.append("\r\n"); }
+void write_head_end(std::string& out) {
+  out.append("\r\n");
+}
 
 void write_chunk_begin(std::string& out, std::size_t size) {
   char digits[20] = {};
@@ -39,22 +42,38 @@ void write_last_chunk(std::string& out, const http::Fields* trailers) {
 
 std::string_view reason_of(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 103: return "Early Hints";
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 408: return "Request Timeout";
-    case 421: return "Misdirected Request";
-    case 431: return "Request Header Fields Too Large";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 103:
+      return "Early Hints";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 304:
+      return "Not Modified";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 408:
+      return "Request Timeout";
+    case 421:
+      return "Misdirected Request";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "";
   }
 }
 

@@ -1,5 +1,5 @@
-// Writes HTTP/1.1 messages from their parts: requests and responses are always re-serialised, never passed through, so what a
-// recipient reads is what was checked (attack A3). Hostile input: none that a parser has not seen.
+// Writes HTTP/1.1 messages from their parts: requests and responses are always re-serialised, never passed through, so
+// what a recipient reads is what was checked (attack A3). Hostile input: none that a parser has not seen.
 #pragma once
 
 #include <cstddef>

@@ -93,7 +93,8 @@ struct Connecting::State : std::enable_shared_from_this<Connecting::State> {
   void unwatch() {
     if (Watch* old = std::exchange(watch, nullptr)) {
       old->state = nullptr;
-      uv_close(reinterpret_cast<uv_handle_t*>(&old->poll), [](uv_handle_t* raw) { delete static_cast<Watch*>(raw->data); });
+      uv_close(reinterpret_cast<uv_handle_t*>(&old->poll),
+               [](uv_handle_t* raw) { delete static_cast<Watch*>(raw->data); });
     }
   }
 
@@ -123,13 +124,16 @@ struct Connecting::State : std::enable_shared_from_this<Connecting::State> {
   int last_error = 0;
 };
 
-Connecting::Connecting(Loop& loop, std::vector<Address> addresses, std::chrono::milliseconds limit, OnConnected on_connected)
+Connecting::Connecting(Loop& loop, std::vector<Address> addresses, std::chrono::milliseconds limit,
+                       OnConnected on_connected)
     : state_(std::make_shared<State>(loop, std::move(addresses), std::move(on_connected))) {
   state_->whole.set(limit);
   // The first attempt is made in a timer's turn, so that no answer comes from inside this call.
   state_->one.set(std::chrono::milliseconds(0));
 }
 
-Connecting::~Connecting() { state_->stop(); }
+Connecting::~Connecting() {
+  state_->stop();
+}
 
 }  // namespace bot_bottle::net

@@ -25,7 +25,9 @@ void Loop::retire(std::unique_ptr<Retirable> object) {
   if (object) retired_.push_back(std::move(object));
 }
 
-void Loop::flush_later(Flushable* object) { to_flush_.push_back(object); }
+void Loop::flush_later(Flushable* object) {
+  to_flush_.push_back(object);
+}
 
 void Loop::forget_flush(Flushable* object) {
   for (Flushable*& entry : to_flush_) {

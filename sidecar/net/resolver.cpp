@@ -102,7 +102,9 @@ class SystemLookup : public Lookup {
 class KeptLookup : public Lookup {
  public:
   KeptLookup(Loop& loop, std::vector<Address> addresses, OnAddresses on_addresses)
-      : timer_(loop, [addresses = std::move(addresses), on_addresses = std::move(on_addresses)] { on_addresses(addresses); }) {
+      : timer_(loop, [addresses = std::move(addresses), on_addresses = std::move(on_addresses)] {
+          on_addresses(addresses);
+        }) {
     timer_.set(std::chrono::milliseconds(0));
   }
 
@@ -164,6 +166,8 @@ class SystemResolver : public Resolver {
 
 }  // namespace
 
-std::unique_ptr<Resolver> make_system_resolver(Loop& loop) { return std::make_unique<SystemResolver>(loop); }
+std::unique_ptr<Resolver> make_system_resolver(Loop& loop) {
+  return std::make_unique<SystemResolver>(loop);
+}
 
 }  // namespace bot_bottle::net

@@ -36,7 +36,9 @@ struct WriteRequest {
   std::string bytes;
 };
 
-Handle* handle_of(void* data) { return static_cast<Handle*>(data); }
+Handle* handle_of(void* data) {
+  return static_cast<Handle*>(data);
+}
 
 void on_alloc(uv_handle_t* raw, std::size_t /*suggested*/, uv_buf_t* buffer) {
   const std::span<char> shared = handle_of(raw->data)->loop->read_buffer();
@@ -73,16 +75,21 @@ void on_written(uv_write_t* request, int status) {
   }
 }
 
-void on_shut(uv_shutdown_t* request, int /*status*/) { delete request; }  // paired with Stream::finish
+void on_shut(uv_shutdown_t* request, int /*status*/) {
+  delete request;
+}  // paired with Stream::finish
 
-void on_closed(uv_handle_t* raw) { delete handle_of(raw->data); }
+void on_closed(uv_handle_t* raw) {
+  delete handle_of(raw->data);
+}
 
 }  // namespace
 
 Result<Stream> Stream::adopt(Loop& loop, UniqueFd fd) {
   int domain = 0;
   socklen_t size = sizeof domain;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return fail(error_from_errno("socket", errno));
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
+    return fail(error_from_errno("socket", errno));
   auto handle = std::make_unique<Handle>();
   int status = 0;
   if (domain == AF_UNIX) {
@@ -111,7 +118,9 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   return *this;
 }
 
-Stream::~Stream() { close(); }
+Stream::~Stream() {
+  close();
+}
 
 void Stream::set_handler(StreamHandler* handler) {
   if (handle_ != nullptr) handle_->handler = handler;
@@ -154,7 +163,9 @@ int Stream::write(std::string& bytes) {
   return 0;
 }
 
-std::size_t Stream::unsent() const { return handle_ == nullptr ? 0 : handle_->unsent; }
+std::size_t Stream::unsent() const {
+  return handle_ == nullptr ? 0 : handle_->unsent;
+}
 
 void Stream::finish() {
   if (handle_ == nullptr || handle_->finishing) return;
@@ -235,7 +246,9 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   return *this;
 }
 
-Listener::~Listener() { close(); }
+Listener::~Listener() {
+  close();
+}
 
 void Listener::close() {
   Handle* handle = std::exchange(handle_, nullptr);

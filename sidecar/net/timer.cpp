@@ -52,6 +52,8 @@ void Timer::set(std::chrono::milliseconds delay) {
   uv_timer_start(&handle_->timer, wake, wait, 0);
 }
 
-void Timer::clear() { handle_->due = 0; }
+void Timer::clear() {
+  handle_->due = 0;
+}
 
 }  // namespace bot_bottle::net

@@ -43,7 +43,8 @@ bool add_extension(X509* certificate, X509* issuer, int id, const std::string& v
 
 CertificatePtr begin_certificate(EVP_PKEY* key, const std::string& common_name) {
   CertificatePtr certificate(X509_new());
-  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 || !set_serial(certificate.get())) return {};
+  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 || !set_serial(certificate.get()))
+    return {};
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -day_s);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 366 * day_s);
   X509_NAME* name = X509_get_subject_name(certificate.get());

@@ -17,9 +17,9 @@ struct Leaf {
   EVP_PKEY* key = nullptr;
 };
 
-/// ECDSA P-256 throughout (an RSA-2048 leaf costs half again as much per handshake). CA:true, pathlen:0, keyCertSign and
-/// cRLSign, SKI; valid from a day ago for a year and a day. Leaves: SAN = host, SKI, AKI, serverAuth, the same key for all
-/// (it signs for one bottle's own proxy only), the same validity.
+/// ECDSA P-256 throughout (an RSA-2048 leaf costs half again as much per handshake). CA:true, pathlen:0, keyCertSign
+/// and cRLSign, SKI; valid from a day ago for a year and a day. Leaves: SAN = host, SKI, AKI, serverAuth, the same key
+/// for all (it signs for one bottle's own proxy only), the same validity.
 class Authority {
  public:
   static Result<std::unique_ptr<Authority>> create(std::string_view slug);

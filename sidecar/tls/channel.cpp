@@ -5,13 +5,15 @@
 
 namespace bot_bottle::tls {
 namespace {
-/// Pieces of this size are encrypted where they are; smaller ones are gathered, so that a head and a small body share one
-/// record and one packet.
+/// Pieces of this size are encrypted where they are; smaller ones are gathered, so that a head and a small body share
+/// one record and one packet.
 constexpr std::size_t gather_below = 4096;
 constexpr std::size_t plain_buffer_bytes = std::size_t{16} << 10;  // one TLS record
 }  // namespace
 
-Channel::Channel(net::Loop& loop, net::Stream stream) : loop_(loop), stream_(std::move(stream)) { stream_.set_handler(this); }
+Channel::Channel(net::Loop& loop, net::Stream stream) : loop_(loop), stream_(std::move(stream)) {
+  stream_.set_handler(this);
+}
 
 Channel::~Channel() {
   if (marked_) loop_.forget_flush(this);
@@ -79,8 +81,8 @@ void Channel::flush() {
   if (bytes.empty()) loop_.give_buffer(std::exchange(bytes, {}));
   if (session_ && plain_.empty()) loop_.give_buffer(std::exchange(plain_, {}));
   if (finishing_ && !std::exchange(finished_, true)) stream_.finish();
-  // Somebody may have seen what waited here and paused; what the kernel took at once brings no on_drained of its own, and the
-  // pause would last for ever (guarded by the escape suite, 3.20: "behind 300 KiB of text").
+  // Somebody may have seen what waited here and paused; what the kernel took at once brings no on_drained of its own,
+  // and the pause would last for ever (guarded by the escape suite, 3.20: "behind 300 KiB of text").
   if (had_bytes && stream_.unsent() == 0 && handler_ != nullptr) handler_->on_drained();
 }
 
@@ -157,7 +159,9 @@ void Channel::on_end() {
   }
 }
 
-void Channel::on_failure(int code) { fail(uv_strerror(code)); }
+void Channel::on_failure(int code) {
+  fail(uv_strerror(code));
+}
 
 void Channel::on_drained() {
   if (!failed_ && handler_ != nullptr) handler_->on_drained();

@@ -11,16 +11,16 @@
 
 namespace bot_bottle::tls {
 
-/// Callbacks, each inside a turn. Order: on_secured (only after start_tls), on_bytes…, then one of on_end and on_failure.
-/// on_failure is the last call of all. on_drained comes whenever everything written has gone to the kernel.
+/// Callbacks, each inside a turn. Order: on_secured (only after start_tls), on_bytes…, then one of on_end and
+/// on_failure. on_failure is the last call of all. on_drained comes whenever everything written has gone to the kernel.
 class ChannelHandler {
  public:
   virtual ~ChannelHandler() = default;
   virtual void on_secured() {}
   /// Plain bytes, valid during the call.
   virtual void on_bytes(std::string_view bytes) = 0;
-  /// The peer ended its side properly: FIN, in TLS close_notify. A FIN alone in TLS is a failure: who cuts a connection must
-  /// not decide where a message ends (RFC 9112 §9.8).
+  /// The peer ended its side properly: FIN, in TLS close_notify. A FIN alone in TLS is a failure: who cuts a connection
+  /// must not decide where a message ends (RFC 9112 §9.8).
   virtual void on_end() = 0;
   virtual void on_failure(std::string_view reason) = 0;
   virtual void on_drained() {}

@@ -69,8 +69,8 @@ Result<ContextPtr> make_context(const SSL_METHOD* method) {
   return context;
 }
 
-/// Debian's and most systems' hashed directory is read certificate by certificate when one is needed; the bundle file (some
-/// 140 certificates, 20 ms and a megabyte) only where there is no such directory.
+/// Debian's and most systems' hashed directory is read certificate by certificate when one is needed; the bundle file
+/// (some 140 certificates, 20 ms and a megabyte) only where there is no such directory.
 void trust_the_system(SSL_CTX* context) {
   const std::string directory = environment(X509_get_default_cert_dir_env()).value_or(X509_get_default_cert_dir());
   std::error_code error;

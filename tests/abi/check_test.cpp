@@ -43,11 +43,14 @@ TEST(Check, a_plugin_that_dies_is_a_failed_line_with_the_signals_name) {
 }
 
 TEST(Check, each_fault_of_loading_is_told) {
-  EXPECT_THAT(check_subject("missing_slots"), AllOf(HasSubstr("lacks destroy, plan"), HasSubstr("lacks create, destroy")));
+  EXPECT_THAT(check_subject("missing_slots"),
+              AllOf(HasSubstr("lacks destroy, plan"), HasSubstr("lacks create, destroy")));
   EXPECT_THAT(check_subject("no_symbol"), HasSubstr("bb_plugin_entry"));
 }
 
-TEST(Check, a_secret_in_a_document_is_found) { EXPECT_THAT(check_subject("leaks"), HasSubstr("holds no secret -> a secret's value is in the document")); }
+TEST(Check, a_secret_in_a_document_is_found) {
+  EXPECT_THAT(check_subject("leaks"), HasSubstr("holds no secret -> a secret's value is in the document"));
+}
 
 TEST(Check, a_broken_rule_is_a_failed_check) {
   EXPECT_THAT(check_subject("ok_with_fail"), HasSubstr("keeps the rules of plugin.h"));
@@ -57,7 +60,8 @@ TEST(Check, a_broken_rule_is_a_failed_check) {
 
 TEST(Check, a_backend_whose_plan_writes_fails_before_anything_is_launched) {
   PluginHome home;
-  const auto directory = home.add(home.installed(), "subject", "impure_backend", PluginHome::toml("subject", "\"backend:subject\""));
+  const auto directory =
+      home.add(home.installed(), "subject", "impure_backend", PluginHome::toml("subject", "\"backend:subject\""));
   const auto lines = check_plugin(directory, home.options());
   EXPECT_THAT(failed(lines), HasSubstr("backend:subject: plan fits its schema -> plan wrote into the state directory"));
   EXPECT_TRUE(std::filesystem::is_empty(home.root() / "home" / "state"));

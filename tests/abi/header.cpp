@@ -4,6 +4,8 @@
 
 struct Nothing final : bot_bottle::sdk::AgentProvider {
   bot_bottle::sdk::ProviderDescription describe(const bot_bottle::sdk::Call&) override { return {}; }
-  bot_bottle::sdk::ProviderPlan plan(const bot_bottle::sdk::Call&, const bot_bottle::sdk::ProviderSpec&) override { return {}; }
+  bot_bottle::sdk::ProviderPlan plan(const bot_bottle::sdk::Call&, const bot_bottle::sdk::ProviderSpec&) override {
+    return {};
+  }
 };
 BOT_BOTTLE_PLUGIN("header", "1", "compiles", Nothing)

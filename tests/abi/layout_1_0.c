@@ -3,9 +3,10 @@
 
 #define AT(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved")
 /* Tables grow only at their end, so 1.0's size is where the first member of 1.1 would be. */
-#define ENDS(type, last, size) _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == (size), #type " of 1.0 changed")
+#define ENDS(type, last, size) \
+  _Static_assert(offsetof(type, last) + sizeof(((type*)0)->last) == (size), #type " of 1.0 changed")
 
-_Static_assert(sizeof(void *) == 8, "LP64");
+_Static_assert(sizeof(void*) == 8, "LP64");
 
 AT(bb_plugin, struct_size, 0);
 AT(bb_plugin, abi_major, 4);
@@ -95,11 +96,14 @@ AT(bb_deploy_key, create_key, 24);
 AT(bb_deploy_key, remove_key, 32);
 ENDS(bb_deploy_key, remove_key, 40);
 
-_Static_assert(BB_OK == 0 && BB_CANCELLED == 1 && BB_INVALID_ARGUMENT == 2 && BB_NOT_FOUND == 3 && BB_ALREADY_EXISTS == 4 &&
-                   BB_UNSUPPORTED == 5 && BB_PERMISSION_DENIED == 6 && BB_UNAVAILABLE == 7 && BB_FAILED_PRECONDITION == 8 &&
-                   BB_TIMEOUT == 9 && BB_INTERNAL == 10,
+_Static_assert(BB_OK == 0 && BB_CANCELLED == 1 && BB_INVALID_ARGUMENT == 2 && BB_NOT_FOUND == 3 &&
+                   BB_ALREADY_EXISTS == 4 && BB_UNSUPPORTED == 5 && BB_PERMISSION_DENIED == 6 && BB_UNAVAILABLE == 7 &&
+                   BB_FAILED_PRECONDITION == 8 && BB_TIMEOUT == 9 && BB_INTERNAL == 10,
                "a status code changed its value");
-_Static_assert(BB_LOG_DEBUG == 0 && BB_LOG_INFO == 1 && BB_LOG_WARNING == 2 && BB_LOG_ERROR == 3 && BB_LOG_MISBEHAVING == 4,
+_Static_assert(BB_LOG_DEBUG == 0 && BB_LOG_INFO == 1 && BB_LOG_WARNING == 2 && BB_LOG_ERROR == 3 &&
+                   BB_LOG_MISBEHAVING == 4,
                "a log level changed its value");
 
-int main(void) { return 0; }
+int main(void) {
+  return 0;
+}

@@ -26,7 +26,9 @@ std::string load_subject(const std::string& subject, const std::string& more = {
   return failure_of([&] { static_cast<void>(registry.provider("subject")); });
 }
 
-json::object minimal_spec() { return {{"schema", "bot-bottle.provider-spec/1"}, {"agent", "x"}, {"guest", json::object{{"home", "/home/agent"}}}}; }
+json::object minimal_spec() {
+  return {{"schema", "bot-bottle.provider-spec/1"}, {"agent", "x"}, {"guest", json::object{{"home", "/home/agent"}}}};
+}
 
 TEST(Loading, a_good_plugin_loads_and_answers) {
   PluginHome home;
@@ -82,8 +84,10 @@ TEST(Loading, services_are_not_given_to_init) {
 }
 
 TEST(Loading, lies_in_plugin_toml_are_found) {
-  EXPECT_THAT(load_subject("good", "version = \"2.0.0\"\nabi = \"1.0\"\n"), HasSubstr("plugin.toml says version 2.0.0, the library says 1.0.0"));
-  EXPECT_THAT(load_subject("good", "version = \"1.0.0\"\nabi = \"1.3\"\n"), HasSubstr("plugin.toml says abi 1.3, the library says 1.0"));
+  EXPECT_THAT(load_subject("good", "version = \"2.0.0\"\nabi = \"1.0\"\n"),
+              HasSubstr("plugin.toml says version 2.0.0, the library says 1.0.0"));
+  EXPECT_THAT(load_subject("good", "version = \"1.0.0\"\nabi = \"1.3\"\n"),
+              HasSubstr("plugin.toml says abi 1.3, the library says 1.0"));
   PluginHome home;
   home.add(home.installed(), "subject", "good", PluginHome::toml("other", "\"provider:subject\", \"backend:subject\""));
   Registry registry(home.options());
@@ -126,7 +130,8 @@ TEST(Loading, the_examples_load_c_and_cpp) {
     json::object spec = minimal_spec();
     spec["resume"] = true;
     const std::string text = failure_of([&] { provider.plan(spec); });
-    EXPECT_THAT(text, AllOf(HasSubstr(std::string("provider ") + name + ": plan: hello cannot be resumed"), HasSubstr("start a new bottle")));
+    EXPECT_THAT(text, AllOf(HasSubstr(std::string("provider ") + name + ": plan: hello cannot be resumed"),
+                            HasSubstr("start a new bottle")));
   }
 }
 
@@ -211,9 +216,12 @@ TEST(Discovery, plugin_toml_is_read_strictly) {
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"subject\"")), HasSubstr("unknown kind"));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"backnd:x\"")), HasSubstr("unknown kind \"backnd\""));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:a b\"")), HasSubstr("not of the form"));
-  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\\u001b[2J\"\nabi = \"1.0\"\n")), HasSubstr("control character"));
-  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\"\nabi = \"2.0\"\n")), HasSubstr("this bot-bottle has 1.0"));
-  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\"\nabi = \"one\"\n")), HasSubstr("not of the form \"1.0\""));
+  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\\u001b[2J\"\nabi = \"1.0\"\n")),
+              HasSubstr("control character"));
+  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\"\nabi = \"2.0\"\n")),
+              HasSubstr("this bot-bottle has 1.0"));
+  EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\"\nabi = \"one\"\n")),
+              HasSubstr("not of the form \"1.0\""));
   std::string outside = good;
   outside.replace(outside.find("it.so"), 5, "../it.so");
   EXPECT_THAT(reason(outside), HasSubstr("not a path"));
@@ -250,7 +258,8 @@ TEST(Discovery, a_bare_library_that_is_trusted_by_path_is_asked_in_a_child_and_t
 
 TEST(Trust, a_contrib_plugin_runs_only_after_it_was_trusted) {
   PluginHome home;
-  const auto directory = home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
+  const auto directory =
+      home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
   Registry registry(home.options());
   EXPECT_EQ(find(registry, directory)->state, State::untrusted);
   EXPECT_THAT(registry.names_of("provider"), IsEmpty());
@@ -267,23 +276,27 @@ TEST(Trust, a_contrib_plugin_runs_only_after_it_was_trusted) {
 
 TEST(Trust, a_changed_library_has_to_be_trusted_again) {
   PluginHome home;
-  const auto directory = home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
+  const auto directory =
+      home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
   Registry(home.options()).trust("subject");
   PluginHome::put(PluginHome::subject("ok_with_fail"), directory / "it.so");
   Registry registry(home.options());
   EXPECT_EQ(find(registry, directory)->state, State::untrusted);
   EXPECT_THAT(find(registry, directory)->reason, HasSubstr("changed"));
-  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }), HasSubstr("has changed since it was trusted"));
+  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }),
+              HasSubstr("has changed since it was trusted"));
 }
 
 TEST(Trust, a_library_that_changes_after_discovery_is_not_loaded) {
   PluginHome home;
-  const auto directory = home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
+  const auto directory =
+      home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
   Registry(home.options()).trust("subject");
   Registry registry(home.options());
   ASSERT_EQ(find(registry, directory)->state, State::ready);
   PluginHome::put(PluginHome::subject("init_aborts"), directory / "it.so");  // would end this process
-  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }), HasSubstr("has changed since it was trusted"));
+  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }),
+              HasSubstr("has changed since it was trusted"));
 }
 
 TEST(Trust, the_operator_is_asked_once_and_the_answer_is_kept) {
@@ -298,7 +311,8 @@ TEST(Trust, the_operator_is_asked_once_and_the_answer_is_kept) {
     ++asked;
     return answer;
   };
-  EXPECT_THAT(failure_of([&] { static_cast<void>(Registry(options).provider("subject")); }), HasSubstr("is not trusted"));
+  EXPECT_THAT(failure_of([&] { static_cast<void>(Registry(options).provider("subject")); }),
+              HasSubstr("is not trusted"));
   answer = true;
   EXPECT_EQ(failure_of([&] { static_cast<void>(Registry(options).provider("subject")); }), "");
   EXPECT_EQ(failure_of([&] { static_cast<void>(Registry(options).provider("subject")); }), "");
@@ -313,7 +327,8 @@ TEST(Trust, what_others_can_write_to_is_refused_with_the_command_that_mends_it) 
     ASSERT_EQ(::chmod(path.c_str(), std::filesystem::is_directory(path) ? 0777 : 0666), 0);
     Registry registry(home.options());
     EXPECT_EQ(find(registry, directory)->state, State::refused) << part;
-    EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }), AllOf(HasSubstr("can be written by others"), HasSubstr("chmod go-w " + path.string())));
+    EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }),
+                AllOf(HasSubstr("can be written by others"), HasSubstr("chmod go-w " + path.string())));
   }
 }
 
@@ -331,7 +346,8 @@ TEST(Trust, a_mode_that_changes_after_discovery_is_seen_on_the_descriptor) {
   const auto directory = home.add_installed("good");
   Registry registry(home.options());
   ASSERT_EQ(::chmod((directory / "it.so").c_str(), 0777), 0);
-  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }), HasSubstr("can be written by others"));
+  EXPECT_THAT(failure_of([&] { static_cast<void>(registry.provider("subject")); }),
+              HasSubstr("can be written by others"));
 }
 
 TEST(Trust, a_library_that_is_a_link_is_never_opened) {
@@ -355,7 +371,8 @@ TEST(Trust, what_belongs_to_someone_else_is_refused) {
 
 TEST(Trust, a_trust_file_that_others_can_write_to_counts_for_nothing) {
   PluginHome home;
-  const auto directory = home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
+  const auto directory =
+      home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
   Registry(home.options()).trust("subject");
   ASSERT_EQ(::chmod(home.trust_file().c_str(), 0666), 0);
   Registry registry(home.options());

@@ -33,7 +33,8 @@ Outcome describe(const std::string& subject) {
 TEST(Misbehaviour, ok_together_with_fail_is_logged_and_taken_for_ok) {
   const Outcome out = describe("ok_with_fail");
   EXPECT_EQ(out.failure, "");
-  EXPECT_THAT(out.log, AllOf(HasSubstr("provider subject: describe"), HasSubstr("nothing is wrong"), HasSubstr("returned BB_OK")));
+  EXPECT_THAT(out.log, AllOf(HasSubstr("provider subject: describe"), HasSubstr("nothing is wrong"),
+                             HasSubstr("returned BB_OK")));
 }
 
 TEST(Misbehaviour, a_failure_without_a_reason_gets_one_and_is_logged) {
@@ -75,7 +76,9 @@ TEST(Misbehaviour, a_secret_that_is_not_granted_is_permission_denied_with_the_ho
   PluginHome home;
   home.add_installed("leaks");
   Registry registry(home.options());
-  const std::string text = failure_of([&] { registry.provider("subject").plan({{"schema", "bot-bottle.provider-spec/1"}}); });
+  const std::string text = failure_of([&] {
+    registry.provider("subject").plan({{"schema", "bot-bottle.provider-spec/1"}});
+  });
   EXPECT_THAT(text, AllOf(HasSubstr("the secret TOKEN is not granted to the plugin subject"), HasSubstr("manifest")));
   for (const LogLine& line : home.logs) EXPECT_THAT(line.text, Not(HasSubstr("without saying why")));
 }

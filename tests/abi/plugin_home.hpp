@@ -38,14 +38,18 @@ class PluginHome {
   [[nodiscard]] std::filesystem::path installed() const { return root_ / "prefix" / "lib" / "bot-bottle" / "plugins"; }
   [[nodiscard]] std::filesystem::path trust_file() const { return root_ / "home" / "trust.toml"; }
 
-  static std::filesystem::path subject(const std::string& name) { return std::filesystem::path(BB_SUBJECTS) / (name + ".so"); }
+  static std::filesystem::path subject(const std::string& name) {
+    return std::filesystem::path(BB_SUBJECTS) / (name + ".so");
+  }
   static std::string toml(const std::string& name, const std::string& provides, const std::string& more = {}) {
-    const std::string defaults = "name = \"" + name + "\"\nprovides = [" + provides + "]\nlibrary = \"it.so\"\ndescription = \"under test\"\n";
+    const std::string defaults =
+        "name = \"" + name + "\"\nprovides = [" + provides + "]\nlibrary = \"it.so\"\ndescription = \"under test\"\n";
     return defaults + (more.empty() ? "version = \"1.0.0\"\nabi = \"1.0\"\n" : more);
   }
 
   /// A directory `name` below `where` with the library of tests/abi/bad/<subject> as "it.so".
-  std::filesystem::path add(const std::filesystem::path& where, const std::string& name, const std::string& subject_name, const std::string& text) {
+  std::filesystem::path add(const std::filesystem::path& where, const std::string& name,
+                            const std::string& subject_name, const std::string& text) {
     const std::filesystem::path directory = where / name;
     make(directory);
     if (!subject_name.empty()) put(subject(subject_name), directory / "it.so");
@@ -69,7 +73,9 @@ class PluginHome {
     out.installation.plugins = installed();
     out.installation.share = std::filesystem::path(BB_BUILD_DIR) / "share" / "bot-bottle";
     out.installation.libexec = root_ / "prefix" / "libexec";
-    out.on_log = [this](std::uint32_t level, const std::string& plugin, const std::string& text) { logs.push_back({level, plugin, text}); };
+    out.on_log = [this](std::uint32_t level, const std::string& plugin, const std::string& text) {
+      logs.push_back({level, plugin, text});
+    };
     return out;
   }
 

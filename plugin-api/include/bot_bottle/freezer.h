@@ -1,4 +1,5 @@
-/* bot-bottle.freezer/1: snapshots a bottle so that it can be resumed. Offered by the plugin of the backend it freezes. */
+/* bot-bottle.freezer/1: snapshots a bottle so that it can be resumed. Offered by the plugin of the backend it freezes.
+ */
 #ifndef BOT_BOTTLE_FREEZER_H
 #define BOT_BOTTLE_FREEZER_H
 
@@ -14,18 +15,18 @@ extern "C" {
 typedef struct bb_freezer {
   uint32_t struct_size;
   /* since 1.0 */
-  bb_status (*create)(const bb_host *host, const bb_call *call, void **self); /* [serial] */
-  void (*destroy)(void *self);                                                /* [serial] */
+  bb_status (*create)(const bb_host* host, const bb_call* call, void** self); /* [serial] */
+  void (*destroy)(void* self);                                                /* [serial] */
 
   /* bottle: bot-bottle.bottle/1 of a running bottle. out: bot-bottle.snapshot/1 {kind, ref, size}. Nothing secret is in
    * a snapshot. On failure nothing is left. [serial] */
-  bb_status (*freeze)(void *self, const bb_call *call, bb_str bottle, bb_writer out);
+  bb_status (*freeze)(void* self, const bb_call* call, bb_str bottle, bb_writer out);
   /* ref: a snapshot's. BB_OK or BB_NOT_FOUND. [serial] */
-  bb_status (*exists)(void *self, const bb_call *call, bb_str ref);
+  bb_status (*exists)(void* self, const bb_call* call, bb_str ref);
   /* Already gone is BB_OK. [serial] */
-  bb_status (*remove)(void *self, const bb_call *call, bb_str ref);
+  bb_status (*remove)(void* self, const bb_call* call, bb_str ref);
   /* Writes the snapshot to the absolute `path`, which must not exist. Optional. [serial] */
-  bb_status (*export_to)(void *self, const bb_call *call, bb_str ref, bb_str path);
+  bb_status (*export_to)(void* self, const bb_call* call, bb_str ref, bb_str path);
 } bb_freezer;
 
 #ifdef __cplusplus

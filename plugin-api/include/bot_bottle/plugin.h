@@ -40,7 +40,7 @@ extern "C" {
 
 /* `size` bytes at `data`; data may be NULL when size is 0. */
 typedef struct bb_str {
-  const char *data;
+  const char* data;
   size_t size;
 } bb_str;
 
@@ -63,21 +63,22 @@ enum {
 /* Takes the next `part` of a result. Not BB_OK: stop writing and return that status (the cap was hit, or the call was
  * cancelled). Valid until the call returns. */
 typedef struct bb_writer {
-  void *context;
-  bb_status (*write)(void *context, bb_str part);
+  void* context;
+  bb_status (*write)(void* context, bb_str part);
 } bb_writer;
 
 /* One call from the host; alive until the function returns. [any] until then. Every member is set by the host. */
 typedef struct bb_call {
   uint32_t struct_size;
   /* since 1.0 */
-  int32_t cancel_fd; /* poll for POLLIN: the operator or a deadline ended this call; -1: cannot be cancelled. Borrowed. */
-  void *host_data;   /* the host's own */
+  int32_t
+      cancel_fd;   /* poll for POLLIN: the operator or a deadline ended this call; -1: cannot be cancelled. Borrowed. */
+  void* host_data; /* the host's own */
   /* At most once, and then a status other than BB_OK must be returned. message: what failed, on which input; hint: what
    * the operator should do; no newline or full stop at their ends. Never a secret. */
-  void (*fail)(const struct bb_call *call, bb_str message, bb_str hint);
+  void (*fail)(const struct bb_call* call, bb_str message, bb_str hint);
   /* permille: 0..1000, or UINT32_MAX when unknown; may go back. `what` is shown to the operator. */
-  void (*progress)(const struct bb_call *call, uint32_t permille, bb_str what);
+  void (*progress)(const struct bb_call* call, uint32_t permille, bb_str what);
 } bb_call;
 
 /* ---- the host -------------------------------------------------------------------------------------------------- */
@@ -96,11 +97,11 @@ typedef struct bb_host {
   uint32_t struct_size;
   /* since 1.0 */
   uint32_t abi_minor; /* the host's; its major is the entry's, or the plugin would not have been loaded */
-  void *host_data;    /* pass it back */
-  void (*log)(const struct bb_host *host, bb_log_level level, bb_str text);
+  void* host_data;    /* pass it back */
+  void (*log)(const struct bb_host* host, bb_log_level level, bb_str text);
   /* A service table by id ("bot-bottle.process/1"), or NULL. The table lives as long as the host; the `self` to pass to
    * its functions is `host_data`. Not to be called from `init`. */
-  const void *(*get_service)(const struct bb_host *host, const char *id);
+  const void* (*get_service)(const struct bb_host* host, const char* id);
 } bb_host;
 
 /* "bot-bottle.process/1": runs programs. Never a shell. */
@@ -111,12 +112,12 @@ typedef struct bb_process_service {
   /* request: bot-bottle.process-request/1 {argv, env (object or absent: inherit), cwd, stdin, timeout_ms, max_output}.
    * Runs to the end; out: bot-bottle.process-result/1 {code, stdout, stderr, truncated}. Ends with the call's
    * cancellation. [any] */
-  bb_status (*run)(void *host_data, const bb_call *call, bb_str request, bb_writer out);
+  bb_status (*run)(void* host_data, const bb_call* call, bb_str request, bb_writer out);
   /* request: as above plus {session: bool}. Starts a program that outlives the call; `fds`/`targets` are `fd_count`
    * descriptors (borrowed) and the numbers they get in the child; 0 to 2 are /dev/null unless named, all others are
    * closed. *pid is set on BB_OK; the caller reaps it. [any] */
-  bb_status (*spawn)(void *host_data, const bb_call *call, bb_str request, const int32_t *fds, const int32_t *targets,
-                     uint32_t fd_count, int64_t *pid);
+  bb_status (*spawn)(void* host_data, const bb_call* call, bb_str request, const int32_t* fds, const int32_t* targets,
+                     uint32_t fd_count, int64_t* pid);
 } bb_process_service;
 
 /* "bot-bottle.paths/1": where things are. */
@@ -127,7 +128,7 @@ typedef struct bb_paths_service {
   /* name: "home" ($BOT_BOTTLE_HOME), "state" (home/state), "cache" (home/cache), "libexec" (bot-bottle-sidecar,
    * bottle-init, bottle-keeper), "share" (rules, packs), "plugin" (the calling plugin's own directory),
    * "operator-home". out: the absolute path as text (not JSON). BB_NOT_FOUND for other names. [any] */
-  bb_status (*get)(void *host_data, const bb_call *call, bb_str name, bb_writer out);
+  bb_status (*get)(void* host_data, const bb_call* call, bb_str name, bb_writer out);
 } bb_paths_service;
 
 /* "bot-bottle.secret/1": only what the manifest granted to this plugin. */
@@ -137,7 +138,7 @@ typedef struct bb_secret_service {
   /* since 1.0 */
   /* *fd: the read end of a pipe that holds the secret called `name` and then ends; the plugin closes it.
    * BB_NOT_FOUND: no such secret, BB_PERMISSION_DENIED: not granted. [any] */
-  bb_status (*open)(void *host_data, const bb_call *call, bb_str name, int32_t *fd);
+  bb_status (*open)(void* host_data, const bb_call* call, bb_str name, int32_t* fd);
 } bb_secret_service;
 
 /* "bot-bottle.http-unix/1": HTTP/1.1 over a unix socket, so that plugins need no client of their own. */
@@ -147,7 +148,7 @@ typedef struct bb_http_unix_service {
   /* since 1.0 */
   /* request: bot-bottle.http-request/1 {socket, method, target, headers, body, timeout_ms}; out:
    * bot-bottle.http-response/1 {status, headers, body}. Bodies are text; up to 4 MiB. [any] */
-  bb_status (*request)(void *host_data, const bb_call *call, bb_str request, bb_writer out);
+  bb_status (*request)(void* host_data, const bb_call* call, bb_str request, bb_writer out);
 } bb_http_unix_service;
 
 /* ---- the entry ------------------------------------------------------------------------------------------------- */
@@ -158,16 +159,16 @@ typedef struct bb_plugin {
   uint32_t abi_major;
   uint32_t abi_minor;
   uint32_t reserved; /* 0 */
-  const char *name;
-  const char *version;
-  const char *description;
+  const char* name;
+  const char* version;
+  const char* description;
   /* Called once per process, never concurrently, before anything else. `host` outlives the plugin. Only host->log may
    * be used in here. Not BB_OK: the plugin is not used. */
-  bb_status (*init)(const bb_host *host);
+  bb_status (*init)(const bb_host* host);
   /* Called once at the end, when no call is running. May be NULL. The library is never unloaded. */
   void (*deinit)(void);
   /* The table for an id ("bot-bottle.backend/1"), with static lifetime, or NULL. [any] */
-  const void *(*get_interface)(const char *id);
+  const void* (*get_interface)(const char* id);
 } bb_plugin;
 
 /* The one exported symbol. */

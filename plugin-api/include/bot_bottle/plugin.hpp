@@ -1,10 +1,10 @@
-// The C++ SDK of bot-bottle's plugins, header only. Derive from sdk::Backend, AgentProvider, Freezer or DeployKeyProvisioner,
-// throw sdk::Error to fail, and end the file, outside any namespace, with
+// The C++ SDK of bot-bottle's plugins, header only. Derive from sdk::Backend, AgentProvider, Freezer or
+// DeployKeyProvisioner, throw sdk::Error to fail, and end the file, outside any namespace, with
 //
 //   BOT_BOTTLE_PLUGIN("hello", "0.1.0", "Says hello", HelloProvider)
 //
-// That defines bb_plugin_entry, the one symbol that is exported. Everything it points to is constant data. C++20 or later,
-// Boost.JSON; link with the version script plugin.version so that nothing else leaves the library.
+// That defines bb_plugin_entry, the one symbol that is exported. Everything it points to is constant data. C++20 or
+// later, Boost.JSON; link with the version script plugin.version so that nothing else leaves the library.
 #pragma once
 
 #include <concepts>
@@ -38,7 +38,9 @@ const void* table_of(const char* id) noexcept {
   return nullptr;
 }
 
-inline bb_status init_thunk(const bb_host*) noexcept { return BB_OK; }
+inline bb_status init_thunk(const bb_host*) noexcept {
+  return BB_OK;
+}
 
 template <typename... Interfaces>
 const void* get_interface_thunk(const char* id) noexcept {
@@ -50,12 +52,14 @@ const void* get_interface_thunk(const char* id) noexcept {
 template <typename... Interfaces>
 constexpr bb_plugin make_entry(const char* name, const char* version, const char* description) {
   static_assert(sizeof...(Interfaces) > 0, "name at least one class after the description");
-  return bb_plugin{sizeof(bb_plugin), BB_ABI_MAJOR, BB_ABI_MINOR, 0, name, version, description, init_thunk, nullptr, get_interface_thunk<Interfaces...>};
+  return bb_plugin{sizeof(bb_plugin), BB_ABI_MAJOR, BB_ABI_MINOR, 0,       name,
+                   version,           description,  init_thunk,   nullptr, get_interface_thunk<Interfaces...>};
 }
 
 }  // namespace bot_bottle::sdk::detail
 
-/// BOT_BOTTLE_PLUGIN(name, version, description, classes…): once per library, at the end, outside any namespace. The name is
-/// the one in plugin.toml.
+/// BOT_BOTTLE_PLUGIN(name, version, description, classes…): once per library, at the end, outside any namespace. The
+/// name is the one in plugin.toml.
 #define BOT_BOTTLE_PLUGIN(name, version, description, ...) \
-  constinit const bb_plugin bb_plugin_entry = ::bot_bottle::sdk::detail::make_entry<__VA_ARGS__>(name, version, description);
+  constinit const bb_plugin bb_plugin_entry =              \
+      ::bot_bottle::sdk::detail::make_entry<__VA_ARGS__>(name, version, description);

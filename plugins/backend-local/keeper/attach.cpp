@@ -110,7 +110,8 @@ class Attachment {
     std::string payload;
     if (!guest::encode(request_, payload)) return complain("the request is too long or has a NUL byte");
     if (request_.tty || (request_.argv.empty() && !request_.session.empty())) {
-      if (!guest::send_frame(socket_.get(), guest::FrameType::request, payload)) return complain("the bottle has ended");
+      if (!guest::send_frame(socket_.get(), guest::FrameType::request, payload))
+        return complain("the bottle has ended");
     } else if (!send_with_pipes(payload)) {
       return complain("the bottle has ended");
     }

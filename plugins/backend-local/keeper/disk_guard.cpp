@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,8 +18,8 @@ namespace bot_bottle::backend_local {
 namespace {
 
 constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
-constexpr std::size_t max_depth = 256;         // each level holds a descriptor
-constexpr std::size_t entries_per_tick = 5000; // about 10 ms
+constexpr std::size_t max_depth = 256;          // each level holds a descriptor
+constexpr std::size_t entries_per_tick = 5000;  // about 10 ms
 
 /// Names in a directory of /proc; empty when it went away.
 std::vector<std::string> names_in(const std::string& directory) {
@@ -33,7 +32,8 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
-/// The parent of a process, by /proc/PID/stat (proc(5)); 0 when it ended. The name in it is the agent's: read from its end.
+/// The parent of a process, by /proc/PID/stat (proc(5)); 0 when it ended. The name in it is the agent's: read from its
+/// end.
 pid_t parent_of(const std::string& pid) {
   std::ifstream file("/proc/" + pid + "/stat");
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -46,8 +46,9 @@ pid_t parent_of(const std::string& pid) {
   return parent;
 }
 
-/// What open files without a name hold on this file system: no tree shows them, the disk does (attack L). Looks at our own
-/// descendants, which all processes of the bottle are. A mapping whose descriptor was closed is not seen: the reserve holds it.
+/// What open files without a name hold on this file system: no tree shows them, the disk does (attack L). Looks at our
+/// own descendants, which all processes of the bottle are. A mapping whose descriptor was closed is not seen: the
+/// reserve holds it.
 std::uint64_t unlinked_bytes(dev_t device) {
   std::multimap<pid_t, std::string> children;
   for (const std::string& pid : names_in("/proc")) children.emplace(parent_of(pid), pid);
@@ -71,7 +72,9 @@ std::uint64_t unlinked_bytes(dev_t device) {
   return bytes;
 }
 
-std::uint64_t free_bytes(const struct statvfs& status) { return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize; }
+std::uint64_t free_bytes(const struct statvfs& status) {
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
 
 }  // namespace
 
@@ -105,7 +108,8 @@ std::optional<std::string> DiskGuard::check() {
   walking_ = false;
   if (struct stat place{}; ::stat(place_.c_str(), &place) == 0) counted_ += unlinked_bytes(place.st_dev);
   if (too_deep_) return std::string("a directory tree is too deep to be measured");
-  if (counted_ > limit_) return "the bottle uses " + format_bytes(counted_) + " of disk, the limit is " + format_bytes(limit_);
+  if (counted_ > limit_)
+    return "the bottle uses " + format_bytes(counted_) + " of disk, the limit is " + format_bytes(limit_);
   return std::nullopt;
 }
 
@@ -156,7 +160,8 @@ void DiskGuard::enter(int parent, const std::string& name) {
     if (budget_ > 0) --budget_;
     struct stat status {};
     if (::fstatat(directory.get(), child.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    counted_ += static_cast<std::uint64_t>(status.st_blocks) * 512 / std::max<std::uint64_t>(1, S_ISDIR(status.st_mode) ? 1 : status.st_nlink);
+    counted_ += static_cast<std::uint64_t>(status.st_blocks) * 512 /
+                std::max<std::uint64_t>(1, S_ISDIR(status.st_mode) ? 1 : status.st_nlink);
     if (S_ISDIR(status.st_mode)) level.names.push_back(child);
   }
   ::closedir(stream);

@@ -1,5 +1,5 @@
-// Watches free space and, when asked, what the bottle's own trees hold (attack L: disk fill). Cheap: one statvfs(3) a tick;
-// trees are walked in slices, and only when free space has dropped since the last walk.
+// Watches free space and, when asked, what the bottle's own trees hold (attack L: disk fill). Cheap: one statvfs(3) a
+// tick; trees are walked in slices, and only when free space has dropped since the last walk.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace bot_bottle::backend_local {
 
 class DiskGuard {
  public:
-  /// `place`: a directory on the file system to watch. `reserve`: 0 = min(max(1 GiB, 5 %), 10 GiB, half of what is free now).
+  /// `place`: a directory on the file system to watch. `reserve`: 0 = min(max(1 GiB, 5 %), 10 GiB, half of what is free
+  /// now).
   DiskGuard(std::string place, std::vector<std::string> measured, std::uint64_t limit, std::uint64_t reserve);
   /// Why the bottle must end, or nothing. Called about four times a second.
   std::optional<std::string> check();

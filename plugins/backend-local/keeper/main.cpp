@@ -1,4 +1,5 @@
-// bottle-keeper: the host-side process around one sandbox (`run`), and the operator's end of a program in it (`attach`).
+// bottle-keeper: the host-side process around one sandbox (`run`), and the operator's end of a program in it
+// (`attach`).
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,8 @@ int main(int argc, char** argv) {
     }
     return backend_local::run_keeper(options);
   }
-  if (verb == "attach" && argc == 4 && std::string_view(argv[2]) == "--socket") return backend_local::run_attach(argv[3]);
+  if (verb == "attach" && argc == 4 && std::string_view(argv[2]) == "--socket")
+    return backend_local::run_attach(argv[3]);
   if (auto told = write_all(2, "bottle-keeper is started by bot-bottle, not by hand\n"); !told) return 2;
   return 2;
 }

@@ -50,7 +50,8 @@ Result<UniqueFd> open_log(const std::string& path) {
   UniqueFd log(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   struct stat status {};
   if (!log || ::fstat(log.get(), &status) != 0) return fail(error_from_errno("cannot open " + path, errno));
-  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return fail(ErrorKind::permission_denied, path + " is not a plain file", "remove it");
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1)
+    return fail(ErrorKind::permission_denied, path + " is not a plain file", "remove it");
   return log;
 }
 
@@ -72,7 +73,9 @@ class Keeper {
     if (document_.component == Component::bottle) {
       place_ = find_cgroup_place();
       directories_ = cgroup_directories(place_, cgroup_name(document_.slug, document_.state_dir, document_.component));
-      if (auto made = create_cgroup(place_, cgroup_name(document_.slug, document_.state_dir, document_.component), document_.limits); !made) {
+      if (auto made = create_cgroup(place_, cgroup_name(document_.slug, document_.state_dir, document_.component),
+                                    document_.limits);
+          !made) {
         // What was asked for must hold; the defaults are a courtesy that a half-delegated hierarchy may refuse.
         if (document_.limits.memory || document_.limits.cpus) return fail(std::move(made.error()));
         place_ = CgroupPlace{};
@@ -116,8 +119,9 @@ class Keeper {
     const bool guards = document_.component == Component::bottle;
     auto next_tick = Clock::now();
     while (bwrap_ > 0) {
-      std::array<pollfd, 2> polled{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                    {.fd = options_.lifeline && !ending_ ? keeper_lifeline_fd : -1, .events = POLLIN, .revents = 0}}};
+      std::array<pollfd, 2> polled{
+          {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+           {.fd = options_.lifeline && !ending_ ? keeper_lifeline_fd : -1, .events = POLLIN, .revents = 0}}};
       const int wait = ending_ ? 50 : guards ? tick_ms : -1;
       ::poll(polled.data(), polled.size(), wait);
       if (polled[0].revents != 0) on_signals();
@@ -129,7 +133,7 @@ class Keeper {
         next_tick = Clock::now() + std::chrono::milliseconds(tick_ms);
         if (const auto reason = disk.check()) kill_bottle("disk", *reason);
         for (const std::string& path : document_.must_stay_absent)
-          if (struct stat status {}; ::lstat(path.c_str(), &status) == 0) {
+          if (struct stat status{}; ::lstat(path.c_str(), &status) == 0) {
             ::unlink(path.c_str());
             kill_bottle("git", path + " appeared: it would redirect git on the host");
           }
@@ -163,11 +167,15 @@ class Keeper {
     whole.l_whence = SEEK_SET;
     if (::fcntl(lock_.get(), F_SETLK, &whole) != 0) {
       locked_ = false;
-      return fail(ErrorKind::already_exists, "the " + std::string(name_of(document_.component)) + " of " + document_.slug + " runs already");
+      return fail(ErrorKind::already_exists,
+                  "the " + std::string(name_of(document_.component)) + " of " + document_.slug + " runs already");
     }
     locked_ = true;
-    const std::string text = to_text(json::object{{"slug", document_.slug}, {"agent", document_.agent}, {"label", document_.label},
-                                                  {"started_at", format_time(now_ms())}, {"pid", ::getpid()}});
+    const std::string text = to_text(json::object{{"slug", document_.slug},
+                                                  {"agent", document_.agent},
+                                                  {"label", document_.label},
+                                                  {"started_at", format_time(now_ms())},
+                                                  {"pid", ::getpid()}});
     if (::ftruncate(lock_.get(), 0) != 0 || ::pwrite(lock_.get(), text.data(), text.size(), 0) < 0)
       return fail(error_from_errno("cannot write " + path, errno));
     return {};
@@ -178,10 +186,11 @@ class Keeper {
     std::string info_text;
     bool is_ready = false;
     while (bwrap_ > 0) {
-      std::array<pollfd, 4> polled{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                    {.fd = is_ready ? -1 : ready, .events = POLLIN, .revents = 0},
-                                    {.fd = info, .events = POLLIN, .revents = 0},
-                                    {.fd = options_.lifeline ? keeper_lifeline_fd : -1, .events = POLLIN, .revents = 0}}};
+      std::array<pollfd, 4> polled{
+          {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+           {.fd = is_ready ? -1 : ready, .events = POLLIN, .revents = 0},
+           {.fd = info, .events = POLLIN, .revents = 0},
+           {.fd = options_.lifeline ? keeper_lifeline_fd : -1, .events = POLLIN, .revents = 0}}};
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       if (left <= 0) {
         kill_all();
@@ -207,7 +216,8 @@ class Keeper {
       }
       if (polled[0].revents != 0) on_signals();
       if (is_ready && info < 0 && bwrap_ > 0) {
-        if (const auto parsed = parse_json_object(info_text)) init_ = static_cast<pid_t>(get_int(*parsed, "child-pid", -1));
+        if (const auto parsed = parse_json_object(info_text))
+          init_ = static_cast<pid_t>(get_int(*parsed, "child-pid", -1));
         // By descriptor: the number may be somebody else's once bwrap has reaped it.
         if (init_ > 0) init_fd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, init_, 0U)));
         if (!init_fd_) return fail(error_from_errno("cannot watch the bottle's first process", errno));
@@ -215,7 +225,8 @@ class Keeper {
       }
     }
     if (ending_) return fail(ErrorKind::cancelled, "the launch was stopped");
-    return fail(ErrorKind::failed_precondition, "the sandbox did not start: " + log_tail(), "see " + log_path_ + "; bot-bottle doctor explains what is missing");
+    return fail(ErrorKind::failed_precondition, "the sandbox did not start: " + log_tail(),
+                "see " + log_path_ + "; bot-bottle doctor explains what is missing");
   }
 
   std::string log_tail() {
@@ -254,8 +265,12 @@ class Keeper {
   }
 
   void kill_bottle(const char* reason, const std::string& text) {
-    const std::string line = to_text(json::object{{"time", format_time(now_ms())}, {"kind", "agent"}, {"level", "block"},
-                                                  {"event", "bottle_ended"}, {"reason", text}}) + "\n";
+    const std::string line = to_text(json::object{{"time", format_time(now_ms())},
+                                                  {"kind", "agent"},
+                                                  {"level", "block"},
+                                                  {"event", "bottle_ended"},
+                                                  {"reason", text}}) +
+                             "\n";
     if (const auto events = open_log(document_.state_dir + "/logs/events.jsonl"); events)
       if (auto written = write_all(events->get(), line); !written) (void)written.error();
     ending_ = true;
@@ -265,7 +280,9 @@ class Keeper {
     kill_all();
   }
 
-  bool signal_init(int number) { return init_fd_ && ::syscall(SYS_pidfd_send_signal, init_fd_.get(), number, nullptr, 0U) == 0; }
+  bool signal_init(int number) {
+    return init_fd_ && ::syscall(SYS_pidfd_send_signal, init_fd_.get(), number, nullptr, 0U) == 0;
+  }
 
   void kill_all() {
     signal_init(SIGKILL);
@@ -284,8 +301,12 @@ class Keeper {
       if (auto written = write_all(log_.get(), line); !written) (void)written.error();
     }
     if (options_.uid_lock && document_.uid) release_uid(*document_.uid, keeper_uid_lock_fd);
-    const json::object record{{"reason", reason_.empty() ? "ended" : reason_}, {"detail", detail_}, {"code", code_}, {"at", format_time(now_ms())}};
-    if (auto written = write_file_fast(exit_record_path(document_.state_dir, document_.component), to_text(record)); !written)
+    const json::object record{{"reason", reason_.empty() ? "ended" : reason_},
+                              {"detail", detail_},
+                              {"code", code_},
+                              {"at", format_time(now_ms())}};
+    if (auto written = write_file_fast(exit_record_path(document_.state_dir, document_.component), to_text(record));
+        !written)
       (void)written.error();  // the state may have been removed meanwhile: nobody is left to ask
   }
 
@@ -313,7 +334,8 @@ class Keeper {
 
 void say(const json::object& message) {
   const std::string line = to_text(message) + "\n";
-  if (auto written = write_all(keeper_status_fd, line); !written) (void)written.error();  // the plugin is gone: the lifeline tells
+  if (auto written = write_all(keeper_status_fd, line); !written)
+    (void)written.error();  // the plugin is gone: the lifeline tells
   ::close(keeper_status_fd);
 }
 
@@ -325,7 +347,8 @@ int say_error(const Error& error) {
 }  // namespace
 
 int run_keeper(const KeeperOptions& options) {
-  for (const int fd : {keeper_document_fd, keeper_status_fd, keeper_lifeline_fd, keeper_config_fd, keeper_uid_lock_fd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const int fd : {keeper_document_fd, keeper_status_fd, keeper_lifeline_fd, keeper_config_fd, keeper_uid_lock_fd})
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   const auto text = read_all(keeper_document_fd, max_document_bytes);
   ::close(keeper_document_fd);
   if (!text) return say_error(text.error());

@@ -50,19 +50,21 @@ void limit(__rlimit_resource_t resource, rlim_t value) {
   struct rlimit old {};
   if (::getrlimit(resource, &old) != 0) return;
   const rlim_t hard = std::min(old.rlim_max, value);
-  const struct rlimit wanted {.rlim_cur = hard, .rlim_max = hard};
+  const struct rlimit wanted { .rlim_cur = hard, .rlim_max = hard };
   ::setrlimit(resource, &wanted);
 }
 
 /// A network namespace with nothing but lo, made here and not by bwrap: the namespace then belongs to a user namespace
-/// outside the sandbox's, so that no capability that exists inside can ever change it; and port 53 can be opened to all.
+/// outside the sandbox's, so that no capability that exists inside can ever change it; and port 53 can be opened to
+/// all.
 Result<void> enter_empty_network(const KeeperDocument& document) {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
   if (document.uid) {
     if (::unshare(CLONE_NEWNET) != 0) return fail(error_from_errno("cannot make a network namespace", errno));
   } else {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return fail(error_from_errno("cannot make a user and network namespace", errno));
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+      return fail(error_from_errno("cannot make a user and network namespace", errno));
     BB_CHECK(write_text("/proc/self/setgroups", "deny"));
     BB_CHECK(write_text("/proc/self/uid_map", std::to_string(uid) + " " + std::to_string(uid) + " 1"));
     BB_CHECK(write_text("/proc/self/gid_map", std::to_string(gid) + " " + std::to_string(gid) + " 1"));
@@ -70,7 +72,8 @@ Result<void> enter_empty_network(const KeeperDocument& document) {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   std::memcpy(request.ifr_name, "lo", 3);
-  if (!socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return fail(error_from_errno("cannot find lo", errno));
+  if (!socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return fail(error_from_errno("cannot find lo", errno));
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
   if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return fail(error_from_errno("cannot bring up lo", errno));
   return write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
@@ -93,8 +96,10 @@ Result<UniqueFd> make_id_map(std::uint32_t disk_uid, std::uint32_t disk_gid, std
   [[maybe_unused]] const ssize_t got = ::read(read_end.get(), &done, 1);
   const std::string process = "/proc/" + std::to_string(pid);
   Result<void> mapped = fail(ErrorKind::unsupported, "cannot make a user namespace");
-  if (done == '1') mapped = write_text((process + "/uid_map").c_str(), std::to_string(disk_uid) + " " + std::to_string(shown) + " 1");
-  if (mapped) mapped = write_text((process + "/gid_map").c_str(), std::to_string(disk_gid) + " " + std::to_string(shown) + " 1");
+  if (done == '1')
+    mapped = write_text((process + "/uid_map").c_str(), std::to_string(disk_uid) + " " + std::to_string(shown) + " 1");
+  if (mapped)
+    mapped = write_text((process + "/gid_map").c_str(), std::to_string(disk_gid) + " " + std::to_string(shown) + " 1");
   UniqueFd userns(mapped ? ::open((process + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC) : -1);
   ::kill(pid, SIGKILL);
   ::waitpid(pid, nullptr, 0);
@@ -112,7 +117,8 @@ Result<UniqueFd> make_idmapped(const std::string& path, int userns) {
   if (!tree || ::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
     const std::string why = error_from_errno(path, errno).message;
     return fail(ErrorKind::unsupported, "a tree cannot be mounted as root here: " + why,
-                "its file system or this kernel (5.12 is needed) has no idmapped mounts: use workspace = \"copy\", or run bot-bottle as the tree's owner");
+                "its file system or this kernel (5.12 is needed) has no idmapped mounts: use workspace = \"copy\", or "
+                "run bot-bottle as the tree's owner");
   }
   return tree;
 }
@@ -139,7 +145,8 @@ Result<void> stage(KeeperDocument& document) {
     UniqueFd fd(::open(step.source.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
     if (!fd || ::fstat(fd.get(), &status) != 0) return fail(error_from_errno("cannot open " + step.source, errno));
-    const bool mapped = id_map && (step.source == document.idmapped_tree || step.source.starts_with(document.idmapped_tree + "/"));
+    const bool mapped =
+        id_map && (step.source == document.idmapped_tree || step.source.starts_with(document.idmapped_tree + "/"));
     if (mapped) {
       BB_TRY(fd, make_idmapped(step.source, id_map.get()));
     }
@@ -156,8 +163,9 @@ Result<void> stage(KeeperDocument& document) {
       return fail(error_from_errno("cannot make " + place, errno));
     }
     const std::string from = "/proc/self/fd/" + std::to_string(source.fd.get());
-    const int done = source.is_mount ? ::move_mount(source.fd.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH)
-                                     : ::mount(from.c_str(), place.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
+    const int done = source.is_mount
+                         ? ::move_mount(source.fd.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH)
+                         : ::mount(from.c_str(), place.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
     if (done != 0) return fail(error_from_errno("cannot bind " + source.step->source, errno));
     source.step->source = place;
   }
@@ -171,10 +179,23 @@ Result<void> become(std::uint32_t uid) {
 }
 
 std::vector<std::string> make_bwrap_arguments(const KeeperDocument& document, const SandboxFds& fds) {
-  std::vector<std::string> args{"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try",
-                                "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv", "--hostname",
-                                std::string(name_of(document.component)), "--uid", std::to_string(document.inner_uid), "--gid",
-                                std::to_string(document.inner_gid), "--info-fd", std::to_string(info_at)};
+  std::vector<std::string> args{"--unshare-user",
+                                "--unshare-ipc",
+                                "--unshare-pid",
+                                "--unshare-uts",
+                                "--unshare-cgroup-try",
+                                "--as-pid-1",
+                                "--die-with-parent",
+                                "--new-session",
+                                "--clearenv",
+                                "--hostname",
+                                std::string(name_of(document.component)),
+                                "--uid",
+                                std::to_string(document.inner_uid),
+                                "--gid",
+                                std::to_string(document.inner_gid),
+                                "--info-fd",
+                                std::to_string(info_at)};
   if (!is_disabled(document, "userns")) args.emplace_back("--disable-userns");
   if (document.component == Component::bottle) {
     // To empty the bounding set: bottle-init drops all of it before anything hostile exists.
@@ -185,16 +206,30 @@ std::vector<std::string> make_bwrap_arguments(const KeeperDocument& document, co
   for (const auto& [name, value] : document.env) args.insert(args.end(), {"--setenv", name, value});
   for (const SandboxStep& step : document.steps) {
     switch (step.kind) {
-      case SandboxStep::Kind::bind: args.insert(args.end(), {"--bind", step.source, step.dest}); break;
-      case SandboxStep::Kind::ro_bind: args.insert(args.end(), {"--ro-bind", step.source, step.dest}); break;
+      case SandboxStep::Kind::bind:
+        args.insert(args.end(), {"--bind", step.source, step.dest});
+        break;
+      case SandboxStep::Kind::ro_bind:
+        args.insert(args.end(), {"--ro-bind", step.source, step.dest});
+        break;
       case SandboxStep::Kind::tmpfs:
         args.insert(args.end(), {"--perms", "1777", "--size", std::to_string(step.bytes), "--tmpfs", step.dest});
         break;
-      case SandboxStep::Kind::symlink: args.insert(args.end(), {"--symlink", step.source, step.dest}); break;
-      case SandboxStep::Kind::directory: args.insert(args.end(), {"--dir", step.dest}); break;
-      case SandboxStep::Kind::proc: args.insert(args.end(), {"--proc", step.dest}); break;
-      case SandboxStep::Kind::dev: args.insert(args.end(), {"--dev", step.dest}); break;
-      case SandboxStep::Kind::remount_ro: args.insert(args.end(), {"--remount-ro", step.dest}); break;
+      case SandboxStep::Kind::symlink:
+        args.insert(args.end(), {"--symlink", step.source, step.dest});
+        break;
+      case SandboxStep::Kind::directory:
+        args.insert(args.end(), {"--dir", step.dest});
+        break;
+      case SandboxStep::Kind::proc:
+        args.insert(args.end(), {"--proc", step.dest});
+        break;
+      case SandboxStep::Kind::dev:
+        args.insert(args.end(), {"--dev", step.dest});
+        break;
+      case SandboxStep::Kind::remount_ro:
+        args.insert(args.end(), {"--remount-ro", step.dest});
+        break;
     }
   }
   return args;
@@ -225,7 +260,8 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
   limit(RLIMIT_CORE, 0);  // no secret and no agent memory in a dump
   limit(RLIMIT_NOFILE, 65536);
   if (document.uid) BB_CHECK(stage(document));
-  if (document.component == Component::bottle && !is_disabled(document, "netns")) BB_CHECK(enter_empty_network(document));
+  if (document.component == Component::bottle && !is_disabled(document, "netns"))
+    BB_CHECK(enter_empty_network(document));
   if (document.uid) BB_CHECK(become(*document.uid));
 
   BB_TRY(const UniqueFd args_file, make_argument_file(make_bwrap_arguments(document, fds)));
@@ -237,9 +273,11 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
     argv.emplace_back("--");
     argv.insert(argv.end(), document.program.begin(), document.program.end());
   }
-  std::vector<std::pair<int, int>> wanted{{fds.standard_in, 0}, {fds.log, 1}, {fds.log, 2}, {args_file.get(), args_at},
-                                          {fds.info, info_at}, {fds.lifeline, lifeline_at}, {fds.ready, ready_at}};
-  for (std::size_t i = 0; i < fds.seccomp.size(); ++i) wanted.emplace_back(fds.seccomp[i], seccomp_at + static_cast<int>(i));
+  std::vector<std::pair<int, int>> wanted{{fds.standard_in, 0},       {fds.log, 1},        {fds.log, 2},
+                                          {args_file.get(), args_at}, {fds.info, info_at}, {fds.lifeline, lifeline_at},
+                                          {fds.ready, ready_at}};
+  for (std::size_t i = 0; i < fds.seccomp.size(); ++i)
+    wanted.emplace_back(fds.seccomp[i], seccomp_at + static_cast<int>(i));
   if (fds.exec_listener >= 0) wanted.emplace_back(fds.exec_listener, exec_at);
   for (auto& [source, target] : wanted) source = ::fcntl(source, F_DUPFD_CLOEXEC, first_free);
   for (const auto& [source, target] : wanted)
@@ -270,7 +308,8 @@ Result<pid_t> start_sandbox(const KeeperDocument& document, const CgroupPlace& c
   if (pid < 0) return fail(error_from_errno("cannot start a process", errno));
   if (pid > 0) return pid;
   const Result<void> failed = enter_and_exec(document, cgroups, fds);
-  const std::string line = "bottle-keeper: " + (failed ? std::string("bwrap did not start") : failed.error().message) + "\n";
+  const std::string line =
+      "bottle-keeper: " + (failed ? std::string("bwrap did not start") : failed.error().message) + "\n";
   [[maybe_unused]] const ssize_t told = ::write(fds.log, line.data(), line.size());
   ::_exit(126);
 }

@@ -35,7 +35,8 @@ void RawTerminal::restore() {
   active_ = false;
   crash_fd = -1;
   if (::isatty(1) != 0) {
-    static constexpr std::string_view reset = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m";
+    static constexpr std::string_view reset =
+        "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m";
     [[maybe_unused]] const ssize_t written = ::write(1, reset.data(), reset.size());
   }
   ::tcsetattr(fd_, TCSADRAIN, &saved_);

@@ -1,6 +1,6 @@
 /* A document that ends too early. */
 #include "good.h"
-static bb_status describe(void *self, const bb_call *call, bb_writer out) {
+static bb_status describe(void* self, const bb_call* call, bb_writer out) {
   (void)self;
   (void)call;
   return out.write(out.context, text("{\"schema\":\"bot-bottle.provider-description/1\","));

@@ -24,10 +24,13 @@
 #ifndef GET_INTERFACE
 #define GET_INTERFACE get_interface
 static const bb_provider provider = {TABLE_SIZE, CREATE, good_destroy, DESCRIBE, PLAN, NULL, NULL};
-static const void *get_interface(const char *id) { return strcmp(id, BB_INTERFACE_PROVIDER) == 0 ? &provider : NULL; }
+static const void* get_interface(const char* id) {
+  return strcmp(id, BB_INTERFACE_PROVIDER) == 0 ? &provider : NULL;
+}
 #endif
 
 #ifdef __cplusplus
 extern "C"
 #endif
-const bb_plugin bb_plugin_entry = {ENTRY_SIZE, MAJOR, BB_ABI_MINOR, 0, "subject", "1.0.0", "A plugin under test", INIT, NULL, GET_INTERFACE};
+    const bb_plugin bb_plugin_entry = {ENTRY_SIZE, MAJOR, BB_ABI_MINOR, 0, "subject", "1.0.0", "A plugin under test",
+                                       INIT,       NULL,  GET_INTERFACE};

@@ -1,6 +1,5 @@
 // A backend whose plan writes, and that never admits what it cannot do.
 #include <bot_bottle/plugin.hpp>
-
 #include <fstream>
 
 namespace sdk = bot_bottle::sdk;

@@ -1,6 +1,9 @@
 // Lets an exception out of init.
-#include "good.h"
 #include <stdexcept>
-static bb_status init(const bb_host*) { throw std::runtime_error("from init"); }
+
+#include "good.h"
+static bb_status init(const bb_host*) {
+  throw std::runtime_error("from init");
+}
 #define INIT init
 #include "entry.h"

@@ -1,7 +1,7 @@
 /* Writes 5 MiB and does not stop when it is told to. */
 #include "good.h"
 static char block[1 << 20];
-static bb_status describe(void *self, const bb_call *call, bb_writer out) {
+static bb_status describe(void* self, const bb_call* call, bb_writer out) {
   bb_str part;
   int count;
   (void)self;

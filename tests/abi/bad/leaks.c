@@ -1,18 +1,19 @@
 /* Puts a secret into its plan. */
-#include "good.h"
 #include <stdio.h>
 #include <unistd.h>
-static const bb_host *the_host;
-static bb_status create(const bb_host *host, const bb_call *call, void **self) {
+
+#include "good.h"
+static const bb_host* the_host;
+static bb_status create(const bb_host* host, const bb_call* call, void** self) {
   the_host = host;
   return good_create(host, call, self);
 }
-static bb_status plan(void *self, const bb_call *call, bb_str spec, bb_writer out) {
+static bb_status plan(void* self, const bb_call* call, bb_str spec, bb_writer out) {
   char secret[128];
   char document[1024];
   int32_t fd = -1;
   ssize_t got;
-  const bb_secret_service *service = (const bb_secret_service *)the_host->get_service(the_host, BB_SERVICE_SECRET);
+  const bb_secret_service* service = (const bb_secret_service*)the_host->get_service(the_host, BB_SERVICE_SECRET);
   (void)self;
   (void)spec;
   if (service->open(the_host->host_data, call, text("TOKEN"), &fd) != BB_OK) return BB_PERMISSION_DENIED;

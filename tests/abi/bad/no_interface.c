@@ -1,6 +1,6 @@
 /* Offers nothing, whatever it is asked for. */
 #include "good.h"
-static const void *nothing(const char *id) {
+static const void* nothing(const char* id) {
   (void)id;
   return NULL;
 }

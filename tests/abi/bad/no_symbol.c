@@ -1,3 +1,5 @@
 /* A library that is no plugin at all. */
 extern int unrelated(void);
-int unrelated(void) { return 0; }
+int unrelated(void) {
+  return 0;
+}

@@ -1,6 +1,6 @@
 /* Fails without fail. */
 #include "good.h"
-static bb_status describe(void *self, const bb_call *call, bb_writer out) {
+static bb_status describe(void* self, const bb_call* call, bb_writer out) {
   (void)self;
   (void)call;
   (void)out;

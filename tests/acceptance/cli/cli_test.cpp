@@ -19,9 +19,10 @@ TEST_F(Cli, help_shows_every_verb_by_task_within_80_columns) {
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.err, "");
   std::size_t at = 0;
-  for (const char* part : {"\nEveryday\n", "\n  start ", "\n  run ", "\n  attach ", "\n  exec ", "\n  resume ", "\n  stop ", "\n  cleanup ",
-                           "\nLook\n", "\n  list ", "\n  info ", "\n  logs ", "\n  check ", "\n  doctor ", "\n  demo ",
-                           "\nConfigure\n", "\n  init ", "\n  config ", "\nPlugins\n", "\n  plugin ", "--no-color"}) {
+  for (const char* part :
+       {"\nEveryday\n", "\n  start ",    "\n  run ",  "\n  attach ", "\n  exec ",   "\n  resume ", "\n  stop ",
+        "\n  cleanup ", "\nLook\n",      "\n  list ", "\n  info ",   "\n  logs ",   "\n  check ",  "\n  doctor ",
+        "\n  demo ",    "\nConfigure\n", "\n  init ", "\n  config ", "\nPlugins\n", "\n  plugin ", "--no-color"}) {
     const std::size_t found = result.out.find(part, at);
     EXPECT_NE(found, std::string::npos) << part;
     if (found != std::string::npos) at = found;
@@ -36,11 +37,13 @@ TEST_F(Cli, help_shows_every_verb_by_task_within_80_columns) {
 }
 
 TEST_F(Cli, each_verb_has_help_with_an_example) {
-  for (const char* verb : {"start", "run", "attach", "exec", "resume", "list", "info", "stop", "cleanup", "logs", "doctor", "init", "config",
-                           "check", "plugin", "demo"}) {
+  for (const char* verb : {"start", "run", "attach", "exec", "resume", "list", "info", "stop", "cleanup", "logs",
+                           "doctor", "init", "config", "check", "plugin", "demo"}) {
     const ProcessResult result = run({verb, "--help"});
     EXPECT_EQ(result.code, 0) << verb << result.err;
-    EXPECT_THAT(result.out, AllOf(HasSubstr("usage: bot-bottle " + std::string(verb)), HasSubstr("\nexample:\n  bot-bottle "))) << verb;
+    EXPECT_THAT(result.out,
+                AllOf(HasSubstr("usage: bot-bottle " + std::string(verb)), HasSubstr("\nexample:\n  bot-bottle ")))
+        << verb;
     EXPECT_EQ(run({"help", verb}).out, result.out) << verb;
   }
 }
@@ -61,7 +64,9 @@ TEST_F(Cli, the_help_of_a_verb_reads_like_this) {
             "  bot-bottle info fixer --bottle strict --json\n");
 }
 
-TEST_F(Cli, version_is_one_line) { EXPECT_EQ(run({"--version"}).out, "bot-bottle 0.1.0\n"); }
+TEST_F(Cli, version_is_one_line) {
+  EXPECT_EQ(run({"--version"}).out, "bot-bottle 0.1.0\n");
+}
 
 struct Mistake {
   std::vector<std::string> arguments;
@@ -74,20 +79,25 @@ TEST_F(Cli, mistakes_have_one_clear_text_and_the_right_exit_code) {
       {{"strat"}, 2, "error: no verb named 'strat'\n  did you mean: start\nnext: bot-bottle --help\n"},
       {{"routes", "show", "x"}, 2, "error: 'routes' is not in this version\nnext: bot-bottle --help\n"},
       {{"--home", "/x", "supervise"}, 2, "error: 'supervise' is not in this version\nnext: bot-bottle --help\n"},
-      {{"list", "--jsno"}, 2, "error: 'bot-bottle list' has no option '--jsno'\n  did you mean: --json\nnext: bot-bottle list --help\n"},
+      {{"list", "--jsno"},
+       2,
+       "error: 'bot-bottle list' has no option '--jsno'\n  did you mean: --json\nnext: bot-bottle list --help\n"},
       {{"list", "agnets"},
        2,
-       "error: cannot list 'agnets'\n  there is: active, agents, bottles, backends, providers, plugins\n  did you mean: agents\n"
+       "error: cannot list 'agnets'\n  there is: active, agents, bottles, backends, providers, plugins\n  did you "
+       "mean: agents\n"
        "next: bot-bottle list --help\n"},
       {{"info"}, 2, "error: 'bot-bottle info' needs AGENT\nnext: bot-bottle info --help\n"},
       {{"info", "a", "b"}, 2, "error: unexpected argument 'b'\nnext: bot-bottle info --help\n"},
       {{"config"}, 2, "error: 'bot-bottle config' needs one of: check\nnext: bot-bottle config --help\n"},
-      {{"config", "chek"}, 2, "error: 'bot-bottle config' has no 'chek'\n  did you mean: check\nnext: bot-bottle config --help\n"},
-      {{"check", "GET", "https://example.com/"}, 2, "error: 'check' needs SLUG METHOD URL\nnext: bot-bottle check --help\n"},
+      {{"config", "chek"},
+       2,
+       "error: 'bot-bottle config' has no 'chek'\n  did you mean: check\nnext: bot-bottle config --help\n"},
+      {{"check", "GET", "https://example.com/"},
+       2,
+       "error: 'check' needs SLUG METHOD URL\nnext: bot-bottle check --help\n"},
       {{"logs", "../etc"}, 1, "error: '../etc' is not the slug of a bottle\nnext: bot-bottle list active\n"},
-      {{"logs", "x-1", "--since", "noon"},
-       1,
-       "error: no bottle named 'x-1'\nnext: bot-bottle list active\n"},
+      {{"logs", "x-1", "--since", "noon"}, 1, "error: no bottle named 'x-1'\nnext: bot-bottle list active\n"},
       {{"init"}, 2, "error: init asks questions and standard input is not a terminal\nnext: bot-bottle init --yes\n"},
   };
   for (const Mistake& mistake : table) {
@@ -154,7 +164,8 @@ TEST_F(Cli, hostile_file_names_are_shown_and_not_obeyed_D7) {
   write("home/.bot-bottle/agents/good.md", "");
   write("home/.bot-bottle/agents/\x1b]0;owned\x07\xe2\x80\xae.md", "");
   write("repo/.bot-bottle/agents/\x1b[2Jx.md", "");
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{"list", "agents"}, {"list", "agents", "--json"}, {"config", "check"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"list", "agents"}, {"list", "agents", "--json"}, {"config", "check"}}) {
     const ProcessResult result = run(arguments);
     for (const std::string& text : {result.out, result.err}) {
       EXPECT_THAT(text, Not(HasSubstr("\x1b")));
@@ -199,7 +210,8 @@ TEST_F(Cli, config_check_reports_every_fault_of_every_file_and_exits_1) {
   write("home/.bot-bottle/agents/two.md", "---\nbottle: absent\n---\n");
   const ProcessResult result = run({"config", "check"});
   EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out, AllOf(HasSubstr("unknown_key"), HasSubstr("one.md:2"), HasSubstr("absent"), HasSubstr("two.md")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("unknown_key"), HasSubstr("one.md:2"), HasSubstr("absent"), HasSubstr("two.md")));
   const ProcessResult as_json = run({"config", "check", "--json"});
   EXPECT_EQ(as_json.code, 1);
   const auto document = parse_json_object(as_json.out);
@@ -208,20 +220,24 @@ TEST_F(Cli, config_check_reports_every_fault_of_every_file_and_exits_1) {
 }
 
 TEST_F(Cli, check_asks_the_manifest_without_a_running_bottle) {
-  write("home/.bot-bottle/bottles/b.md",
-        "---\nagent_provider: {template: command, command: [\"true\"]}\negress:\n  routes:\n    - host: api.example.com\n"
-        "      matches: [{methods: [GET], paths: [{type: prefix, value: /v1/}]}]\n---\n");
+  write(
+      "home/.bot-bottle/bottles/b.md",
+      "---\nagent_provider: {template: command, command: [\"true\"]}\negress:\n  routes:\n    - host: api.example.com\n"
+      "      matches: [{methods: [GET], paths: [{type: prefix, value: /v1/}]}]\n---\n");
   write("home/.bot-bottle/agents/a.md", "---\nbottle: b\n---\n");
-  const auto ask = [this](const std::string& method, const std::string& url) { return run({"check", "--agent", "a", method, url}); };
+  const auto ask = [this](const std::string& method, const std::string& url) {
+    return run({"check", "--agent", "a", method, url});
+  };
   EXPECT_EQ(ask("GET", "https://api.example.com/v1/x").code, 0);
   EXPECT_THAT(ask("get", "https://API.example.com./v1/x").out, StartsWith("allowed"));
-  for (const auto& [method, url] : std::vector<std::pair<std::string, std::string>>{{"POST", "https://api.example.com/v1/x"},
-                                                                                    {"GET", "https://api.example.com/v2"},
-                                                                                    {"GET", "https://api.example.com/v1/../v2"},
-                                                                                    {"GET", "http://api.example.com/v1/x"},
-                                                                                    {"GET", "https://evil.example.com/"},
-                                                                                    {"GET", "https://127.1/"},
-                                                                                    {"GET", "https://[::1]/"}}) {
+  for (const auto& [method, url] :
+       std::vector<std::pair<std::string, std::string>>{{"POST", "https://api.example.com/v1/x"},
+                                                        {"GET", "https://api.example.com/v2"},
+                                                        {"GET", "https://api.example.com/v1/../v2"},
+                                                        {"GET", "http://api.example.com/v1/x"},
+                                                        {"GET", "https://evil.example.com/"},
+                                                        {"GET", "https://127.1/"},
+                                                        {"GET", "https://[::1]/"}}) {
     const ProcessResult result = ask(method, url);
     EXPECT_EQ(result.code, 3) << method << url << result.out << result.err;
     EXPECT_THAT(result.out, StartsWith("blocked")) << url;
@@ -239,7 +255,8 @@ TEST_F(Cli, doctor_names_what_is_missing_and_the_fix) {
     const bool helped = verdicts[name] == "ok" || !get_string(fact.as_object(), "fix").empty();
     EXPECT_TRUE(helped) << name;
   }
-  for (const char* name : {"git", "ssh", "bwrap", "docker", "user namespaces", "seccomp", "Landlock", "cgroups", "home"})
+  for (const char* name :
+       {"git", "ssh", "bwrap", "docker", "user namespaces", "seccomp", "Landlock", "cgroups", "home"})
     EXPECT_TRUE(verdicts.contains(name)) << name;
   environment_["PATH"] = "/nonexistent";
   const ProcessResult bare = run({"doctor"});

@@ -26,7 +26,11 @@ class Logs : public Cli {
     ASSERT_TRUE(write_all(fd.get(), text + "\n"));
   }
   static std::string event(const std::string& kind, const std::string& host, std::int64_t age_ms = 0) {
-    return to_text(json::object{{"time", format_time(now_ms() - age_ms)}, {"kind", kind}, {"level", "block"}, {"event", "request"}, {"host", host}});
+    return to_text(json::object{{"time", format_time(now_ms() - age_ms)},
+                                {"kind", kind},
+                                {"level", "block"},
+                                {"event", "request"},
+                                {"host", host}});
   }
 };
 

@@ -1,7 +1,7 @@
-// Bytes in any pieces: every cut gives the verdict of the whole; what is released is the beginning of what was written and
-// holds nothing of what was found; clean text comes out whole; a scrubbed or redacted text holds no known secret.
-// The first octets choose the cuts. "\x01" stands for a token, "\x02" for the secret, "\x03" for a password that is only
-// known for one by what follows it (or by the end), so that a fuzzer can make finds.
+// Bytes in any pieces: every cut gives the verdict of the whole; what is released is the beginning of what was written
+// and holds nothing of what was found; clean text comes out whole; a scrubbed or redacted text holds no known secret.
+// The first octets choose the cuts. "\x01" stands for a token, "\x02" for the secret, "\x03" for a password that is
+// only known for one by what follows it (or by the end), so that a fuzzer can make finds.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -40,10 +40,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t jump = data[1];
   std::string text;
   for (std::size_t i = 2; i < size; ++i) {
-    if (data[i] == 1) text += engine.token;
-    else if (data[i] == 2) text += engine.secret;
-    else if (data[i] == 3) text += engine.password;
-    else text += static_cast<char>(data[i]);
+    if (data[i] == 1)
+      text += engine.token;
+    else if (data[i] == 2)
+      text += engine.secret;
+    else if (data[i] == 3)
+      text += engine.password;
+    else
+      text += static_cast<char>(data[i]);
   }
   const auto whole = scan(*engine.rules, *engine.secrets, {}, text);
 
@@ -62,11 +66,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   must(found.has_value() == whole.has_value());
   must(text.starts_with(released));
-  if (found) must(released.size() <= found->offset);
-  else must(released == text && scrubbed == text);
+  if (found)
+    must(released.size() <= found->offset);
+  else
+    must(released == text && scrubbed == text);
   const Detectors known{.token_patterns = false, .known_secrets = true};
   must(scrubbed.find(engine.secret) == std::string::npos);
-  must(!scan(*engine.rules, *engine.secrets, known, redact(*engine.rules, *engine.secrets, text)) || text.find('%') != std::string::npos);
-  if (found) must(found->snippet.find(engine.secret) == std::string::npos && found->snippet.find(engine.token) == std::string::npos);
+  must(!scan(*engine.rules, *engine.secrets, known, redact(*engine.rules, *engine.secrets, text)) ||
+       text.find('%') != std::string::npos);
+  if (found)
+    must(found->snippet.find(engine.secret) == std::string::npos &&
+         found->snippet.find(engine.token) == std::string::npos);
   return 0;
 }

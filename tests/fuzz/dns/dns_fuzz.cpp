@@ -1,4 +1,5 @@
-// Every packet an agent can send to the bottle's resolver: the reply is bounded and echoes the question, the report is JSON.
+// Every packet an agent can send to the bottle's resolver: the reply is bounded and echoes the question, the report is
+// JSON.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -14,9 +15,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!answer.reply.empty()) std::abort();
     return 0;
   }
-  if (answer.reply.size() < 12 || answer.reply.size() > packet.size() || answer.reply.substr(0, 2) != packet.substr(0, 2)) std::abort();
+  if (answer.reply.size() < 12 || answer.reply.size() > packet.size() ||
+      answer.reply.substr(0, 2) != packet.substr(0, 2))
+    std::abort();
   if ((answer.reply[2] & 0x80) == 0) std::abort();
-  if (answer.verdict == guest::DnsVerdict::refused && packet.substr(12, answer.reply.size() - 12) != answer.reply.substr(12)) std::abort();
+  if (answer.verdict == guest::DnsVerdict::refused &&
+      packet.substr(12, answer.reply.size() - 12) != answer.reply.substr(12))
+    std::abort();
   const std::string report = guest::dns_report(answer, "udp");
   if (report.size() > 1024 || !parse_json_object(report)) std::abort();
   return 0;

@@ -1,5 +1,5 @@
-// Request and response heads: views stay inside, what is accepted survives being written and read again, and the verdict does
-// not depend on how the octets arrived.
+// Request and response heads: views stay inside, what is accepted survives being written and read again, and the
+// verdict does not depend on how the octets arrived.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,5 @@
-// Egress blocks of any bytes (as JSON, then as TOML): a block without problems makes a table, and is the same block after a
-// round trip. Problems never come without a message.
+// Egress blocks of any bytes (as JSON, then as TOML): a block without problems makes a table, and is the same block
+// after a round trip. Problems never come without a message.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,5 +1,5 @@
-// A request of any bytes: method, target and host, one a line. What is normalised stays so, no dot segment survives, nothing
-// but the one allowed host is ever allowed, and a push never is.
+// A request of any bytes: method, target and host, one a line. What is normalised stays so, no dot segment survives,
+// nothing but the one allowed host is ever allowed, and a push never is.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -23,7 +23,9 @@ const RouteTable& table() {
     Route& route = egress.routes.emplace_back();
     route.host = "api.example.com";
     route.git_fetch = true;
-    route.matches.push_back({.paths = {{PathMatch::Type::prefix, "/v1/"}, {PathMatch::Type::regex, "/x/[a-z]+"}}, .methods = {}, .headers = {}});
+    route.matches.push_back({.paths = {{PathMatch::Type::prefix, "/v1/"}, {PathMatch::Type::regex, "/x/[a-z]+"}},
+                             .methods = {},
+                             .headers = {}});
     return RouteTable::create(std::move(egress)).value();
   }();
   return *instance;

@@ -26,7 +26,13 @@ class Attach : public LocalBackendTest {
   };
 
   json::object request(std::vector<std::string> argv, bool tty) {
-    return {{"schema", "bot-bottle.exec/1"}, {"argv", to_array(argv)}, {"env", {{"PATH", "/usr/bin:/bin"}, {"TERM", "xterm"}}}, {"cwd", "/"}, {"tty", tty}, {"rows", 24}, {"columns", 80}};
+    return {{"schema", "bot-bottle.exec/1"},
+            {"argv", to_array(argv)},
+            {"env", {{"PATH", "/usr/bin:/bin"}, {"TERM", "xterm"}}},
+            {"cwd", "/"},
+            {"tty", tty},
+            {"rows", 24},
+            {"columns", 80}};
   }
 
   /// Starts what attach_argv says with a new terminal.
@@ -79,7 +85,9 @@ class Attach : public LocalBackendTest {
     }
     return true;
   }
-  static void type(Terminal& terminal, const std::string& text) { ASSERT_EQ(::write(terminal.master.get(), text.data(), text.size()), static_cast<ssize_t>(text.size())); }
+  static void type(Terminal& terminal, const std::string& text) {
+    ASSERT_EQ(::write(terminal.master.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
   static int wait_for(pid_t pid) {
     int status = 0;
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
@@ -126,7 +134,9 @@ TEST_F(Attach, a_terminal_is_relayed_with_its_size_and_given_back) {
 
 TEST_F(Attach, control_c_goes_to_the_program_and_not_to_the_relay) {
   const json::object bottle = launch();
-  Terminal terminal = start(bottle, request({"/bin/sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done"}, true));
+  Terminal terminal = start(
+      bottle,
+      request({"/bin/sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done"}, true));
   expect(terminal, "ready");
   type(terminal, "\x03");
   expect(terminal, "caught");
@@ -150,7 +160,8 @@ TEST_F(Attach, the_terminal_is_given_back_when_the_relay_or_the_bottle_is_ended)
 
 TEST_F(Attach, without_a_terminal_pipes_are_relayed) {
   const json::object bottle = launch();
-  const json::object attach = backend().attach_argv(bottle, request({"/bin/sh", "-c", "cat; echo err >&2; ls -l /proc/self/fd/0; exit 9"}, false));
+  const json::object attach = backend().attach_argv(
+      bottle, request({"/bin/sh", "-c", "cat; echo err >&2; ls -l /proc/self/fd/0; exit 9"}, false));
   std::array<int, 2> in{};
   std::array<int, 2> out{};
   std::array<int, 2> err{};
@@ -201,7 +212,8 @@ TEST_F(Attach, no_value_of_the_environment_is_on_the_command_line) {
   const json::object bottle = launch();
   json::object exec = request({"/bin/true"}, false);
   exec["env"].as_object()["TOKEN"] = "planted-value";
-  for (const std::string& argument : get_strings(backend().attach_argv(bottle, exec), "argv")) EXPECT_EQ(argument.find("planted-value"), std::string::npos);
+  for (const std::string& argument : get_strings(backend().attach_argv(bottle, exec), "argv"))
+    EXPECT_EQ(argument.find("planted-value"), std::string::npos);
 }
 
 }  // namespace

@@ -50,8 +50,12 @@ TEST_F(Bottle, a_program_that_is_not_there_is_not_found) {
 
 TEST_F(Bottle, output_above_the_limit_is_cut_and_said_so) {
   const json::object bottle = launch();
-  const json::object result = backend().exec(
-      bottle, {{"schema", "bot-bottle.exec/1"}, {"argv", {"/bin/sh", "-c", "yes | head -c 300000"}}, {"env", {{"PATH", "/usr/bin:/bin"}}}, {"max_output", 1000}}, -1);
+  const json::object result = backend().exec(bottle,
+                                             {{"schema", "bot-bottle.exec/1"},
+                                              {"argv", {"/bin/sh", "-c", "yes | head -c 300000"}},
+                                              {"env", {{"PATH", "/usr/bin:/bin"}}},
+                                              {"max_output", 1000}},
+                                             -1);
   EXPECT_EQ(get_string(result, "stdout").size(), 1000U);
   EXPECT_TRUE(get_bool(result, "truncated", false));
 }
@@ -59,7 +63,12 @@ TEST_F(Bottle, output_above_the_limit_is_cut_and_said_so) {
 TEST_F(Bottle, a_program_over_its_time_is_killed_with_its_group) {
   const json::object bottle = launch();
   const Error error = error_of([&] {
-    backend().exec(bottle, {{"schema", "bot-bottle.exec/1"}, {"argv", {"/bin/sh", "-c", "sleep 71717 & sleep 71717"}}, {"env", {{"PATH", "/usr/bin:/bin"}}}, {"timeout_ms", 150}}, -1);
+    backend().exec(bottle,
+                   {{"schema", "bot-bottle.exec/1"},
+                    {"argv", {"/bin/sh", "-c", "sleep 71717 & sleep 71717"}},
+                    {"env", {{"PATH", "/usr/bin:/bin"}}},
+                    {"timeout_ms", 150}},
+                   -1);
   });
   EXPECT_EQ(error.kind, ErrorKind::timeout);
   EXPECT_TRUE(soon([] { return processes_with("71717") == 0; }));
@@ -78,9 +87,13 @@ TEST_F(Bottle, inside_one_is_the_agent_without_a_way_up) {
   const json::object bottle = launch();
   EXPECT_EQ(shell(bottle, "id -un; id -u; id -g; hostname").out, "agent\n1000\n1000\nbottle\n");
   EXPECT_NE(shell(bottle, "su root -c id").code, 0);
-  EXPECT_EQ(shell(bottle, "cat /proc/self/status | grep -E '^(CapEff|CapBnd|CapPrm|CapAmb)' | grep -vc 0000000000000000").out, "0\n");
+  EXPECT_EQ(
+      shell(bottle, "cat /proc/self/status | grep -E '^(CapEff|CapBnd|CapPrm|CapAmb)' | grep -vc 0000000000000000").out,
+      "0\n");
   EXPECT_EQ(error_of([&] {
-              backend().exec(bottle, {{"schema", "bot-bottle.exec/1"}, {"argv", {"id"}}, {"env", json::object{}}, {"user", "root"}}, -1);
+              backend().exec(
+                  bottle,
+                  {{"schema", "bot-bottle.exec/1"}, {"argv", {"id"}}, {"env", json::object{}}, {"user", "root"}}, -1);
             }).kind,
             ErrorKind::unsupported);
 }
@@ -120,10 +133,15 @@ TEST_F(Bottle, spec09_5_nothing_of_the_operator_is_visible) {
 
 TEST_F(Bottle, H5_only_home_workspace_and_tmp_can_be_written) {
   const json::object bottle = launch();
-  for (const char* place : {"/", "/etc", "/usr", "/usr/bin", "/dev", "/run", "/run/bottle", "/run/bottle/wire", "/run/bottle/bin", "/var", "/home", "/proc/sys/kernel"})
+  for (const char* place : {"/", "/etc", "/usr", "/usr/bin", "/dev", "/run", "/run/bottle", "/run/bottle/wire",
+                            "/run/bottle/bin", "/var", "/home", "/proc/sys/kernel"})
     EXPECT_NE(shell(bottle, std::string("echo x > ") + place + "/planted").code, 0) << place;
   for (const char* place : {"/home/agent", "/workspace", "/var/tmp", "/dev/shm"})
-    EXPECT_EQ(shell(bottle, std::string("echo x > ") + place + "/f && mkdir " + place + "/d && mv " + place + "/f " + place + "/d/g").code, 0) << place;
+    EXPECT_EQ(shell(bottle, std::string("echo x > ") + place + "/f && mkdir " + place + "/d && mv " + place + "/f " +
+                                place + "/d/g")
+                  .code,
+              0)
+        << place;
   EXPECT_NE(shell(bottle, "mount -o remount,rw /usr").code, 0);
   EXPECT_NE(shell(bottle, "rm /run/bottle/wire/egress.sock").code, 0);
 }
@@ -170,8 +188,8 @@ TEST_P(GuardRemoved, the_selftest_sees_it) {
 }
 
 INSTANTIATE_TEST_SUITE_P(each, GuardRemoved,
-                         ::testing::Values(Guard{"netns", "network namespace"}, Guard{"seccomp", "seccomp"}, Guard{"caps", "capabilities"},
-                                           Guard{"userns", "user namespace"}),
+                         ::testing::Values(Guard{"netns", "network namespace"}, Guard{"seccomp", "seccomp"},
+                                           Guard{"caps", "capabilities"}, Guard{"userns", "user namespace"}),
                          [](const auto& entry) { return std::string(entry.param.name); });
 
 TEST_F(Bottle, the_selftest_sees_that_the_sidecar_is_gone) {
@@ -183,10 +201,15 @@ TEST_F(Bottle, the_selftest_sees_that_the_sidecar_is_gone) {
 TEST_F(Bottle, an_endpoint_carries_bytes_both_ways) {
   const json::object bottle = launch();
   const Output output = run(bottle, {"/usr/bin/perl", "-MIO::Socket::INET", "-e",
-                                     "$s=IO::Socket::INET->new('127.0.0.1:9099') or die; $d='ab'x500000; if(!fork){print $s $d; shutdown($s,1); exit} "
+                                     "$s=IO::Socket::INET->new('127.0.0.1:9099') or die; $d='ab'x500000; "
+                                     "if(!fork){print $s $d; shutdown($s,1); exit} "
                                      "$n=0;$n+=length while(<$s>); print $n"});
   EXPECT_EQ(output.out, "1000000") << output.err;
-  EXPECT_EQ(run(bottle, {"/usr/bin/perl", "-MIO::Socket::INET", "-e", "$s=IO::Socket::INET->new('127.0.0.1:9099') or die; print $s 'hi'; shutdown($s,1); print <$s>"}).out, "HI");
+  EXPECT_EQ(
+      run(bottle, {"/usr/bin/perl", "-MIO::Socket::INET", "-e",
+                   "$s=IO::Socket::INET->new('127.0.0.1:9099') or die; print $s 'hi'; shutdown($s,1); print <$s>"})
+          .out,
+      "HI");
 }
 
 TEST_F(Bottle, B1_a_dns_question_is_refused_and_seen_over_udp_and_tcp) {
@@ -195,7 +218,8 @@ TEST_F(Bottle, B1_a_dns_question_is_refused_and_seen_over_udp_and_tcp) {
   EXPECT_EQ(output.out, "2\n");
   EXPECT_TRUE(wires_[0]->has_report("data-in-a-label.evil.example.com"));
   const Output tcp = run(bottle, {"/usr/bin/perl", "-MIO::Socket::INET", "-e",
-                                  "$q=pack('n6',7,256,1,0,0,0).\"\\x04over\\x03tcp\\x00\".pack('nn',16,1); $s=IO::Socket::INET->new('127.0.0.1:53') or die; "
+                                  "$q=pack('n6',7,256,1,0,0,0).\"\\x04over\\x03tcp\\x00\".pack('nn',16,1); "
+                                  "$s=IO::Socket::INET->new('127.0.0.1:53') or die; "
                                   "print $s pack('n',length $q).$q; read($s,$r,6); print join ' ',unpack('n3',$r)"});
   EXPECT_EQ(tcp.out, "26 7 33029") << tcp.err;  // 0x8105: a reply, recursion was desired, REFUSED
   EXPECT_TRUE(wires_[0]->has_report("\"name\":\"over.tcp\",\"type\":\"TXT\",\"transport\":\"tcp\""));
@@ -203,10 +227,23 @@ TEST_F(Bottle, B1_a_dns_question_is_refused_and_seen_over_udp_and_tcp) {
 
 TEST_F(Bottle, git_python_and_node_work_inside) {
   const json::object bottle = launch();
-  EXPECT_EQ(shell(bottle, "cd /workspace && git init -q . && git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x && git log --oneline | wc -l").out, "1\n");
-  EXPECT_EQ(shell(bottle, "test -x /usr/bin/python3 || { echo 3; exit; }; /usr/bin/python3 -c 'import threading,subprocess; t=threading.Thread(target=print,args=(1,)); t.start(); t.join(); print(subprocess.run([\"echo\",\"2\"]).returncode)'").code, 0);
+  EXPECT_EQ(shell(bottle,
+                  "cd /workspace && git init -q . && git -c user.name=a -c user.email=a@example.com commit -q "
+                  "--allow-empty -m x && git log --oneline | wc -l")
+                .out,
+            "1\n");
+  EXPECT_EQ(shell(bottle,
+                  "test -x /usr/bin/python3 || { echo 3; exit; }; /usr/bin/python3 -c 'import threading,subprocess; "
+                  "t=threading.Thread(target=print,args=(1,)); t.start(); t.join(); "
+                  "print(subprocess.run([\"echo\",\"2\"]).returncode)'")
+                .code,
+            0);
   if (std::filesystem::exists("/usr/bin/node")) {
-    EXPECT_EQ(shell(bottle, "node -e \"const{Worker}=require('worker_threads');new Worker('process.stdout.write(require(\\'os\\').hostname())',{eval:true})\"").out, "bottle");
+    EXPECT_EQ(shell(bottle,
+                    "node -e \"const{Worker}=require('worker_threads');new "
+                    "Worker('process.stdout.write(require(\\'os\\').hostname())',{eval:true})\"")
+                  .out,
+              "bottle");
   }
 }
 
@@ -232,7 +269,9 @@ TEST_F(Bottle, L_a_memory_limit_holds_or_is_refused_by_name) {
     return;
   }
   const json::object bottle = launch(small);
-  EXPECT_EQ(shell(bottle, "head -c 300000000 /dev/zero | tail | wc -c").code == 0 && shell(bottle, "head -c 300000000 /dev/zero | tail | wc -c").out == "300000000\n", false);
+  EXPECT_EQ(shell(bottle, "head -c 300000000 /dev/zero | tail | wc -c").code == 0 &&
+                shell(bottle, "head -c 300000000 /dev/zero | tail | wc -c").out == "300000000\n",
+            false);
   EXPECT_EQ(shell(bottle, "echo alive").out, "alive\n");
 }
 
@@ -259,7 +298,8 @@ TEST_F(Bottle, tmp_has_a_bound) {
 
 TEST_F(Bottle, the_agents_program_is_found_and_alone_visible) {
   const auto prefix = home_ / "node/lib/node_modules";
-  write(prefix / "@scope/tool/cli.sh", "#!/bin/sh\necho tool says $1\ncat \"$(dirname \"$(readlink -f \"$0\")\")/../tool-linux-x64/part\"\n");
+  write(prefix / "@scope/tool/cli.sh",
+        "#!/bin/sh\necho tool says $1\ncat \"$(dirname \"$(readlink -f \"$0\")\")/../tool-linux-x64/part\"\n");
   write(prefix / "@scope/tool-linux-x64/part", "native\n");
   write(prefix / "@scope/other/secret", "planted\n");
   ::chmod((prefix / "@scope/tool/cli.sh").c_str(), 0755);
@@ -284,7 +324,8 @@ TEST_F(Bottle, a_program_that_is_not_installed_is_an_error_that_says_how) {
 }
 
 TEST_F(Bottle, H7_bind_ro_never_shows_the_home_or_the_state) {
-  for (const std::string& path : {std::string("/"), std::string("/proc"), std::string("/run"), home_.string(), home_.parent_path().string()}) {
+  for (const std::string& path :
+       {std::string("/"), std::string("/proc"), std::string("/run"), home_.string(), home_.parent_path().string()}) {
     json::object with_bind = spec();
     with_bind["bind_ro"] = json::array{path};
     error_of([&] { backend().plan(with_bind); });

@@ -36,7 +36,8 @@ int bind_unix(const std::filesystem::path& path, int type) {
 
 }  // namespace
 
-FakeWire::FakeWire(const std::filesystem::path& wire) : listener_(bind_unix(wire / "egress.sock", SOCK_STREAM)), report_(bind_unix(wire / "report.sock", SOCK_DGRAM)) {
+FakeWire::FakeWire(const std::filesystem::path& wire)
+    : listener_(bind_unix(wire / "egress.sock", SOCK_STREAM)), report_(bind_unix(wire / "report.sock", SOCK_DGRAM)) {
   std::array<int, 2> ends{};
   EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   stop_read_.reset(ends[0]);
@@ -66,12 +67,14 @@ void FakeWire::serve() {
         clients[i - 3].reset();
         continue;
       }
-      std::transform(bytes.begin(), bytes.begin() + got, bytes.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      std::transform(bytes.begin(), bytes.begin() + got, bytes.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
       ::send(clients[i - 3].get(), bytes.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
     }
     std::erase_if(clients, [](const UniqueFd& client) { return !client; });
     if (polled[1].revents != 0)
-      if (UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); client) clients.push_back(std::move(client));
+      if (UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); client)
+        clients.push_back(std::move(client));
     if (polled[2].revents != 0) {
       const ssize_t got = ::recv(report_.get(), bytes.data(), bytes.size(), 0);
       const std::lock_guard lock(report_mutex);
@@ -98,7 +101,10 @@ void LocalBackendTest::SetUp() {
   home_ = pattern;
   const std::filesystem::path prefix = BB_BUILD_DIR;
   options_.home = Home{home_};
-  options_.installation = {.bin = prefix / "bin", .libexec = prefix / "libexec/bot-bottle", .plugins = prefix / "lib/bot-bottle/plugins", .share = prefix / "share/bot-bottle"};
+  options_.installation = {.bin = prefix / "bin",
+                           .libexec = prefix / "libexec/bot-bottle",
+                           .plugins = prefix / "lib/bot-bottle/plugins",
+                           .share = prefix / "share/bot-bottle"};
   registry_ = std::make_unique<plugins::Registry>(options_);
 }
 
@@ -139,7 +145,8 @@ json::object LocalBackendTest::launch(const json::object& spec, int lifeline_fd)
   for (const char* name : {"wire", "logs", "backend"}) std::filesystem::create_directories(state_of(slug) / name);
   ::chmod((home_ / "state").c_str(), 0700);
   ::chmod(state_of(slug).c_str(), 0700);
-  if (!std::filesystem::exists(state_of(slug) / "wire/egress.sock")) wires_.push_back(std::make_unique<FakeWire>(state_of(slug) / "wire"));
+  if (!std::filesystem::exists(state_of(slug) / "wire/egress.sock"))
+    wires_.push_back(std::make_unique<FakeWire>(state_of(slug) / "wire"));
   const json::object plan = backend().plan(spec);
   const json::object bottle = backend().launch(plan, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ""}}, lifeline_fd);
   launched_.push_back(bottle);
@@ -147,14 +154,15 @@ json::object LocalBackendTest::launch(const json::object& spec, int lifeline_fd)
 }
 
 Output LocalBackendTest::run(const json::object& bottle, std::vector<std::string> argv, int stdin_fd) {
-  const json::object result = backend().exec(bottle,
-                                             {{"schema", "bot-bottle.exec/1"},
-                                              {"argv", to_array(argv)},
-                                              {"env", {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/home/agent"}}},
-                                              {"cwd", "/"},
-                                              {"user", "agent"},
-                                              {"timeout_ms", 20'000}},
-                                             stdin_fd);
+  const json::object result =
+      backend().exec(bottle,
+                     {{"schema", "bot-bottle.exec/1"},
+                      {"argv", to_array(argv)},
+                      {"env", {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/home/agent"}}},
+                      {"cwd", "/"},
+                      {"user", "agent"},
+                      {"timeout_ms", 20'000}},
+                     stdin_fd);
   return {static_cast<int>(get_int(result, "code", -1)), get_string(result, "stdout"), get_string(result, "stderr")};
 }
 
@@ -187,7 +195,9 @@ int LocalBackendTest::processes_with(const std::string& marker) {
   return count;
 }
 
-bool LocalBackendTest::is_root() { return ::geteuid() == 0; }
+bool LocalBackendTest::is_root() {
+  return ::geteuid() == 0;
+}
 
 bool LocalBackendTest::is_running(const std::string& slug) {
   const json::object document = backend().enumerate();

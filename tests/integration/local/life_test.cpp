@@ -21,17 +21,25 @@ class Life : public LocalBackendTest {
  protected:
   /// A program in the bottle that can be found from outside.
   void start_marked(const json::object& bottle, const std::string& marker) {
-    backend().exec(bottle, {{"schema", "bot-bottle.exec/1"}, {"argv", {"/bin/sleep", marker}}, {"env", json::object{}}, {"detached", true}}, -1);
+    backend().exec(bottle,
+                   {{"schema", "bot-bottle.exec/1"},
+                    {"argv", {"/bin/sleep", marker}},
+                    {"env", json::object{}},
+                    {"detached", true}},
+                   -1);
     ASSERT_TRUE(soon([&] { return processes_with(marker) > 0; }));
   }
   [[nodiscard]] std::vector<std::string> groups(const std::string& slug) const {
     std::vector<std::string> found;
     const auto state = state_of(slug).string();
-    for (const std::string& path : backend_local::cgroup_directories(backend_local::find_cgroup_place(), backend_local::cgroup_name(slug, state, Component::bottle)))
+    for (const std::string& path : backend_local::cgroup_directories(
+             backend_local::find_cgroup_place(), backend_local::cgroup_name(slug, state, Component::bottle)))
       if (std::filesystem::exists(path)) found.push_back(path);
     return found;
   }
-  [[nodiscard]] std::string lock(Component component, const std::string& slug = "x-1") const { return backend_local::lock_path(state_of(slug).string(), component); }
+  [[nodiscard]] std::string lock(Component component, const std::string& slug = "x-1") const {
+    return backend_local::lock_path(state_of(slug).string(), component);
+  }
 };
 
 TEST_F(Life, a_running_bottle_is_listed_by_its_lock) {
@@ -75,7 +83,9 @@ TEST_F(Life, remove_takes_the_plan_of_a_launch_that_never_was) {
 
 TEST_F(Life, a_second_launch_of_the_same_bottle_is_refused_and_harms_nothing) {
   const json::object bottle = launch();
-  const Error error = error_of([&] { backend().launch(backend().plan(spec()), {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ""}}, -1); });
+  const Error error = error_of([&] {
+    backend().launch(backend().plan(spec()), {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ""}}, -1);
+  });
   EXPECT_EQ(error.kind, ErrorKind::already_exists);
   EXPECT_EQ(shell(bottle, "echo alive").out, "alive\n");
 }
@@ -97,7 +107,12 @@ TEST_F(Life, kill_9_of_the_launching_process_leaves_nothing) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) ::_exit(1);
     const json::object bottle = launch(spec(), ends[0]);
-    backend().exec(bottle, {{"schema", "bot-bottle.exec/1"}, {"argv", {"/bin/sleep", "83838"}}, {"env", json::object{}}, {"detached", true}}, -1);
+    backend().exec(bottle,
+                   {{"schema", "bot-bottle.exec/1"},
+                    {"argv", {"/bin/sleep", "83838"}},
+                    {"env", json::object{}},
+                    {"detached", true}},
+                   -1);
     ::kill(::getpid(), SIGKILL);
   }
   int status = 0;
@@ -164,7 +179,9 @@ TEST_F(Life, a_bwrap_that_cannot_start_says_why_and_leaves_nothing) {
   json::object plan = backend().plan(wrong);
   plan["data"].as_object()["bind_ro"] = json::array{"/no/such/place"};
   std::filesystem::create_directories(state_of("x-1") / "logs");
-  const Error error = error_of([&] { backend().launch(plan, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ""}}, -1); });
+  const Error error = error_of([&] {
+    backend().launch(plan, {{"schema", "bot-bottle.launch/1"}, {"ca_pem", ""}}, -1);
+  });
   EXPECT_THAT(error.message, ::testing::HasSubstr("/no/such/place"));
   EXPECT_FALSE(is_running("x-1"));
   EXPECT_TRUE(groups("x-1").empty());
@@ -179,7 +196,8 @@ class SidecarSandbox : public Life {
     // A sidecar that tells what it can do, in place of the real one.
     const auto libexec = home_ / "libexec";
     std::filesystem::create_directories(libexec);
-    for (const char* name : {"bottle-init", "bottle-keeper"}) std::filesystem::copy_file(options_.installation.libexec / name, libexec / name);
+    for (const char* name : {"bottle-init", "bottle-keeper"})
+      std::filesystem::copy_file(options_.installation.libexec / name, libexec / name);
     write(libexec / "bot-bottle-sidecar", R"(#!/bin/sh
 cat > /run/sidecar/state/logs/config
 { id -u; ls /run/sidecar/state | tr '\n' ' '; echo; ls / | tr '\n' ' '; echo
@@ -224,7 +242,8 @@ TEST_F(SidecarSandbox, sees_its_own_state_and_ends_politely) {
   EXPECT_NE(lines[0], "0");
   EXPECT_EQ(lines[1], "control egress git-gate logs supervise wire ");
   EXPECT_THAT(std::string(lines[2]), ::testing::Not(::testing::HasSubstr("home")));
-  EXPECT_THAT(std::string(lines[3]), ::testing::HasSubstr("CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2"));
+  EXPECT_THAT(std::string(lines[3]),
+              ::testing::HasSubstr("CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2"));
   EXPECT_EQ(lines[4], "shared");
   EXPECT_EQ(lines[5], "rules");
   EXPECT_THAT(std::string(lines[6]), ::testing::HasSubstr("--rules-database /run/sidecar/rules.database"));

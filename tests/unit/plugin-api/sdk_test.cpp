@@ -1,10 +1,9 @@
 // The C++ SDK seen from both sides: as an author writes it, and through the C tables as the host calls it.
-#include <bot_bottle/plugin.hpp>
-#include <bot_bottle/sdk/fake_host.hpp>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bot_bottle/plugin.hpp>
+#include <bot_bottle/sdk/fake_host.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -26,7 +25,8 @@ class TestBackend : public Backend {
     if (mode == "int") throw 42;
     if (mode == "core") throw Failure(bot_bottle::Error{ErrorKind::not_found, "no such tool", "install it", "details"});
     if (mode == "status ok") throw Error(Status::ok, "odd");
-    if (mode == "run") return {.available = host().run(call, {"tool", "version"}).code == 0, .version = host().path(call, "libexec")};
+    if (mode == "run")
+      return {.available = host().run(call, {"tool", "version"}).code == 0, .version = host().path(call, "libexec")};
     if (mode == "secret") host().info("got " + std::to_string(host().read_secret(call, "TOKEN").size()) + " bytes");
     if (mode == "progress") call.progress(500, "half");
     return {.available = tool_, .features = {"detach"}, .version = "1"};
@@ -57,8 +57,12 @@ class TestBackend : public Backend {
   void copy_out(const Call&, const Bottle&, const CopyRequest&) override {}
   void stop(const Call&, const Bottle&) override {}
   void remove(const Call&, const Bottle& bottle) override { removed = bottle.slug; }
-  Bottles enumerate(const Call&) override { return {.bottles = {RunningBottle{.slug = "a-1", .services = {"egress"}}}}; }
-  Orphans orphans(const Call&, const std::vector<std::string>& known) override { return {.items = {{"process", known.at(0), ""}}}; }
+  Bottles enumerate(const Call&) override {
+    return {.bottles = {RunningBottle{.slug = "a-1", .services = {"egress"}}}};
+  }
+  Orphans orphans(const Call&, const std::vector<std::string>& known) override {
+    return {.items = {{"process", known.at(0), ""}}};
+  }
 
   static inline std::string mode;
   static inline std::string removed;
@@ -86,7 +90,9 @@ class TestProvider final : public AgentProvider {
 
 class TestFreezer final : public Freezer {
  public:
-  Snapshot freeze(const Call&, const Bottle& bottle) override { return {.kind = "image", .ref = bottle.slug, .size = 1}; }
+  Snapshot freeze(const Call&, const Bottle& bottle) override {
+    return {.kind = "image", .ref = bottle.slug, .size = 1};
+  }
   bool exists(const Call&, const std::string& ref) override { return ref == "there"; }
   void remove(const Call&, const std::string&) override {}
 };
@@ -187,7 +193,8 @@ TEST_F(SdkTest, documents_keep_absent_apart_from_zero_and_ignore_what_they_do_no
   const auto plan = [&](std::string_view spec) {
     return host.invoke([&](const bb_call* call, bb_writer out) { return backend->plan(self, call, to_bb(spec), out); });
   };
-  const auto full = plan(R"({"schema":"bot-bottle.spec/1","slug":"x-1","state_dir":"/s","resources":{"memory":4294967296},"future":[1]})");
+  const auto full = plan(
+      R"({"schema":"bot-bottle.spec/1","slug":"x-1","state_dir":"/s","resources":{"memory":4294967296},"future":[1]})");
   EXPECT_EQ(full.document().at("data").as_object().at("memory").to_number<std::uint64_t>(), 4294967296U);
   EXPECT_FALSE(full.document().at("data").as_object().at("cpus").as_bool());
   EXPECT_EQ(plan(R"({"slug":"x-1"})").document().at("data").as_object().at("memory").to_number<int>(), 7);
@@ -202,7 +209,8 @@ TEST_F(SdkTest, documents_keep_absent_apart_from_zero_and_ignore_what_they_do_no
 }
 
 TEST(Sdk, opaque_data_and_unknown_fields_survive_a_round_trip) {
-  const auto bottle = parse_document<Bottle>(R"({"schema":"bot-bottle.bottle/1","slug":"a","data":{"id":[1,2]},"newer":true})");
+  const auto bottle =
+      parse_document<Bottle>(R"({"schema":"bot-bottle.bottle/1","slug":"a","data":{"id":[1,2]},"newer":true})");
   const json::object again = to_json(bottle);
   EXPECT_EQ(again.at("data").as_object().at("id").as_array().size(), 2U);
   EXPECT_TRUE(again.at("newer").as_bool());
@@ -227,12 +235,17 @@ TEST_F(SdkTest, program_output_that_is_not_utf8_is_replaced_in_the_document) {
 }
 
 TEST_F(SdkTest, descriptors_and_arrays_reach_the_class) {
-  const auto sidecar = host.invoke([&](const bb_call* call, bb_writer out) { return backend->start_sidecar(self, call, to_bb("{}"), 5, -1, out); });
+  const auto sidecar = host.invoke(
+      [&](const bb_call* call, bb_writer out) { return backend->start_sidecar(self, call, to_bb("{}"), 5, -1, out); });
   EXPECT_EQ(sidecar.document().at("slug").as_string(), "5 -1");
   EXPECT_EQ(sidecar.document().if_contains("pid"), nullptr);
-  const auto orphans = host.invoke([&](const bb_call* call, bb_writer out) { return backend->orphans(self, call, to_bb(R"(["k"])"), out); });
+  const auto orphans = host.invoke(
+      [&](const bb_call* call, bb_writer out) { return backend->orphans(self, call, to_bb(R"(["k"])"), out); });
   EXPECT_EQ(orphans.document().at("items").as_array().at(0).as_object().at("what").as_string(), "k");
-  EXPECT_EQ(host.invoke([&](const bb_call* call, bb_writer out) { return backend->orphans(self, call, to_bb("{}"), out); }).status, Status::invalid_argument);
+  EXPECT_EQ(
+      host.invoke([&](const bb_call* call, bb_writer out) { return backend->orphans(self, call, to_bb("{}"), out); })
+          .status,
+      Status::invalid_argument);
 }
 
 TEST_F(SdkTest, services_are_recorded_and_their_failures_keep_message_and_hint) {
@@ -242,7 +255,9 @@ TEST_F(SdkTest, services_are_recorded_and_their_failures_keep_message_and_hint) 
   EXPECT_EQ(fine.document().at("version").as_string(), "/opt/libexec");
   EXPECT_THAT(host.programs.at(0).argv, ElementsAre("tool", "version"));
 
-  host.on_run = [](const ProcessRequest&) -> ProcessResult { throw Error(Status::not_found, "no program tool", "install tool"); };
+  host.on_run = [](const ProcessRequest&) -> ProcessResult {
+    throw Error(Status::not_found, "no program tool", "install tool");
+  };
   const auto missing = probe("run");
   EXPECT_EQ(missing.status, Status::not_found);
   EXPECT_EQ(missing.message, "no program tool");
@@ -279,7 +294,8 @@ TEST_F(SdkTest, the_fake_host_notes_broken_rules) {
   });
   host.invoke([](const bb_call*, bb_writer) { return bb_status{BB_INTERNAL}; });
   host.invoke([](const bb_call*, bb_writer out) { return out.write(out.context, to_bb("{")); });
-  EXPECT_THAT(host.violations, ElementsAre(HasSubstr("full stop"), HasSubstr("BB_OK after fail"), HasSubstr("without fail"), HasSubstr("not JSON")));
+  EXPECT_THAT(host.violations, ElementsAre(HasSubstr("full stop"), HasSubstr("BB_OK after fail"),
+                                           HasSubstr("without fail"), HasSubstr("not JSON")));
 }
 
 TEST(Sdk, a_provider_provisions_through_the_hosts_functions) {
@@ -291,16 +307,24 @@ TEST(Sdk, a_provider_provisions_through_the_hosts_functions) {
   bb_bottle_ops ops{};
   ops.struct_size = sizeof ops;
   ops.context = &copies;
-  ops.exec = [](void*, const bb_call*, bb_str, bb_writer out) { return out.write(out.context, to_bb(R"({"code":0})")); };
+  ops.exec = [](void*, const bb_call*, bb_str, bb_writer out) {
+    return out.write(out.context, to_bb(R"({"code":0})"));
+  };
   ops.copy_in = [](void* context, const bb_call*, bb_str) {
     ++*static_cast<int*>(context);
     return bb_status{BB_OK};
   };
-  EXPECT_EQ(host.invoke([&](const bb_call* call, bb_writer) { return provider->provision(self, call, to_bb("{}"), &ops); }).status, Status::ok);
+  EXPECT_EQ(
+      host.invoke([&](const bb_call* call, bb_writer) { return provider->provision(self, call, to_bb("{}"), &ops); })
+          .status,
+      Status::ok);
   EXPECT_EQ(copies, 1);
   // An older host, which does not have copy_in yet: its table ends before.
   ops.struct_size = offsetof(bb_bottle_ops, copy_in);
-  EXPECT_EQ(host.invoke([&](const bb_call* call, bb_writer) { return provider->provision(self, call, to_bb("{}"), &ops); }).status, Status::unsupported);
+  EXPECT_EQ(
+      host.invoke([&](const bb_call* call, bb_writer) { return provider->provision(self, call, to_bb("{}"), &ops); })
+          .status,
+      Status::unsupported);
   provider->destroy(self);
 }
 
@@ -309,8 +333,12 @@ TEST(Sdk, a_snapshot_that_is_gone_is_not_found) {
   const bb_freezer* freezer = table<bb_freezer>(BB_INTERFACE_FREEZER);
   void* self = nullptr;
   ASSERT_EQ(freezer->create(host.raw_host(), host.raw_call(), &self), BB_OK);
-  EXPECT_EQ(host.invoke([&](const bb_call* call, bb_writer) { return freezer->exists(self, call, to_bb("there")); }).status, Status::ok);
-  EXPECT_EQ(host.invoke([&](const bb_call* call, bb_writer) { return freezer->exists(self, call, to_bb("gone")); }).status, Status::not_found);
+  EXPECT_EQ(
+      host.invoke([&](const bb_call* call, bb_writer) { return freezer->exists(self, call, to_bb("there")); }).status,
+      Status::ok);
+  EXPECT_EQ(
+      host.invoke([&](const bb_call* call, bb_writer) { return freezer->exists(self, call, to_bb("gone")); }).status,
+      Status::not_found);
   freezer->destroy(self);
 }
 
@@ -321,7 +349,9 @@ TEST(Sdk, a_private_key_leaves_on_its_descriptor_only) {
   ASSERT_EQ(keys->create(host.raw_host(), host.raw_call(), &self), BB_OK);
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  const auto made = host.invoke([&](const bb_call* call, bb_writer out) { return keys->create_key(self, call, to_bb(R"({"title":"t"})"), ends[1], out); });
+  const auto made = host.invoke([&](const bb_call* call, bb_writer out) {
+    return keys->create_key(self, call, to_bb(R"({"title":"t"})"), ends[1], out);
+  });
   char buffer[16] = {};
   EXPECT_EQ(::read(ends[0], buffer, sizeof buffer), 7);
   EXPECT_EQ(made.text.find("PRIVATE"), std::string::npos);

@@ -25,8 +25,14 @@ class Providers : public testing::Test {
   ~Providers() override { std::filesystem::remove_all(home_); }
 
   static json::object spec() {
-    return {{"schema", "bot-bottle.provider-spec/1"}, {"agent", "coder"}, {"slug", "coder-1"}, {"label", ""}, {"color", ""},
-            {"prompt", "Be careful."}, {"headless", false}, {"auth_token_ref", ""},
+    return {{"schema", "bot-bottle.provider-spec/1"},
+            {"agent", "coder"},
+            {"slug", "coder-1"},
+            {"label", ""},
+            {"color", ""},
+            {"prompt", "Be careful."},
+            {"headless", false},
+            {"auth_token_ref", ""},
             {"guest", {{"home", "/home/agent"}, {"user", "agent"}, {"workspace", "/workspace"}}}};
   }
 
@@ -73,7 +79,8 @@ TEST_F(Providers, a_hostile_label_cannot_leave_claudes_status_line) {
   for (const json::value& file : plan.at("files").as_array()) {
     if (file.at("path") != "/home/agent/.claude/settings.json") continue;
     const json::object settings = *parse_json_object(std::string_view(file.at("content").as_string()));
-    EXPECT_EQ(settings.at("statusLine").at("command"), "printf %s 'x'\\''; touch /tmp/owned; '\\'' (coder) in coder-1'");
+    EXPECT_EQ(settings.at("statusLine").at("command"),
+              "printf %s 'x'\\''; touch /tmp/owned; '\\'' (coder) in coder-1'");
     return;
   }
   FAIL() << "no settings.json";

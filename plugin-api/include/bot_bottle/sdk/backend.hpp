@@ -27,7 +27,8 @@ class Backend : public Interface {
 
   // Optional: a class that does not override one has no such slot in its table.
   virtual void build(const Call&, const Plan&) { unsupported("build images"); }
-  virtual ExecResult sidecar_exec(const Call&, const Bottle&, const std::vector<std::string>& /*argv*/, int /*stdin_fd*/) {
+  virtual ExecResult sidecar_exec(const Call&, const Bottle&, const std::vector<std::string>& /*argv*/,
+                                  int /*stdin_fd*/) {
     unsupported("run programs in the sidecar");
   }
   virtual Orphans orphans(const Call&, const std::vector<std::string>& /*known*/) { unsupported("look for orphans"); }
@@ -43,20 +44,24 @@ struct BackendThunks {
     return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).probe(call)); });
   }
   static bb_status plan(void* self, const bb_call* raw, bb_str spec, bb_writer out) noexcept {
-    return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).plan(call, parse_document<Spec>(view(spec)))); });
+    return guarded(raw, [&](const Call& call) {
+      write_document(out, self_of(self).plan(call, parse_document<Spec>(view(spec))));
+    });
   }
   static bb_status build(void* self, const bb_call* raw, bb_str plan) noexcept {
     return guarded(raw, [&](const Call& call) { self_of(self).build(call, parse_document<Plan>(view(plan))); });
   }
-  static bb_status start_sidecar(void* self, const bb_call* raw, bb_str plan, std::int32_t config_fd, std::int32_t lifeline_fd,
-                                 bb_writer out) noexcept {
+  static bb_status start_sidecar(void* self, const bb_call* raw, bb_str plan, std::int32_t config_fd,
+                                 std::int32_t lifeline_fd, bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
       write_document(out, self_of(self).start_sidecar(call, parse_document<Plan>(view(plan)), config_fd, lifeline_fd));
     });
   }
-  static bb_status launch(void* self, const bb_call* raw, bb_str plan, bb_str inputs, std::int32_t lifeline_fd, bb_writer out) noexcept {
+  static bb_status launch(void* self, const bb_call* raw, bb_str plan, bb_str inputs, std::int32_t lifeline_fd,
+                          bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
-      write_document(out, self_of(self).launch(call, parse_document<Plan>(view(plan)), parse_document<LaunchInputs>(view(inputs)), lifeline_fd));
+      write_document(out, self_of(self).launch(call, parse_document<Plan>(view(plan)),
+                                               parse_document<LaunchInputs>(view(inputs)), lifeline_fd));
     });
   }
   static ExecResult printable(ExecResult result) {
@@ -64,14 +69,17 @@ struct BackendThunks {
     result.err = to_valid_utf8(result.err);
     return result;
   }
-  static bb_status exec(void* self, const bb_call* raw, bb_str bottle, bb_str request, std::int32_t stdin_fd, bb_writer out) noexcept {
+  static bb_status exec(void* self, const bb_call* raw, bb_str bottle, bb_str request, std::int32_t stdin_fd,
+                        bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
-      write_document(out, printable(self_of(self).exec(call, parse_document<Bottle>(view(bottle)), parse_document<ExecRequest>(view(request)), stdin_fd)));
+      write_document(out, printable(self_of(self).exec(call, parse_document<Bottle>(view(bottle)),
+                                                       parse_document<ExecRequest>(view(request)), stdin_fd)));
     });
   }
   static bb_status attach_argv(void* self, const bb_call* raw, bb_str bottle, bb_str request, bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
-      write_document(out, self_of(self).attach_argv(call, parse_document<Bottle>(view(bottle)), parse_document<ExecRequest>(view(request))));
+      write_document(out, self_of(self).attach_argv(call, parse_document<Bottle>(view(bottle)),
+                                                    parse_document<ExecRequest>(view(request))));
     });
   }
   static bb_status copy_in(void* self, const bb_call* raw, bb_str bottle, bb_str request) noexcept {
@@ -84,9 +92,11 @@ struct BackendThunks {
       self_of(self).copy_out(call, parse_document<Bottle>(view(bottle)), parse_document<CopyRequest>(view(request)));
     });
   }
-  static bb_status sidecar_exec(void* self, const bb_call* raw, bb_str bottle, bb_str argv, std::int32_t stdin_fd, bb_writer out) noexcept {
+  static bb_status sidecar_exec(void* self, const bb_call* raw, bb_str bottle, bb_str argv, std::int32_t stdin_fd,
+                                bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
-      write_document(out, printable(self_of(self).sidecar_exec(call, parse_document<Bottle>(view(bottle)), parse_string_array(view(argv)), stdin_fd)));
+      write_document(out, printable(self_of(self).sidecar_exec(call, parse_document<Bottle>(view(bottle)),
+                                                               parse_string_array(view(argv)), stdin_fd)));
     });
   }
   static bb_status stop(void* self, const bb_call* raw, bb_str bottle) noexcept {
@@ -99,7 +109,9 @@ struct BackendThunks {
     return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).enumerate(call)); });
   }
   static bb_status orphans(void* self, const bb_call* raw, bb_str known, bb_writer out) noexcept {
-    return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).orphans(call, parse_string_array(view(known)))); });
+    return guarded(raw, [&](const Call& call) {
+      write_document(out, self_of(self).orphans(call, parse_string_array(view(known))));
+    });
   }
   static bb_status cleanup(void* self, const bb_call* raw, bb_str orphans) noexcept {
     return guarded(raw, [&](const Call& call) { self_of(self).cleanup(call, parse_document<Orphans>(view(orphans))); });

@@ -15,7 +15,8 @@
 #include "bot_bottle/sdk/error.hpp"
 #include "bot_bottle/sdk/json.hpp"
 
-// Plugins of this repository may let core/base's Failure fly: its kind, message and hint arrive like those of sdk::Error.
+// Plugins of this repository may let core/base's Failure fly: its kind, message and hint arrive like those of
+// sdk::Error.
 #if defined(__has_include)
 #if __has_include("core/base/error.hpp")
 #include "core/base/error.hpp"
@@ -25,13 +26,17 @@
 
 namespace bot_bottle::sdk {
 
-inline bb_str to_bb(std::string_view text) { return bb_str{text.data(), text.size()}; }
-inline std::string_view view(bb_str text) { return text.size == 0 ? std::string_view{} : std::string_view(text.data, text.size); }
+inline bb_str to_bb(std::string_view text) {
+  return bb_str{text.data(), text.size()};
+}
+inline std::string_view view(bb_str text) {
+  return text.size == 0 ? std::string_view{} : std::string_view(text.data, text.size);
+}
 
 namespace detail {
 
-/// The bytes that both sides know, zero for the rest: an absent function is a null function. No other code of the SDK touches
-/// a table of the host.
+/// The bytes that both sides know, zero for the rest: an absent function is a null function. No other code of the SDK
+/// touches a table of the host.
 template <typename Table>
 Table local_copy(const void* theirs) {
   Table ours{};
@@ -48,7 +53,8 @@ Table local_copy(const void* theirs) {
 class Call {
  public:
   explicit Call(const bb_call* call) : raw_(call), table_(detail::local_copy<bb_call>(call)) {
-    if (call == nullptr || table_.struct_size < offsetof(bb_call, cancel_fd) + sizeof(std::int32_t)) table_.cancel_fd = -1;
+    if (call == nullptr || table_.struct_size < offsetof(bb_call, cancel_fd) + sizeof(std::int32_t))
+      table_.cancel_fd = -1;
   }
 
   /// Shows the operator what is being done.
@@ -191,11 +197,17 @@ inline std::string to_valid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
     const unsigned char first = byte(at);
-    std::size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    std::size_t length = first < 0x80                    ? 1
+                         : first >= 0xc2 && first < 0xe0 ? 2
+                         : first >= 0xe0 && first < 0xf0 ? 3
+                         : first >= 0xf0 && first < 0xf5 ? 4
+                                                         : 0;
     bool valid = length != 0 && at + length <= text.size();
     for (std::size_t next = 1; valid && next < length; ++next) valid = (byte(at + next) & 0xc0) == 0x80;
-    if (valid && length == 3) valid = !(first == 0xe0 && byte(at + 1) < 0xa0) && !(first == 0xed && byte(at + 1) >= 0xa0);
-    if (valid && length == 4) valid = !(first == 0xf0 && byte(at + 1) < 0x90) && !(first == 0xf4 && byte(at + 1) >= 0x90);
+    if (valid && length == 3)
+      valid = !(first == 0xe0 && byte(at + 1) < 0xa0) && !(first == 0xed && byte(at + 1) >= 0xa0);
+    if (valid && length == 4)
+      valid = !(first == 0xf0 && byte(at + 1) < 0x90) && !(first == 0xf4 && byte(at + 1) >= 0x90);
     if (valid) {
       out.append(text.substr(at, length));
       at += length;

@@ -17,9 +17,11 @@ class DeployKeyProvisioner : public Interface {
 namespace detail {
 
 struct DeployKeyThunks {
-  static bb_status create_key(void* self, const bb_call* raw, bb_str request, std::int32_t private_key_fd, bb_writer out) noexcept {
+  static bb_status create_key(void* self, const bb_call* raw, bb_str request, std::int32_t private_key_fd,
+                              bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
-      write_document(out, instance<DeployKeyProvisioner>(self).create_key(call, parse_document<DeployKeyRequest>(view(request)), private_key_fd));
+      write_document(out, instance<DeployKeyProvisioner>(self).create_key(
+                              call, parse_document<DeployKeyRequest>(view(request)), private_key_fd));
     });
   }
   static bb_status remove_key(void* self, const bb_call* raw, bb_str request) noexcept {
@@ -31,11 +33,8 @@ struct DeployKeyThunks {
 
 template <typename T>
 inline constexpr bb_deploy_key deploy_key_table = {
-    sizeof(bb_deploy_key),
-    create_thunk<T, DeployKeyProvisioner>,
-    destroy_thunk<DeployKeyProvisioner>,
-    DeployKeyThunks::create_key,
-    DeployKeyThunks::remove_key,
+    sizeof(bb_deploy_key),       create_thunk<T, DeployKeyProvisioner>, destroy_thunk<DeployKeyProvisioner>,
+    DeployKeyThunks::create_key, DeployKeyThunks::remove_key,
 };
 
 }  // namespace detail

@@ -1,5 +1,6 @@
-// The documents of a backend, freezer and deploy-key provisioner (docs/internals.md) as structs. Defaults are what an absent
-// field means. `data` is opaque to the host and comes back as it was given; `extra` holds what this header does not know yet.
+// The documents of a backend, freezer and deploy-key provisioner (docs/internals.md) as structs. Defaults are what an
+// absent field means. `data` is opaque to the host and comes back as it was given; `extra` holds what this header does
+// not know yet.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,9 @@
 
 namespace bot_bottle::sdk {
 
-#define BB_SDK_FIELDS template <typename Self, typename Visit> static void fields(Self& self, Visit& visit)
+#define BB_SDK_FIELDS                      \
+  template <typename Self, typename Visit> \
+  static void fields(Self& self, Visit& visit)
 
 struct Probe {
   static constexpr std::string_view schema = "bot-bottle.probe/1";
@@ -60,7 +63,7 @@ struct Resources {
   std::optional<double> cpus;
   std::optional<std::uint64_t> memory;  // bytes
   std::optional<std::uint64_t> pids;
-  std::optional<std::uint64_t> disk;    // bytes
+  std::optional<std::uint64_t> disk;  // bytes
   BB_SDK_FIELDS {
     visit("cpus", self.cpus);
     visit("memory", self.memory);
@@ -156,8 +159,8 @@ struct LaunchInputs {
   BB_SDK_FIELDS { visit("ca_pem", self.ca_pem); }
 };
 
-/// Names the bottle in every later call. `remove` may get the plan instead (after a failed launch): the fields that both have
-/// are the ones it may rely on, and `extra` then holds the plan's others.
+/// Names the bottle in every later call. `remove` may get the plan instead (after a failed launch): the fields that
+/// both have are the ones it may rely on, and `extra` then holds the plan's others.
 struct Bottle {
   static constexpr std::string_view schema = "bot-bottle.bottle/1";
   static constexpr bool accepts(std::string_view other) { return other == Plan::schema; }
@@ -204,9 +207,9 @@ struct ExecRequest {
 
 struct ExecResult {
   static constexpr std::string_view schema = "bot-bottle.exec-result/1";
-  int code = 0;           // exit code, or 128 + signal
-  std::string out;        // "stdout"; any bytes: what is not UTF-8 is replaced when it is sent
-  std::string err;        // "stderr"
+  int code = 0;     // exit code, or 128 + signal
+  std::string out;  // "stdout"; any bytes: what is not UTF-8 is replaced when it is sent
+  std::string err;  // "stderr"
   bool truncated = false;
   json::object extra;
   BB_SDK_FIELDS {
@@ -247,7 +250,7 @@ struct RunningBottle {
   std::string slug;
   std::string agent;
   std::string label;
-  std::string started_at;  // RFC 3339
+  std::string started_at;          // RFC 3339
   std::string status = "running";  // or "degraded"
   std::vector<std::string> services;
   std::string state_dir;
@@ -270,7 +273,8 @@ struct Bottles {
 };
 
 struct OrphanItem {
-  std::string kind;  // "process", "cgroup", "directory", "mount", "socket", "container", "network", "volume", "image", …
+  std::string
+      kind;  // "process", "cgroup", "directory", "mount", "socket", "container", "network", "volume", "image", …
   std::string what;
   std::string slug;
   BB_SDK_FIELDS {

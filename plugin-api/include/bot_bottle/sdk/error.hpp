@@ -1,4 +1,5 @@
-// What a plugin throws to fail a call. The thunks turn it into a status and `bb_call::fail`; nothing crosses the boundary.
+// What a plugin throws to fail a call. The thunks turn it into a status and `bb_call::fail`; nothing crosses the
+// boundary.
 #pragma once
 
 #include <exception>
@@ -24,8 +25,8 @@ enum class Status : bb_status {
   internal = BB_INTERNAL,
 };
 
-/// `message`: what failed, on which input. `hint`: what the operator should do. No full stop or newline at their ends, and
-/// never a secret. Status::ok is taken for internal.
+/// `message`: what failed, on which input. `hint`: what the operator should do. No full stop or newline at their ends,
+/// and never a secret. Status::ok is taken for internal.
 class Error : public std::exception {
  public:
   Error(Status error_status, std::string error_message, std::string error_hint = {})

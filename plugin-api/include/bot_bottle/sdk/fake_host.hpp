@@ -1,5 +1,5 @@
-// A host for an author's unit tests: it records logs, progress and programs, answers services from tables, can end a call at the
-// n-th service call, and notes every broken rule in `violations`.
+// A host for an author's unit tests: it records logs, progress and programs, answers services from tables, can end a
+// call at the n-th service call, and notes every broken rule in `violations`.
 //
 //   sdk::FakeHost host;
 //   MyProvider provider;
@@ -49,8 +49,8 @@ class FakeHost {
   std::vector<std::string> progress;
   std::vector<ProcessRequest> programs;  // run and spawn, in order
   std::vector<HttpRequest> http_requests;
-  std::vector<std::string> violations;   // empty at the end of a good test
-  std::string message;                   // of the last failure
+  std::vector<std::string> violations;  // empty at the end of a good test
+  std::string message;                  // of the last failure
   std::string hint;
 
   // What the host answers. No function: the service does not exist.
@@ -72,7 +72,9 @@ class FakeHost {
     call_.struct_size = sizeof call_;
     call_.cancel_fd = cancel_[0];
     call_.host_data = this;
-    call_.fail = [](const bb_call* call, bb_str text, bb_str advice) { self_of(call->host_data).note_failure(view(text), view(advice)); };
+    call_.fail = [](const bb_call* call, bb_str text, bb_str advice) {
+      self_of(call->host_data).note_failure(view(text), view(advice));
+    };
     call_.progress = [](const bb_call* call, std::uint32_t permille, bb_str what) {
       FakeHost& self = self_of(call->host_data);
       if (permille > 1000 && permille != UINT32_MAX) self.violations.emplace_back("progress above 1000 permille");
@@ -94,13 +96,15 @@ class FakeHost {
 
   /// From now on every call is cancelled.
   void cancel() {
-    if (!std::exchange(cancelled_, true) && ::write(cancel_[1], "x", 1) != 1) violations.emplace_back("the fake host cannot cancel");
+    if (!std::exchange(cancelled_, true) && ::write(cancel_[1], "x", 1) != 1)
+      violations.emplace_back("the fake host cannot cancel");
   }
   /// Cancels when the n-th service call begins (1: the first). 0: never.
   void cancel_at(std::size_t service_call) { cancel_at_ = service_call; }
   [[nodiscard]] std::size_t service_calls() const { return service_calls_; }
 
-  /// Makes one call the way the host does, and checks the rules: `fail` once and only with a status, the document is JSON.
+  /// Makes one call the way the host does, and checks the rules: `fail` once and only with a status, the document is
+  /// JSON.
   Outcome invoke(const std::function<bb_status(const bb_call*, bb_writer)>& body) {
     failures_ = 0;
     message.clear();
@@ -122,8 +126,10 @@ class FakeHost {
     }
     for (const auto& [name, value] : secrets) {
       if (value.empty()) continue;
-      if (outcome.text.find(value) != std::string::npos) violations.emplace_back("secret " + name + " is in a document");
-      if ((message + hint).find(value) != std::string::npos) violations.emplace_back("secret " + name + " is in a message");
+      if (outcome.text.find(value) != std::string::npos)
+        violations.emplace_back("secret " + name + " is in a document");
+      if ((message + hint).find(value) != std::string::npos)
+        violations.emplace_back("secret " + name + " is in a message");
     }
     return outcome;
   }
@@ -134,7 +140,8 @@ class FakeHost {
   void note_log(bb_log_level level, std::string_view text) {
     if (level > BB_LOG_MISBEHAVING) violations.emplace_back("unknown log level");
     for (const auto& [name, value] : secrets) {
-      if (!value.empty() && text.find(value) != std::string_view::npos) violations.emplace_back("secret " + name + " is in a log line");
+      if (!value.empty() && text.find(value) != std::string_view::npos)
+        violations.emplace_back("secret " + name + " is in a log line");
     }
     logs.push_back({level, std::string(text)});
   }
@@ -143,7 +150,8 @@ class FakeHost {
     message = text;
     hint = advice;
     if (text.empty()) violations.emplace_back("fail without a message");
-    if (text.ends_with('.') || text.ends_with('\n')) violations.emplace_back("a message that ends in a full stop or newline: " + message);
+    if (text.ends_with('.') || text.ends_with('\n'))
+      violations.emplace_back("a message that ends in a full stop or newline: " + message);
   }
 
   const void* find_service(const char* id) const {
@@ -174,8 +182,8 @@ class FakeHost {
         detail::write_document(out, self.on_run(self.programs.back()));
       });
     };
-    process_.spawn = [](void* data, const bb_call* raw, bb_str request, const std::int32_t*, const std::int32_t*, std::uint32_t,
-                        std::int64_t* pid) {
+    process_.spawn = [](void* data, const bb_call* raw, bb_str request, const std::int32_t*, const std::int32_t*,
+                        std::uint32_t, std::int64_t* pid) {
       return serve(data, raw, [&](FakeHost& self) {
         self.programs.push_back(parse_document<ProcessRequest>(view(request)));
         *pid = self.on_spawn(self.programs.back());
@@ -193,10 +201,12 @@ class FakeHost {
     secret_table_.open = [](void* data, const bb_call* raw, bb_str name, std::int32_t* fd) {
       return serve(data, raw, [&](FakeHost& self) {
         const auto found = self.secrets.find(std::string(view(name)));
-        if (found == self.secrets.end()) throw Error(Status::permission_denied, "secret " + std::string(view(name)) + " is not granted");
+        if (found == self.secrets.end())
+          throw Error(Status::permission_denied, "secret " + std::string(view(name)) + " is not granted");
         int ends[2] = {-1, -1};
         if (::pipe(ends) != 0) throw Error(Status::internal, "no pipe");
-        const bool written = ::write(ends[1], found->second.data(), found->second.size()) == static_cast<ssize_t>(found->second.size());
+        const bool written =
+            ::write(ends[1], found->second.data(), found->second.size()) == static_cast<ssize_t>(found->second.size());
         ::close(ends[1]);
         *fd = ends[0];
         if (!written) throw Error(Status::internal, "the fake host's secrets are at most one pipe long");

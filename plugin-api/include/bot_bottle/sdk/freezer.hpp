@@ -15,7 +15,9 @@ class Freezer : public Interface {
   /// Already gone is success.
   virtual void remove(const Call& call, const std::string& ref) = 0;
   /// Optional.
-  virtual void export_to(const Call&, const std::string& /*ref*/, const std::string& /*path*/) { unsupported("export snapshots"); }
+  virtual void export_to(const Call&, const std::string& /*ref*/, const std::string& /*path*/) {
+    unsupported("export snapshots");
+  }
 };
 
 namespace detail {
@@ -24,7 +26,9 @@ struct FreezerThunks {
   static Freezer& self_of(void* self) { return instance<Freezer>(self); }
 
   static bb_status freeze(void* self, const bb_call* raw, bb_str bottle, bb_writer out) noexcept {
-    return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).freeze(call, parse_document<Bottle>(view(bottle)))); });
+    return guarded(raw, [&](const Call& call) {
+      write_document(out, self_of(self).freeze(call, parse_document<Bottle>(view(bottle))));
+    });
   }
   static bb_status exists(void* self, const bb_call* raw, bb_str ref) noexcept {
     return guarded(raw, [&](const Call& call) {
@@ -36,7 +40,8 @@ struct FreezerThunks {
     return guarded(raw, [&](const Call& call) { self_of(self).remove(call, std::string(view(ref))); });
   }
   static bb_status export_to(void* self, const bb_call* raw, bb_str ref, bb_str path) noexcept {
-    return guarded(raw, [&](const Call& call) { self_of(self).export_to(call, std::string(view(ref)), std::string(view(path))); });
+    return guarded(
+        raw, [&](const Call& call) { self_of(self).export_to(call, std::string(view(ref)), std::string(view(path))); });
   }
 };
 

@@ -41,7 +41,8 @@ class Host {
     return detail::local_copy<Table>(table_.get_service == nullptr ? nullptr : table_.get_service(raw_, id));
   }
 
-  /// Runs a program to its end. Error: not_found (no such program), timeout, cancelled. A code other than 0 is a result.
+  /// Runs a program to its end. Error: not_found (no such program), timeout, cancelled. A code other than 0 is a
+  /// result.
   [[nodiscard]] ProcessResult run(const Call& call, const ProcessRequest& request) const {
     const auto process = service<bb_process_service>(BB_SERVICE_PROCESS);
     need(process.run != nullptr, BB_SERVICE_PROCESS);
@@ -58,7 +59,8 @@ class Host {
 
   /// Starts a program that outlives the call; the caller reaps the pid. 0 to 2 are /dev/null unless in `fds`; all other
   /// descriptors are closed in the child.
-  [[nodiscard]] std::int64_t spawn(const Call& call, const ProcessRequest& request, const std::vector<ChildFd>& fds = {}) const {
+  [[nodiscard]] std::int64_t spawn(const Call& call, const ProcessRequest& request,
+                                   const std::vector<ChildFd>& fds = {}) const {
     const auto process = service<bb_process_service>(BB_SERVICE_PROCESS);
     need(process.spawn != nullptr, BB_SERVICE_PROCESS);
     std::vector<std::int32_t> sources;
@@ -80,7 +82,9 @@ class Host {
   [[nodiscard]] std::string path(const Call& call, std::string_view name) const {
     const auto paths = service<bb_paths_service>(BB_SERVICE_PATHS);
     need(paths.get != nullptr, BB_SERVICE_PATHS);
-    return exchange(call, "path", [&](const bb_call* inner, bb_writer out) { return paths.get(table_.host_data, inner, to_bb(name), out); });
+    return exchange(call, "path", [&](const bb_call* inner, bb_writer out) {
+      return paths.get(table_.host_data, inner, to_bb(name), out);
+    });
   }
 
   /// The read end of a pipe that holds the secret and then ends; the caller closes it.
@@ -121,7 +125,9 @@ class Host {
 
  private:
   static void need(bool present, const char* id) {
-    if (!present) throw Error(Status::unsupported, std::string("this version of bot-bottle has no service ") + id, "update bot-bottle");
+    if (!present)
+      throw Error(Status::unsupported, std::string("this version of bot-bottle has no service ") + id,
+                  "update bot-bottle");
   }
   template <typename Body>
   static std::string exchange(const Call& call, std::string_view what, Body&& body) {
@@ -143,7 +149,8 @@ class Interface {
   Interface(const Interface&) = delete;
   Interface& operator=(const Interface&) = delete;
 
-  /// Set before any function of the interface is called. A class that needs it in its constructor takes a `const Host&`.
+  /// Set before any function of the interface is called. A class that needs it in its constructor takes a `const
+  /// Host&`.
   [[nodiscard]] const Host& host() const { return host_; }
   /// For the thunks and for unit tests.
   void set_host(const Host& host) { host_ = host; }

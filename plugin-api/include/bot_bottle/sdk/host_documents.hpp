@@ -16,10 +16,10 @@ struct ProcessRequest {
   std::vector<std::string> argv;  // argv[0] is a path or is looked up on PATH; never a shell
   std::optional<StringMap> env;   // the whole environment; absent: the host's
   std::string cwd;
-  std::string stdin_text;             // "stdin"; run only
-  std::int64_t timeout_ms = 30'000;   // run only
+  std::string stdin_text;                             // "stdin"; run only
+  std::int64_t timeout_ms = 30'000;                   // run only
   std::uint64_t max_output = std::uint64_t{4} << 20;  // run only; bytes per stream, more is dropped
-  bool session = false;               // spawn only: setsid(2)
+  bool session = false;                               // spawn only: setsid(2)
   BB_SDK_FIELDS {
     visit("argv", self.argv);
     visit("env", self.env);

@@ -8,12 +8,11 @@
 //     static void fields(Self& self, Visit& visit) { visit("user", self.user); }
 //   };
 //
-// Reading: an absent or null field keeps its default, an unknown one is ignored, one of another type is an Error that names
-// it. Documents come from the host, which has checked size, UTF-8 and depth.
+// Reading: an absent or null field keeps its default, an unknown one is ignored, one of another type is an Error that
+// names it. Documents come from the host, which has checked size, UTF-8 and depth.
 #pragma once
 
 #include <boost/json.hpp>
-
 #include <concepts>
 #include <cstdint>
 #include <map>
@@ -38,11 +37,17 @@ struct AnyVisitor {
   void operator()(std::string_view, T&) {}
 };
 template <typename T>
-concept Document = requires(T& value, AnyVisitor& visit) { T::fields(value, visit); };
+concept Document = requires(T& value, AnyVisitor& visit) {
+  T::fields(value, visit);
+};
 template <typename T>
-concept HasSchema = requires { std::string_view{T::schema}; };
+concept HasSchema = requires {
+  std::string_view{T::schema};
+};
 template <typename T>
-concept HasExtra = requires(T& value) { { value.extra } -> std::same_as<json::object&>; };
+concept HasExtra = requires(T& value) {
+  { value.extra } -> std::same_as<json::object&>;
+};
 
 template <typename T>
 struct is_optional : std::false_type {};
@@ -89,7 +94,8 @@ void read_value(std::string_view key, const json::value& value, T& out) {
     out.clear();
     for (const json::value& item : value.get_array()) read_value(key, item, out.emplace_back());
   } else {
-    static_assert(Document<T>, "a document's field is text, a number, a bool, JSON, a document, or a vector/map/optional of them");
+    static_assert(Document<T>,
+                  "a document's field is text, a number, a bool, JSON, a document, or a vector/map/optional of them");
     if (!value.is_object()) wrong_type(key, "an object");
     read_fields(value.get_object(), out);
   }
@@ -101,7 +107,8 @@ struct FieldReader {
 
   template <typename T>
   void operator()(std::string_view key, T& out) {
-    if (const json::value* value = object.if_contains(key); value != nullptr && !value->is_null()) read_value(key, *value, out);
+    if (const json::value* value = object.if_contains(key); value != nullptr && !value->is_null())
+      read_value(key, *value, out);
     if (rest != nullptr) rest->erase(key);
   }
 };
@@ -138,7 +145,8 @@ json::value write_value(const T& value) {
     for (const auto& item : value) array.push_back(write_value(item));
     return json::value(std::move(array));
   } else {
-    static_assert(Document<T>, "a document's field is text, a number, a bool, JSON, a document, or a vector/map/optional of them");
+    static_assert(Document<T>,
+                  "a document's field is text, a number, a bool, JSON, a document, or a vector/map/optional of them");
     return json::value(write_fields(value));
   }
 }
@@ -174,13 +182,16 @@ json::object write_fields(const T& value) {
 template <typename T>
 T from_json(const json::object& object) {
   if constexpr (detail::HasSchema<T>) {
-    constexpr bool names_other = requires { T::accepts(std::string_view{}); };
+    constexpr bool names_other = requires {
+      T::accepts(std::string_view{});
+    };
     if (const json::value* schema = object.if_contains("schema"); schema != nullptr && schema->is_string()) {
       const std::string_view said{schema->get_string()};
       bool known = said == std::string_view{T::schema};
       if constexpr (names_other) known = known || T::accepts(said);
       if (!known) {
-        throw Error(Status::invalid_argument, "document: expected " + std::string(std::string_view{T::schema}) + ", got " + std::string(said));
+        throw Error(Status::invalid_argument,
+                    "document: expected " + std::string(std::string_view{T::schema}) + ", got " + std::string(said));
       }
     }
   }

@@ -16,7 +16,8 @@ class BottleOps {
     const std::string text = json::serialize(to_json(request));
     const detail::InnerCall inner(call_);
     std::string result;
-    inner.check(table_.exec(table_.context, inner.raw(), to_bb(text), bb_writer{&result, detail::append_to_string}), "exec");
+    inner.check(table_.exec(table_.context, inner.raw(), to_bb(text), bb_writer{&result, detail::append_to_string}),
+                "exec");
     return parse_document<ExecResult>(result);
   }
   void copy_in(const CopyRequest& request) const {
@@ -41,7 +42,9 @@ class AgentProvider : public Interface {
   // Optional: a class that does not override one has no such slot in its table.
   virtual void provision(const Call&, const ProviderSpec&, const BottleOps&) { unsupported("provision"); }
   /// Writes the secret itself to `secret_fd` (borrowed), nothing of it into the document.
-  virtual HostCredentials host_credentials(const Call&, const ProviderSpec&, int /*secret_fd*/) { unsupported("read the host's login"); }
+  virtual HostCredentials host_credentials(const Call&, const ProviderSpec&, int /*secret_fd*/) {
+    unsupported("read the host's login");
+  }
 };
 
 namespace detail {
@@ -53,14 +56,17 @@ struct ProviderThunks {
     return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).describe(call)); });
   }
   static bb_status plan(void* self, const bb_call* raw, bb_str spec, bb_writer out) noexcept {
-    return guarded(raw, [&](const Call& call) { write_document(out, self_of(self).plan(call, parse_document<ProviderSpec>(view(spec)))); });
+    return guarded(raw, [&](const Call& call) {
+      write_document(out, self_of(self).plan(call, parse_document<ProviderSpec>(view(spec))));
+    });
   }
   static bb_status provision(void* self, const bb_call* raw, bb_str spec, const bb_bottle_ops* ops) noexcept {
     return guarded(raw, [&](const Call& call) {
       self_of(self).provision(call, parse_document<ProviderSpec>(view(spec)), BottleOps(call, ops));
     });
   }
-  static bb_status host_credentials(void* self, const bb_call* raw, bb_str spec, std::int32_t secret_fd, bb_writer out) noexcept {
+  static bb_status host_credentials(void* self, const bb_call* raw, bb_str spec, std::int32_t secret_fd,
+                                    bb_writer out) noexcept {
     return guarded(raw, [&](const Call& call) {
       write_document(out, self_of(self).host_credentials(call, parse_document<ProviderSpec>(view(spec)), secret_fd));
     });

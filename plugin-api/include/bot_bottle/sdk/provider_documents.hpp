@@ -16,8 +16,8 @@ struct ProviderDescription {
   std::string display_name;
   std::string guest_home = "/home/agent";
   std::string user = "agent";
-  std::string program;     // looked up on the bottle's search path; empty: an argv names its own file
-  std::string dockerfile;  // relative to the plugin's directory, or absolute, or empty
+  std::string program;                   // looked up on the bottle's search path; empty: an argv names its own file
+  std::string dockerfile;                // relative to the plugin's directory, or absolute, or empty
   std::vector<std::string> state_paths;  // the transcript: kept after the end, given back to a resumed bottle
   std::string skills_dir;
   StringMap env;

@@ -18,7 +18,8 @@ bb_status create_thunk(const bb_host* raw_host, const bb_call* raw, void** self)
     if constexpr (std::constructible_from<T, const Host&>) {
       made = std::make_unique<T>(host);
     } else {
-      static_assert(std::default_initializable<T>, "a plugin's class is constructible from nothing or from const sdk::Host&");
+      static_assert(std::default_initializable<T>,
+                    "a plugin's class is constructible from nothing or from const sdk::Host&");
       made = std::make_unique<T>();
     }
     static_cast<Base*>(made.get())->set_host(host);
@@ -38,6 +39,7 @@ Base& instance(void* self) {
 
 }  // namespace bot_bottle::sdk::detail
 
-/// True when `class_name` (or a class between it and `base`) has a `function` of its own. One that is private counts as such.
+/// True when `class_name` (or a class between it and `base`) has a `function` of its own. One that is private counts as
+/// such.
 #define BB_SDK_OVERRIDES(class_name, base, function) \
   (!requires { requires std::is_same_v<decltype(&class_name::function), decltype(&base::function)>; })

@@ -54,7 +54,8 @@ TEST(TerminalText, no_text_can_move_the_cursor_or_hide) {
 
 TEST(Text, utf8_validation_follows_rfc_3629) {
   for (const char* good : {"", "a", "ü", "€", "😀"}) EXPECT_TRUE(is_valid_utf8(good)) << good;
-  for (const char* bad : {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xff"}) EXPECT_FALSE(is_valid_utf8(bad));
+  for (const char* bad : {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xff"})
+    EXPECT_FALSE(is_valid_utf8(bad));
 }
 
 TEST(Text, base64_and_nearest) {
@@ -69,7 +70,8 @@ TEST(Text, base64_and_nearest) {
 TEST(Clock, sizes_and_durations_are_strict) {
   EXPECT_EQ(parse_size_bytes("4GiB"), std::uint64_t{4} << 30U);
   EXPECT_EQ(parse_size_bytes("10MB"), 10'000'000U);
-  for (const char* bad : {"", "G", "4G", "-1", "4 GiB", "99999999999999999999", "18446744073709551615KiB"}) EXPECT_FALSE(parse_size_bytes(bad)) << bad;
+  for (const char* bad : {"", "G", "4G", "-1", "4 GiB", "99999999999999999999", "18446744073709551615KiB"})
+    EXPECT_FALSE(parse_size_bytes(bad)) << bad;
   EXPECT_EQ(parse_duration_ms("2h"), 7'200'000);
   for (const char* bad : {"", "h", "2x", "-3s", "1.5h"}) EXPECT_FALSE(parse_duration_ms(bad)) << bad;
   EXPECT_EQ(format_time(1'763'687'943'123), "2025-11-21T01:19:03.123Z");
@@ -114,7 +116,8 @@ TEST(Process, gives_output_code_and_reason) {
 }
 
 TEST(Process, a_program_that_does_not_read_its_input_is_no_harm) {
-  const auto result = run_process({.argv = {"sh", "-c", "exec 0<&-; exit 5"}, .stdin_text = std::string(std::size_t{1} << 20, 'x')});
+  const auto result =
+      run_process({.argv = {"sh", "-c", "exec 0<&-; exit 5"}, .stdin_text = std::string(std::size_t{1} << 20, 'x')});
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->code, 5);
 }

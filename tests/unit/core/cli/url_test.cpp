@@ -35,8 +35,9 @@ TEST(Url, keeps_hosts_for_the_policy_to_judge) {
 }
 
 TEST(Url, refuses_what_is_never_sent) {
-  for (const char* bad : {"", "https://", "ftp://example.com", "https://user:pw@example.com/", "https://example.com/#x",
-                          "https://example.com:0/", "https://example.com:65536/", "https://example.com:x/", "https://:443/"}) {
+  for (const char* bad :
+       {"", "https://", "ftp://example.com", "https://user:pw@example.com/", "https://example.com/#x",
+        "https://example.com:0/", "https://example.com:65536/", "https://example.com:x/", "https://:443/"}) {
     const auto url = parse_url(bad);
     ASSERT_FALSE(url) << bad;
     EXPECT_EQ(url.error().kind, ErrorKind::usage);

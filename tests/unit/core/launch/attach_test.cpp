@@ -1,7 +1,8 @@
 // The program that enters a bottle: its pipes, its end, its environment.
-#include <gtest/gtest.h>
+#include "core/launch/attach.hpp"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,7 +10,6 @@
 #include <thread>
 
 #include "core/base/file.hpp"
-#include "core/launch/attach.hpp"
 
 namespace bot_bottle::launch {
 namespace {

@@ -1,7 +1,8 @@
 // The control channel's client against sidecars that answer well, badly, late and never.
+#include "core/launch/control_client.hpp"
+
 #include <gtest/gtest.h>
 
-#include "core/launch/control_client.hpp"
 #include "fakes.hpp"
 
 namespace bot_bottle::launch {
@@ -39,7 +40,8 @@ TEST_F(ControlClientTest, gives_what_the_sidecar_answers) {
 }
 
 TEST_F(ControlClientTest, an_error_keeps_its_kind_message_and_hint) {
-  const Error error = error_of("{\"id\":1,\"error\":{\"kind\":\"not_found\",\"message\":\"no route\",\"hint\":\"routes show\"}}\n");
+  const Error error =
+      error_of("{\"id\":1,\"error\":{\"kind\":\"not_found\",\"message\":\"no route\",\"hint\":\"routes show\"}}\n");
   EXPECT_EQ(error.kind, ErrorKind::not_found);
   EXPECT_EQ(error.message, "no route");
   EXPECT_EQ(error.hint, "routes show");

@@ -1,5 +1,5 @@
-// Recording fakes of a backend and a provider, and a sidecar that is a thread. They keep every document they are given, so that
-// a test can search all of them for what must not be there.
+// Recording fakes of a backend and a provider, and a sidecar that is a thread. They keep every document they are given,
+// so that a test can search all of them for what must not be there.
 #pragma once
 
 #include <poll.h>
@@ -35,7 +35,8 @@ class FakeSidecar {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, socket.c_str(), sizeof address.sun_path - 1);
-    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_.get(), 8) != 0)
+    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_.get(), 8) != 0)
       throw Failure(error_from_errno("fake sidecar", errno));
     thread_ = std::jthread([this](const std::stop_token& token) { serve(token); });
   }
@@ -62,12 +63,12 @@ class FakeSidecar {
 
 inline std::string ready_status(const json::object& request) {
   if (get_string(request, "call") != "status") return "{\"id\":1,\"ok\":{}}\n";
-  return to_text(json::object{
-             {"id", 1},
-             {"ok",
-              {{"ready", true},
-               {"ca_pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
-               {"counters", {{"requests", 3}, {"blocked", 1}, {"bytes_in", 10}, {"bytes_out", 20}}}}}}) +
+  return to_text(
+             json::object{{"id", 1},
+                          {"ok",
+                           {{"ready", true},
+                            {"ca_pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+                            {"counters", {{"requests", 3}, {"blocked", 1}, {"bytes_in", 10}, {"bytes_out", 20}}}}}}) +
          "\n";
 }
 
@@ -75,9 +76,9 @@ class FakeBackend : public plugins::Backend {
  public:
   explicit FakeBackend(std::string name = "fake") : name_(std::move(name)) {}
 
-  std::vector<std::string> calls;      // "start_sidecar", "exec bottle-init --selftest", …
-  std::vector<std::string> documents;  // all that was handed over, as text
-  std::string sidecar_config;          // what came through the pipe
+  std::vector<std::string> calls;                        // "start_sidecar", "exec bottle-init --selftest", …
+  std::vector<std::string> documents;                    // all that was handed over, as text
+  std::string sidecar_config;                            // what came through the pipe
   std::map<std::string, std::function<void()>> on_call;  // by verb: may throw
   std::string agent_script = "exit 0";
   std::map<std::string, json::object> exec_results;  // by argv[0]
@@ -95,7 +96,10 @@ class FakeBackend : public plugins::Backend {
   json::object plan(const json::object& spec) override {
     record("plan", spec);
     state_dir = get_string(spec, "state_dir");
-    return {{"schema", "bot-bottle.plan/1"}, {"slug", get_string(spec, "slug")}, {"backend", name_}, {"state_dir", state_dir.string()}};
+    return {{"schema", "bot-bottle.plan/1"},
+            {"slug", get_string(spec, "slug")},
+            {"backend", name_},
+            {"state_dir", state_dir.string()}};
   }
   void build(const json::object& plan) override {
     record("build", plan);
@@ -115,18 +119,25 @@ class FakeBackend : public plugins::Backend {
   json::object launch(const json::object& plan, const json::object& inputs, int) override {
     record("launch", plan);
     documents.push_back(to_text(inputs));
-    return {{"schema", "bot-bottle.bottle/1"}, {"slug", get_string(plan, "slug")}, {"backend", name_}, {"state_dir", state_dir.string()},
+    return {{"schema", "bot-bottle.bottle/1"},
+            {"slug", get_string(plan, "slug")},
+            {"backend", name_},
+            {"state_dir", state_dir.string()},
             {"endpoints", {{"egress", "127.0.0.1:9099"}}}};
   }
   json::object exec(const json::object&, const json::object& request, int) override {
     const auto argv = get_strings(request, "argv");
     record("exec " + argv.front() + (argv.size() > 1 ? " " + argv[1] : ""), request);
     if (const auto found = exec_results.find(argv.front()); found != exec_results.end()) return found->second;
-    return {{"code", 0}, {"stdout", argv.size() > 1 && argv[1] == "--selftest" ? R"({"ok":true,"failed":[]})" : ""}, {"stderr", ""}};
+    return {{"code", 0},
+            {"stdout", argv.size() > 1 && argv[1] == "--selftest" ? R"({"ok":true,"failed":[]})" : ""},
+            {"stderr", ""}};
   }
   json::object attach_argv(const json::object&, const json::object& request) override {
     record("attach_argv", request);
-    return {{"schema", "bot-bottle.attach/1"}, {"argv", json::array{"/bin/sh", "-c", agent_script}}, {"env", json::object{}}};
+    return {{"schema", "bot-bottle.attach/1"},
+            {"argv", json::array{"/bin/sh", "-c", agent_script}},
+            {"env", json::object{}}};
   }
   void copy_in(const json::object&, const json::object& request) override { record("copy_in", request); }
   void copy_out(const json::object&, const json::object& request) override { record("copy_out", request); }
@@ -165,13 +176,16 @@ class FakeBackend : public plugins::Backend {
 class FakeProvider : public plugins::Provider {
  public:
   std::vector<std::string> documents;
-  json::object description{{"guest_home", "/home/agent"}, {"program", "tool"}, {"skills_dir", "/home/agent/.tool/skills"},
+  json::object description{{"guest_home", "/home/agent"},
+                           {"program", "tool"},
+                           {"skills_dir", "/home/agent/.tool/skills"},
                            {"state_paths", json::array{"/home/agent/.tool/log"}}};
-  json::object plan_result{{"argv", json::array{"tool"}},
-                           {"resume_argv", json::array{"tool", "--continue"}},
-                           {"headless_argv", json::array{"tool", "--print"}},
-                           {"headless_stdin", "prompt"},
-                           {"placeholders", json::array{json::object{{"value", "egress-placeholder"}, {"token_ref", "BB_TEST_TOKEN"}}}}};
+  json::object plan_result{
+      {"argv", json::array{"tool"}},
+      {"resume_argv", json::array{"tool", "--continue"}},
+      {"headless_argv", json::array{"tool", "--print"}},
+      {"headless_stdin", "prompt"},
+      {"placeholders", json::array{json::object{{"value", "egress-placeholder"}, {"token_ref", "BB_TEST_TOKEN"}}}}};
   std::function<void()> on_provision;
 
   [[nodiscard]] const std::string& name() const override { return name_; }
@@ -200,9 +214,11 @@ struct Place {
     home.root = root / "h";
     project = root / "project";
     installation = {root / "bin", root / "libexec", root / "plugins", root / "share"};
-    for (const auto& directory : {project, installation.libexec, installation.share / "rules"}) std::filesystem::create_directories(directory);
+    for (const auto& directory : {project, installation.libexec, installation.share / "rules"})
+      std::filesystem::create_directories(directory);
     std::ofstream(installation.share / "rules" / "a.toml") << "x";
-    std::ofstream(installation.libexec / "bot-bottle-sidecar") << "#!/bin/sh\necho compiled > \"$2\"\necho run >> " << (root / "compiled").string() << "\n";
+    std::ofstream(installation.libexec / "bot-bottle-sidecar")
+        << "#!/bin/sh\necho compiled > \"$2\"\necho run >> " << (root / "compiled").string() << "\n";
     ::chmod((installation.libexec / "bot-bottle-sidecar").c_str(), 0755);
   }
   Place(const Place&) = delete;

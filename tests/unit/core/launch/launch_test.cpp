@@ -1,6 +1,7 @@
 // start, run and resume against fakes: what exists at the end, what was undone, where the secrets went.
-#include <gtest/gtest.h>
+#include "core/launch/launch.hpp"
 
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -8,7 +9,6 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
-#include "core/launch/launch.hpp"
 #include "core/launch/session_file.hpp"
 #include "core/state/directory.hpp"
 #include "fakes.hpp"
@@ -52,7 +52,8 @@ class LaunchTest : public testing::Test {
   }
   void TearDown() override {
     ::unsetenv("BB_TEST_TOKEN");
-    for (const char* name : {"BOT_BOTTLE_TEST_FAIL_AT", "BOT_BOTTLE_TEST_KILL_AT", "BOT_BOTTLE_TEST_DISABLE_GUARDS"}) ::unsetenv(name);
+    for (const char* name : {"BOT_BOTTLE_TEST_FAIL_AT", "BOT_BOTTLE_TEST_KILL_AT", "BOT_BOTTLE_TEST_DISABLE_GUARDS"})
+      ::unsetenv(name);
   }
   plan::Plan make() const { return make_plan(parts, manifest, choices, "writer-1"); }
   SessionResult run() const { return run_session(make(), parts, options); }
@@ -90,14 +91,16 @@ TEST_F(LaunchTest, a_run_that_ends_well_leaves_nothing) {
   EXPECT_TRUE(result.clean);
   EXPECT_EQ(get_int(result.counters, "blocked", 0), 1);
   EXPECT_FALSE(state_exists());
-  EXPECT_EQ(backend.calls, (std::vector<std::string>{"plan", "build", "start_sidecar", "launch", "exec /run/bottle/bin/bottle-init --selftest",
-                                                     "attach_argv", "remove"}));
+  EXPECT_EQ(backend.calls,
+            (std::vector<std::string>{"plan", "build", "start_sidecar", "launch",
+                                      "exec /run/bottle/bin/bottle-init --selftest", "attach_argv", "remove"}));
   EXPECT_EQ(cancel_fds.back(), -1) << "the way back cannot be cancelled";
 }
 
 TEST_F(LaunchTest, F1_a_secret_reaches_the_sidecars_pipe_and_nothing_else) {
   manifest.git_user = {"Ann", "ann@example.com"};
-  provider.plan_result["files"] = json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x"}}};
+  provider.plan_result["files"] =
+      json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x"}}};
   provider.plan_result["commands"] = json::array{json::array{"tool", "setup"}};
   options.keep = Keep::always;
   backend.agent_script = "env; cat";
@@ -181,7 +184,8 @@ TEST_F(LaunchTest, a_signal_that_a_step_does_not_notice_stops_the_launch_after_i
 }
 
 TEST_F(LaunchTest, a_bottle_that_fails_its_self_test_is_removed_before_any_program_ran_in_it) {
-  backend.exec_results["/run/bottle/bin/bottle-init"] = {{"code", 1}, {"stdout", R"({"ok":false,"failed":["interfaces: eth0"]})"}, {"stderr", ""}};
+  backend.exec_results["/run/bottle/bin/bottle-init"] = {
+      {"code", 1}, {"stdout", R"({"ok":false,"failed":["interfaces: eth0"]})"}, {"stderr", ""}};
   manifest.post_init = {{"make", "setup"}};
   const Error error = run_to_failure();
   EXPECT_EQ(error.kind, ErrorKind::refused);
@@ -263,8 +267,10 @@ TEST_F(LaunchTest, a_resume_keeps_home_and_state_also_when_it_fails) {
   backend.agent_script = "exit 0";
   run();
   EXPECT_NE(backend.documents.front().find("\"reuse\":false"), std::string::npos);
-  EXPECT_NE(std::ranges::find_if(backend.documents, [](const std::string& text) { return text.find("\"reuse\":true") != std::string::npos; }),
-            backend.documents.end());
+  EXPECT_NE(
+      std::ranges::find_if(backend.documents,
+                           [](const std::string& text) { return text.find("\"reuse\":true") != std::string::npos; }),
+      backend.documents.end());
   EXPECT_FALSE(state_exists()) << "it ended well";
 }
 
@@ -279,7 +285,8 @@ TEST_F(LaunchTest, a_resume_that_finds_nothing_to_go_on_with_starts_a_fresh_sess
   EXPECT_EQ(result.code, 0);
   std::vector<std::string> attached;
   for (const std::string& text : backend.documents)
-    if (const auto document = parse_json_object(text); document && get_string(*document, "schema") == "bot-bottle.exec/1")
+    if (const auto document = parse_json_object(text);
+        document && get_string(*document, "schema") == "bot-bottle.exec/1")
       attached.push_back(join(get_strings(*document, "argv"), " "));
   ASSERT_GE(attached.size(), 2U);
   EXPECT_EQ(attached[attached.size() - 2], "tool --continue");
@@ -346,8 +353,12 @@ TEST_F(LaunchTest, a_killed_launcher_is_seen_as_dead_by_others) {
 }
 
 TEST_F(LaunchTest, a_sidecar_that_never_comes_up_is_told_with_its_log) {
-  backend.answer = [](const json::object&) { return "{\"id\":1,\"error\":{\"kind\":\"internal\",\"message\":\"rules are broken\"}}\n"; };
-  backend.on_call["start_sidecar"] = [this] { std::ofstream(backend.state_dir / "logs" / "sidecar.log") << "fatal: no rules\n"; };
+  backend.answer = [](const json::object&) {
+    return "{\"id\":1,\"error\":{\"kind\":\"internal\",\"message\":\"rules are broken\"}}\n";
+  };
+  backend.on_call["start_sidecar"] = [this] {
+    std::ofstream(backend.state_dir / "logs" / "sidecar.log") << "fatal: no rules\n";
+  };
   const Error error = run_to_failure();
   EXPECT_NE(error.message.find("rules are broken"), std::string::npos);
   EXPECT_NE(error.details.find("fatal: no rules"), std::string::npos);
@@ -356,7 +367,8 @@ TEST_F(LaunchTest, a_sidecar_that_never_comes_up_is_told_with_its_log) {
 
 TEST_F(LaunchTest, F4_a_status_without_a_certificate_or_with_a_key_is_refused) {
   backend.answer = [](const json::object&) {
-    return "{\"id\":1,\"ok\":{\"ready\":true,\"ca_pem\":\"-----BEGIN CERTIFICATE-----\\n-----BEGIN PRIVATE KEY-----\"}}\n";
+    return "{\"id\":1,\"ok\":{\"ready\":true,\"ca_pem\":\"-----BEGIN CERTIFICATE-----\\n-----BEGIN PRIVATE "
+           "KEY-----\"}}\n";
   };
   EXPECT_EQ(run_to_failure().kind, ErrorKind::internal);
   EXPECT_FALSE(backend.was_called("launch"));
@@ -378,7 +390,8 @@ TEST_F(LaunchTest, files_skills_and_identity_go_in_with_one_copy) {
   std::filesystem::create_symlink("/etc/passwd", place.root / ".tool/skills/pdf/link");
   manifest.skills = {"pdf"};
   manifest.git_user = {"Ann \"A\" \\ Example\n[core]", "ann@example.com"};
-  provider.plan_result["files"] = json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x = 1"}}};
+  provider.plan_result["files"] =
+      json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x = 1"}}};
   options.keep = Keep::always;
   run();
   EXPECT_EQ(std::ranges::count(backend.calls, "copy_in"), 1);
@@ -392,7 +405,8 @@ TEST_F(LaunchTest, files_skills_and_identity_go_in_with_one_copy) {
 }
 
 TEST_F(LaunchTest, a_file_outside_the_guests_home_is_refused) {
-  for (const char* path : {"/etc/passwd", "/home/agent/../../etc/passwd", "relative", "/home/agent", "/home/agentx/a"}) {
+  for (const char* path :
+       {"/etc/passwd", "/home/agent/../../etc/passwd", "relative", "/home/agent", "/home/agentx/a"}) {
     provider.plan_result["files"] = json::array{json::object{{"path", path}, {"content", "x"}}};
     EXPECT_EQ(run_to_failure().kind, ErrorKind::internal) << path;
     EXPECT_FALSE(backend.was_called("copy_in"));

@@ -1,9 +1,10 @@
 // Choice of a backend, what runs, stop and cleanup: against fakes.
+#include "core/launch/removal.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
-#include "core/launch/removal.hpp"
 #include "fakes.hpp"
 
 namespace bot_bottle::launch {
@@ -15,7 +16,8 @@ class RemovalTest : public testing::Test {
  protected:
   void SetUp() override { ::unsetenv("BOT_BOTTLE_BACKEND"); }
   Backends both() {
-    return {.names = {"alpha", "beta"}, .get = [this](const std::string& name) -> plugins::Backend& { return name == "alpha" ? alpha : beta; }};
+    return {.names = {"alpha", "beta"},
+            .get = [this](const std::string& name) -> plugins::Backend& { return name == "alpha" ? alpha : beta; }};
   }
   /// A directory whose launcher is dead.
   state::Directory add(const std::string& slug) {
@@ -30,11 +32,12 @@ class RemovalTest : public testing::Test {
     return directory;
   }
   void set_running(FakeBackend& backend, const std::string& slug, const std::string& state_dir = {}) {
-    backend.running.push_back(json::object{{"slug", slug},
-                                           {"agent", "writer"},
-                                           {"status", "running"},
-                                           {"services", json::array{"egress"}},
-                                           {"state_dir", state_dir.empty() ? place.home.state_of(slug).string() : state_dir}});
+    backend.running.push_back(
+        json::object{{"slug", slug},
+                     {"agent", "writer"},
+                     {"status", "running"},
+                     {"services", json::array{"egress"}},
+                     {"state_dir", state_dir.empty() ? place.home.state_of(slug).string() : state_dir}});
   }
   Place place;
   FakeBackend alpha{"alpha"};
@@ -47,7 +50,12 @@ TEST_F(RemovalTest, the_choice_of_a_backend_goes_by_availability_rank_and_name) 
   EXPECT_EQ(choose_backend(both(), {}), "beta");
   beta.probe_result = {{"available", false}, {"reason", "no engine"}, {"fix", "start it"}};
   EXPECT_EQ(choose_backend(both(), {}), "alpha");
-  EXPECT_EQ(choose_backend(both(), [](const auto&) -> std::optional<std::string> { ADD_FAILURE() << "nothing to choose"; return {}; }), "alpha");
+  EXPECT_EQ(choose_backend(both(),
+                           [](const auto&) -> std::optional<std::string> {
+                             ADD_FAILURE() << "nothing to choose";
+                             return {};
+                           }),
+            "alpha");
   alpha.probe_result = {{"available", false}, {"reason", "no bwrap"}};
   try {
     choose_backend(both(), {});
@@ -165,7 +173,8 @@ TEST_F(RemovalTest, what_could_not_be_removed_is_told_and_the_rest_goes) {
   alpha.on_call["remove"] = [&times] {
     if (++times == 1) throw Failure(make_error(ErrorKind::timeout, "it hangs"));
   };
-  const auto failed = run_cleanup(both(), place.home, plan_cleanup(both(), place.home, Preserved::kept), Preserved::kept);
+  const auto failed =
+      run_cleanup(both(), place.home, plan_cleanup(both(), place.home, Preserved::kept), Preserved::kept);
   ASSERT_EQ(failed.size(), 1U);
   EXPECT_EQ(failed[0].first, "state first");
   EXPECT_EQ(state::list_slugs(place.home), (std::vector<std::string>{"first"}));

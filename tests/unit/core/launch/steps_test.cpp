@@ -1,9 +1,9 @@
 // The list of steps and their undos, without any bottle.
+#include "core/launch/steps.hpp"
+
 #include <gtest/gtest.h>
 
 #include <csignal>
-
-#include "core/launch/steps.hpp"
 
 namespace bot_bottle::launch {
 namespace {

@@ -120,7 +120,9 @@ TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
   const Error agent_error = error_of([this] { static_cast<void>(load(sources_, "reviewr", std::nullopt)); });
   EXPECT_EQ(agent_error.kind, ErrorKind::not_found);
   EXPECT_EQ(agent_error.message, "no agent named 'reviewr'");
-  EXPECT_EQ(agent_error.details, "looked in: ~/.bot-bottle/agents" "\ndid you mean: reviewer");
+  EXPECT_EQ(agent_error.details,
+            "looked in: ~/.bot-bottle/agents"
+            "\ndid you mean: reviewer");
   EXPECT_EQ(agent_error.hint, "bot-bottle list agents");
   for (const char* name : {"prod", "../agents/reviewer"}) {
     const Error error = error_of([&] { static_cast<void>(load_bottle(sources_, name)); });
@@ -128,7 +130,8 @@ TEST_F(BadDocuments, an_unknown_name_is_not_found_and_the_nearest_is_offered) {
     EXPECT_EQ(error.details, "looked in: ~/.bot-bottle/bottles");
     EXPECT_EQ(error.hint, "bot-bottle list bottles");
   }
-  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }).message, "no bottle named 'prod'");
+  EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "reviewer", "prod")); }).message,
+            "no bottle named 'prod'");
   std::filesystem::remove_all(sources_.home.agents());
   EXPECT_EQ(error_of([this] { static_cast<void>(load(sources_, "x", std::nullopt)); }).hint, "bot-bottle init");
 }

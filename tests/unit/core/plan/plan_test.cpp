@@ -1,4 +1,6 @@
 // The pure part of a launch: environment, documents, secrets, preflight.
+#include "core/plan/plan.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,7 +9,6 @@
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
 #include "core/base/random.hpp"
-#include "core/plan/plan.hpp"
 #include "core/plan/secrets.hpp"
 
 namespace bot_bottle::plan {
@@ -49,10 +50,12 @@ Plan sample() {
   plan.provider = "claude";
   plan.backend = "local";
   plan.description = {{"display_name", "Claude Code"}, {"guest_home", "/home/agent"}, {"program", "claude"}};
-  plan.provider_plan = {{"env", {{"TELEMETRY", "off"}, {"API_TOKEN_PLACEHOLDER", "egress-placeholder"}}},
-                        {"hidden_env", json::array{"API_TOKEN_PLACEHOLDER"}},
-                        {"egress_routes", json::array{json::object{{"host", "model.example.com"}, {"auth", {{"scheme", "Bearer"}, {"token_ref", "API_TOKEN"}}}}}},
-                        {"placeholders", json::array{json::object{{"value", "egress-placeholder"}, {"token_ref", "API_TOKEN"}}}}};
+  plan.provider_plan = {
+      {"env", {{"TELEMETRY", "off"}, {"API_TOKEN_PLACEHOLDER", "egress-placeholder"}}},
+      {"hidden_env", json::array{"API_TOKEN_PLACEHOLDER"}},
+      {"egress_routes", json::array{json::object{{"host", "model.example.com"},
+                                                 {"auth", {{"scheme", "Bearer"}, {"token_ref", "API_TOKEN"}}}}}},
+      {"placeholders", json::array{json::object{{"value", "egress-placeholder"}, {"token_ref", "API_TOKEN"}}}}};
   plan.backend_plan = {{"summary", json::array{"bwrap 0.8"}}, {"control_peer_uids", json::array{1000}}};
   return plan;
 }
@@ -173,7 +176,8 @@ TEST(BackendSpec, says_what_the_manifest_says_and_leaves_defaults_to_the_backend
   plan_guest(plan);
   const json::object spec = make_backend_spec(plan);
   EXPECT_EQ(spec.at("resources"), (json::object{{"memory", std::uint64_t{4294967296}}}));
-  EXPECT_EQ(spec.at("workspace"), (json::object{{"mode", "copy"}, {"source", "/home/me/project"}, {"path", "/workspace"}}));
+  EXPECT_EQ(spec.at("workspace"),
+            (json::object{{"mode", "copy"}, {"source", "/home/me/project"}, {"path", "/workspace"}}));
   EXPECT_EQ(get_strings(spec, "bind_ro"), (std::vector<std::string>{"/opt/tool"}));
   EXPECT_EQ(get_string(spec, "program"), "claude");
   EXPECT_EQ(get_bool(spec, "reuse", true), false);
@@ -195,8 +199,9 @@ TEST_F(SecretsTest, reach_the_sidecars_configuration_and_no_other_document) {
   const Plan plan = planned();
   const auto secrets = load_secrets(plan.secret_names);
   const json::object config = make_public_sidecar_config(plan, {});
-  for (const json::value& document : {json::value(config), json::value(plan.provider_spec), json::value(plan.backend_spec),
-                                      json::value(preflight_json(plan)), json::value(preflight_text(plan))})
+  for (const json::value& document :
+       {json::value(config), json::value(plan.provider_spec), json::value(plan.backend_spec),
+        json::value(preflight_json(plan)), json::value(preflight_text(plan))})
     EXPECT_FALSE(find_secret(document, secrets));
   const SecretBytes text = make_sidecar_config(config, secrets);
   const json::object whole = or_throw(parse_json_object(text.view()));
@@ -229,7 +234,8 @@ TEST_F(SecretsTest, F1_a_secret_in_the_guests_environment_is_refused_and_its_val
     EXPECT_NE(failure.error().message.find("MY_KEY"), std::string::npos);
     EXPECT_EQ(failure.error().message.find(secret_text), std::string::npos);
   }
-  EXPECT_EQ(find_secret(json::object{{"files", json::array{json::object{{"content", secret_text}}}}}, secrets)->where, "files[0].content");
+  EXPECT_EQ(find_secret(json::object{{"files", json::array{json::object{{"content", secret_text}}}}}, secrets)->where,
+            "files[0].content");
 }
 
 TEST_F(SecretsTest, all_that_cannot_be_read_are_named_at_once) {

@@ -1,11 +1,10 @@
 // C tables as classes, with a plugin that lives in this program: no library is opened.
 #include "core/plugins/adapters.hpp"
 
-#include <bot_bottle/plugin.hpp>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bot_bottle/plugin.hpp>
 #include <functional>
 #include <string>
 
@@ -27,7 +26,9 @@ class FakeBackend final : public sdk::Backend {
     call.progress(250, "looking");
     return {.available = true};
   }
-  sdk::Plan plan(const sdk::Call&, const sdk::Spec& spec) override { return {.slug = spec.slug, .backend = "fake", .data = {{"kept", true}}}; }
+  sdk::Plan plan(const sdk::Call&, const sdk::Spec& spec) override {
+    return {.slug = spec.slug, .backend = "fake", .data = {{"kept", true}}};
+  }
   sdk::Sidecar start_sidecar(const sdk::Call&, const sdk::Plan&, int config_fd, int lifeline_fd) override {
     return {.slug = std::to_string(config_fd) + "," + std::to_string(lifeline_fd)};
   }
@@ -38,9 +39,15 @@ class FakeBackend final : public sdk::Backend {
     if (during_exec()) during_exec()();
     return {.code = 7, .out = request.argv.at(0)};
   }
-  sdk::Attach attach_argv(const sdk::Call&, const sdk::Bottle&, const sdk::ExecRequest& request) override { return {.argv = request.argv}; }
-  void copy_in(const sdk::Call&, const sdk::Bottle&, const sdk::CopyRequest& request) override { copied = request.dest; }
-  void copy_out(const sdk::Call&, const sdk::Bottle&, const sdk::CopyRequest&) override { throw sdk::Error(sdk::Status::permission_denied, "no", "ask"); }
+  sdk::Attach attach_argv(const sdk::Call&, const sdk::Bottle&, const sdk::ExecRequest& request) override {
+    return {.argv = request.argv};
+  }
+  void copy_in(const sdk::Call&, const sdk::Bottle&, const sdk::CopyRequest& request) override {
+    copied = request.dest;
+  }
+  void copy_out(const sdk::Call&, const sdk::Bottle&, const sdk::CopyRequest&) override {
+    throw sdk::Error(sdk::Status::permission_denied, "no", "ask");
+  }
   void stop(const sdk::Call&, const sdk::Bottle&) override {}
   void remove(const sdk::Call&, const sdk::Bottle& bottle) override { removed = bottle.slug; }
   sdk::Bottles enumerate(const sdk::Call&) override { return {.bottles = {{.slug = "a-1"}}}; }
@@ -72,7 +79,9 @@ class AdaptersTest : public ::testing::Test {
     plugin.host = std::make_unique<PluginHost>("fake", "/nowhere");
     plugin.backend = sdk::detail::backend_table<FakeBackend>;
     plugin.provider = sdk::detail::provider_table<FakeProvider>;
-    options.on_progress = [this](std::uint32_t permille, const std::string& what) { progress.push_back(std::to_string(permille) + " " + what); };
+    options.on_progress = [this](std::uint32_t permille, const std::string& what) {
+      progress.push_back(std::to_string(permille) + " " + what);
+    };
     plugin.host->set_options(&options);
     backend = adapt_backend(plugin, "fake");
     during_exec() = nullptr;
@@ -94,7 +103,8 @@ TEST_F(AdaptersTest, documents_travel_both_ways) {
   EXPECT_EQ(get_string(bottle.at("endpoints").as_object(), "ca"), "PEM");
   EXPECT_EQ(get_string(backend->start_sidecar(plan, 4, 5), "slug"), "4,5");
   EXPECT_EQ(backend->exec(bottle, {{"argv", json::array{"x"}}}, -1).at("code").as_int64(), 7);
-  EXPECT_THAT(get_strings(backend->attach_argv(bottle, {{"argv", json::array{"sh", "-i"}}}), "argv"), ElementsAre("sh", "-i"));
+  EXPECT_THAT(get_strings(backend->attach_argv(bottle, {{"argv", json::array{"sh", "-i"}}}), "argv"),
+              ElementsAre("sh", "-i"));
   backend->remove(plan);
   EXPECT_EQ(FakeBackend::removed, "x-1");
   EXPECT_EQ(backend->enumerate().at("bottles").as_array().size(), 1U);
@@ -112,7 +122,8 @@ TEST_F(AdaptersTest, a_failure_keeps_kind_and_hint_and_says_who_and_what) {
 }
 
 TEST_F(AdaptersTest, an_absent_function_is_unsupported_by_name_and_never_a_null_call) {
-  for (const auto& call : std::vector<std::function<void()>>{[&] { backend->build({}); }, [&] { backend->orphans({}); }, [&] { backend->cleanup({}); }}) {
+  for (const auto& call : std::vector<std::function<void()>>{[&] { backend->build({}); }, [&] { backend->orphans({}); },
+                                                             [&] { backend->cleanup({}); }}) {
     try {
       call();
       ADD_FAILURE();

@@ -28,7 +28,9 @@ class FakeUnixServer {
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path().c_str(), sizeof address.sun_path - 1);
     listener_.reset(::socket(AF_UNIX, SOCK_STREAM, 0));
-    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_.get(), 1) != 0) std::abort();
+    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_.get(), 1) != 0)
+      std::abort();
     thread_ = std::thread([this, answer = std::move(answer), body_bytes, hang] { serve(answer, body_bytes, hang); });
   }
   ~FakeUnixServer() {
@@ -41,9 +43,7 @@ class FakeUnixServer {
 
   [[nodiscard]] std::string path() const { return (directory_ / "s").string(); }
   /// After the client has its answer.
-  [[nodiscard]] std::string received() {
-    return received_;
-  }
+  [[nodiscard]] std::string received() { return received_; }
 
  private:
   void serve(const std::string& answer, std::size_t body_bytes, bool hang) {

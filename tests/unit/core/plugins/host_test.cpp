@@ -1,13 +1,12 @@
 // The host's services, asked through the SDK as a plugin does.
 #include "core/plugins/host.hpp"
 
-#include <bot_bottle/plugin.hpp>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <bot_bottle/plugin.hpp>
 
 #include "core/plugins/call.hpp"
 #include "tests/unit/core/plugins/fake_unix_server.hpp"
@@ -28,7 +27,9 @@ class HostTest : public ::testing::Test {
       if (name == "LARGE") return std::string(std::size_t{1} << 20, 'x');
       return std::nullopt;
     };
-    options.on_log = [this](std::uint32_t level, const std::string&, const std::string& text) { logs.push_back(std::to_string(level) + " " + text); };
+    options.on_log = [this](std::uint32_t level, const std::string&, const std::string& text) {
+      logs.push_back(std::to_string(level) + " " + text);
+    };
     host.set_options(&options);
   }
   template <typename Body>
@@ -83,7 +84,10 @@ TEST_F(HostTest, a_program_ends_with_the_cancellation_of_the_call) {
   const PluginCall cancelled(host, "cancelled");
   const sdk::Call wrapped(cancelled.raw());
   EXPECT_TRUE(wrapped.cancelled());
-  EXPECT_EQ(error_of([&] { static_cast<void>(sdk_host.run(wrapped, {"sleep", "30"})); }).status, sdk::Status::cancelled);
+  EXPECT_EQ(error_of([&] {
+              static_cast<void>(sdk_host.run(wrapped, {"sleep", "30"}));
+            }).status,
+            sdk::Status::cancelled);
   ::close(ends[0]);
   ::close(ends[1]);
 }
@@ -101,7 +105,10 @@ TEST_F(HostTest, a_spawned_program_gets_the_descriptors_it_is_given) {
   int status = 0;
   EXPECT_EQ(::waitpid(static_cast<pid_t>(pid), &status, 0), pid);
   ::close(ends[0]);
-  EXPECT_EQ(error_of([&] { static_cast<void>(sdk_host.spawn(call, request, {{0, 4096}})); }).status, sdk::Status::invalid_argument);
+  EXPECT_EQ(error_of([&] {
+              static_cast<void>(sdk_host.spawn(call, request, {{0, 4096}}));
+            }).status,
+            sdk::Status::invalid_argument);
 }
 
 TEST_F(HostTest, paths_are_known_by_name) {
@@ -135,7 +142,9 @@ TEST_F(HostTest, a_service_that_fails_in_the_hosts_own_call_is_not_the_plugins_f
   const auto service = sdk_host.service<bb_process_service>(BB_SERVICE_PROCESS);
   std::string out;
   plugin_call.run([&](const bb_call* raw) {
-    EXPECT_EQ(service.run(host.raw()->host_data, raw, to_bb(R"({"argv":["no-such-program-here"]})"), {&out, sdk::detail::append_to_string}), BB_NOT_FOUND);
+    EXPECT_EQ(service.run(host.raw()->host_data, raw, to_bb(R"({"argv":["no-such-program-here"]})"),
+                          {&out, sdk::detail::append_to_string}),
+              BB_NOT_FOUND);
     return bb_status{BB_OK};
   });
   EXPECT_TRUE(logs.empty());
@@ -143,7 +152,8 @@ TEST_F(HostTest, a_service_that_fails_in_the_hosts_own_call_is_not_the_plugins_f
   PluginCall second(host, "backend x: probe");
   try {
     second.run([&](const bb_call* raw) {
-      return service.run(host.raw()->host_data, raw, to_bb(R"({"argv":["no-such-program-here"]})"), {&out, sdk::detail::append_to_string});
+      return service.run(host.raw()->host_data, raw, to_bb(R"({"argv":["no-such-program-here"]})"),
+                         {&out, sdk::detail::append_to_string});
     });
     FAIL();
   } catch (const Failure& failure) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include "tests/unit/core/plugins/fake_unix_server.hpp"
@@ -14,7 +13,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-HttpRequest get(const std::string& socket) { return {socket, "GET", "/_ping", {}, {}, std::chrono::seconds(10), -1}; }
+HttpRequest get(const std::string& socket) {
+  return {socket, "GET", "/_ping", {}, {}, std::chrono::seconds(10), -1};
+}
 
 ErrorKind kind_of_failure(const HttpRequest& request) {
   const auto response = request_over_unix(request);
@@ -24,7 +25,13 @@ ErrorKind kind_of_failure(const HttpRequest& request) {
 
 TEST(HttpUnix, a_request_and_its_answer_are_whole) {
   FakeUnixServer server("HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-A: 1\r\nx-a: 2\r\n\r\nhello", 4);
-  HttpRequest request{server.path(), "POST", "/containers/create?name=x", {{"Content-Type", "application/json"}}, "body", std::chrono::seconds(10), -1};
+  HttpRequest request{server.path(),
+                      "POST",
+                      "/containers/create?name=x",
+                      {{"Content-Type", "application/json"}},
+                      "body",
+                      std::chrono::seconds(10),
+                      -1};
   const auto response = request_over_unix(request);
   ASSERT_TRUE(response.has_value()) << response.error().message;
   EXPECT_EQ(response->status, 201);
@@ -74,7 +81,8 @@ TEST(HttpUnix, nobody_there_is_unavailable) {
 }
 
 TEST(HttpUnix, a_request_cannot_be_split_by_its_own_fields) {
-  for (const auto& [name, value] : std::map<std::string, std::string>{{"X", "a\r\nEvil: 1"}, {"X\r\nEvil", "1"}, {"Content-Length", "1"}, {"", "a"}}) {
+  for (const auto& [name, value] : std::map<std::string, std::string>{
+           {"X", "a\r\nEvil: 1"}, {"X\r\nEvil", "1"}, {"Content-Length", "1"}, {"", "a"}}) {
     HttpRequest request = get("/nonexistent/socket");
     request.headers[name] = value;
     EXPECT_EQ(kind_of_failure(request), ErrorKind::invalid_argument) << name;

@@ -1,11 +1,10 @@
 // The JSON Schema subset, and the schemas of this repository against the SDK's documents.
 #include "core/plugins/schema.hpp"
 
-#include <bot_bottle/plugin.hpp>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bot_bottle/plugin.hpp>
 #include <filesystem>
 
 namespace bot_bottle::plugins {
@@ -32,9 +31,12 @@ TEST(Schema, each_keyword_finds_its_fault_and_says_where) {
   EXPECT_THAT(problems("512", R"({"maximum":511})"), ElementsAre(HasSubstr("above 511")));
   EXPECT_THAT(problems("\"c\"", R"({"enum":["a","b"]})"), ElementsAre(HasSubstr("not one of")));
   EXPECT_THAT(problems("\"a/2\"", R"({"const":"a/1"})"), ElementsAre(HasSubstr("is not \"a/1\"")));
-  EXPECT_THAT(problems(R"({"a":1,"b":2})", R"({"properties":{"a":{}},"additionalProperties":false})"), ElementsAre(HasSubstr("unknown field \"b\"")));
-  EXPECT_THAT(problems(R"({"a":1})", R"({"additionalProperties":{"type":"string"}})"), ElementsAre("/a: is integer, not string"));
-  EXPECT_THAT(problems(R"({"a":1})", R"({"properties":{"a":{"$ref":"#/$defs/t"}},"$defs":{"t":{"type":"string"}}})"), ElementsAre(HasSubstr("/a: ")));
+  EXPECT_THAT(problems(R"({"a":1,"b":2})", R"({"properties":{"a":{}},"additionalProperties":false})"),
+              ElementsAre(HasSubstr("unknown field \"b\"")));
+  EXPECT_THAT(problems(R"({"a":1})", R"({"additionalProperties":{"type":"string"}})"),
+              ElementsAre("/a: is integer, not string"));
+  EXPECT_THAT(problems(R"({"a":1})", R"({"properties":{"a":{"$ref":"#/$defs/t"}},"$defs":{"t":{"type":"string"}}})"),
+              ElementsAre(HasSubstr("/a: ")));
 }
 
 TEST(Schema, what_it_does_not_understand_is_a_problem_and_not_ignored) {
@@ -54,11 +56,13 @@ class Documents : public ::testing::Test {
 
 TEST_F(Documents, what_the_sdk_writes_fits_the_schemas) {
   expect_valid(sdk::Probe{});
-  expect_valid(sdk::Spec{.slug = "x-1", .state_dir = "/s", .resources = {.cpus = 1.5, .memory = 1, .pids = 2, .disk = 3}});
+  expect_valid(
+      sdk::Spec{.slug = "x-1", .state_dir = "/s", .resources = {.cpus = 1.5, .memory = 1, .pids = 2, .disk = 3}});
   expect_valid(sdk::Plan{.slug = "x-1", .backend = "local", .state_dir = "/s", .summary = {"line"}});
   expect_valid(sdk::Sidecar{.slug = "x-1", .control = "/c", .pid = 7});
   expect_valid(sdk::LaunchInputs{.ca_pem = "PEM"});
-  expect_valid(sdk::Bottle{.slug = "x-1", .backend = "local", .state_dir = "/s", .endpoints = {{"egress", "127.0.0.1:9099"}}});
+  expect_valid(
+      sdk::Bottle{.slug = "x-1", .backend = "local", .state_dir = "/s", .endpoints = {{"egress", "127.0.0.1:9099"}}});
   expect_valid(sdk::ExecRequest{.argv = {"true"}});
   expect_valid(sdk::ExecResult{.code = 139});
   expect_valid(sdk::Attach{.argv = {"x"}});

@@ -64,11 +64,13 @@ TEST(Tables, every_kind_names_the_required_functions_it_lacks) {
   bb_freezer freezer{};
   freezer.struct_size = sizeof freezer;
   bb_freezer freezer_out{};
-  EXPECT_THAT(table_faults(&freezer, freezer_out), ElementsAre("bot-bottle.freezer/1 lacks create, destroy, freeze, exists, remove"));
+  EXPECT_THAT(table_faults(&freezer, freezer_out),
+              ElementsAre("bot-bottle.freezer/1 lacks create, destroy, freeze, exists, remove"));
   bb_deploy_key keys{};
   keys.struct_size = sizeof keys;
   bb_deploy_key keys_out{};
-  EXPECT_THAT(table_faults(&keys, keys_out), ElementsAre("bot-bottle.deploy-key/1 lacks create, destroy, create_key, remove_key"));
+  EXPECT_THAT(table_faults(&keys, keys_out),
+              ElementsAre("bot-bottle.deploy-key/1 lacks create, destroy, create_key, remove_key"));
   bb_backend backend_out{};
   EXPECT_THAT(table_faults(nullptr, backend_out), ElementsAre("offers no bot-bottle.backend/1"));
 }

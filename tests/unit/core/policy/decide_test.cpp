@@ -1,9 +1,10 @@
 // The decision, against a brute-force matcher and against what attackers wrote elsewhere.
+#include "core/policy/decide.hpp"
+
 #include <random>
 #include <regex>
 
 #include "core/base/text.hpp"
-#include "core/policy/decide.hpp"
 
 namespace bot_bottle::policy {
 namespace {
@@ -47,12 +48,15 @@ TEST(Decide, I1_an_empty_list_allows_nothing) {
   EXPECT_EQ(reason_of(*table_of(R"({"routes": []})"), {}), Reason::host_not_allowed);
   EXPECT_EQ(reason_of(*table_of("{}"), {}), Reason::host_not_allowed);
   EXPECT_EQ(reason_of(*table_of(R"({"routes": [{"host": "api.example.com", "matches": []}]})"), {}), Reason::no_match);
-  EXPECT_EQ(reason_of(*table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"methods": []}]}]})"), {}), Reason::no_match);
-  EXPECT_EQ(reason_of(*table_of(R"({"routes": [{"host": "api.example.com", "ports": []}]})"), {}), Reason::port_not_allowed);
+  EXPECT_EQ(reason_of(*table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"methods": []}]}]})"), {}),
+            Reason::no_match);
+  EXPECT_EQ(reason_of(*table_of(R"({"routes": [{"host": "api.example.com", "ports": []}]})"), {}),
+            Reason::port_not_allowed);
 }
 
 TEST(Decide, ports_schemes_and_tunnels) {
-  const auto table = table_of(R"({"routes": [{"host": "api.example.com"}, {"host": "plain.example.com", "plain": true}, {"host": "t.example.com", "tls": "passthrough"}]})");
+  const auto table = table_of(
+      R"({"routes": [{"host": "api.example.com"}, {"host": "plain.example.com", "plain": true}, {"host": "t.example.com", "tls": "passthrough"}]})");
   EXPECT_EQ(reason_of(*table, {.port = 8443}), Reason::port_not_allowed);
   EXPECT_EQ(reason_of(*table, {.port = 80, .scheme = Scheme::http}), Reason::plain_http_not_allowed);
   EXPECT_EQ(reason_of(*table, {.scheme = Scheme::http}), Reason::plain_http_not_allowed);
@@ -64,20 +68,26 @@ TEST(Decide, ports_schemes_and_tunnels) {
 }
 
 TEST(Decide, A13_methods_that_echo_or_tunnel_are_never_allowed) {
-  const auto table = table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"methods": ["TRACE", "CONNECT", "PRI"]}]}]})");
-  for (const char* method : {"TRACE", "trace", "TRACK", "CONNECT", "PRI"}) EXPECT_EQ(reason_of(*table, {.method = method}), Reason::method_not_allowed);
+  const auto table =
+      table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"methods": ["TRACE", "CONNECT", "PRI"]}]}]})");
+  for (const char* method : {"TRACE", "trace", "TRACK", "CONNECT", "PRI"})
+    EXPECT_EQ(reason_of(*table, {.method = method}), Reason::method_not_allowed);
 }
 
 TEST(Decide, A5_a_prefix_matches_whole_segments) {
-  const auto table = table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"paths": [{"type": "prefix", "value": "/v1/"}, {"type": "exact", "value": "/health"},
+  const auto table = table_of(
+      R"({"routes": [{"host": "api.example.com", "matches": [{"paths": [{"type": "prefix", "value": "/v1/"}, {"type": "exact", "value": "/health"},
     {"type": "regex", "value": "/x/[0-9]+"}]}]}]})");
-  for (const char* path : {"/v1", "/v1/", "/v1/a", "/v1//a", "/v1/x/../y", "/health", "/x/12", "/v1?q"}) EXPECT_EQ(reason_of(*table, {.target = path}), Reason::allowed) << path;
-  for (const char* path : {"/", "/v12", "/v1;x/a", "/v1%2Fa", "/V1/a", "/v1/../admin", "/v1/%2e%2e/admin", "//v1/a", "/health/", "/healthy", "/x/12/", "/x/12a", "/a/x/12"})
+  for (const char* path : {"/v1", "/v1/", "/v1/a", "/v1//a", "/v1/x/../y", "/health", "/x/12", "/v1?q"})
+    EXPECT_EQ(reason_of(*table, {.target = path}), Reason::allowed) << path;
+  for (const char* path : {"/", "/v12", "/v1;x/a", "/v1%2Fa", "/V1/a", "/v1/../admin", "/v1/%2e%2e/admin", "//v1/a",
+                           "/health/", "/healthy", "/x/12/", "/x/12a", "/a/x/12"})
     EXPECT_EQ(reason_of(*table, {.target = path}), Reason::no_match) << path;
 }
 
 TEST(Decide, a_header_that_comes_twice_has_to_match_twice) {
-  const auto table = table_of(R"({"routes": [{"host": "api.example.com", "matches": [{"headers": [{"name": "X-Team", "value": "blue"}]}]}]})");
+  const auto table = table_of(
+      R"({"routes": [{"host": "api.example.com", "matches": [{"headers": [{"name": "X-Team", "value": "blue"}]}]}]})");
   EXPECT_EQ(reason_of(*table, {.headers = {{"x-team", "blue"}}}), Reason::allowed);
   EXPECT_EQ(reason_of(*table, {}), Reason::no_match);
   EXPECT_EQ(reason_of(*table, {.headers = {{"x-team", "blue"}, {"x-team", "red"}}}), Reason::no_match);
@@ -86,11 +96,16 @@ TEST(Decide, a_header_that_comes_twice_has_to_match_twice) {
 
 TEST(Decide, a_git_push_is_blocked_on_every_route_however_it_is_written) {
   const auto table = table_of(R"({"routes": [{"host": "api.example.com", "git": {"fetch": true}}]})");
-  for (const char* target : {"/o/r.git/git-receive-pack", "/o/r/git-receive-pack", "/o/r.git/info/refs?service=git-receive-pack", "/o/r.git/info/refs?a=b&service=git-receive-pack",
-                             "/o/r.git/info/refs?service=git-upload-pack&service=git-receive-pack", "/o/r.git/info/refs?service=git%2Dreceive%2dpack",
-                             "/o/r.git/info/refs?service=GIT-RECEIVE-PACK", "/o/r.git//git-receive-pack/", "/o/r.git/Git-Receive-Pack", "/o/r.git%2Fgit-receive-pack",
-                             "/o/r.git/git-receive-pack;x", "/o/r.git/x/../git-receive-pack", "/o/r.git/%67it-receive-pack", "/o/r.git/info%2Frefs?service=git-receive-pack"}) {
-    for (const char* method : {"GET", "POST", "get"}) EXPECT_EQ(reason_of(*table, {.method = method, .target = target}), Reason::git_push) << method << target;
+  for (const char* target :
+       {"/o/r.git/git-receive-pack", "/o/r/git-receive-pack", "/o/r.git/info/refs?service=git-receive-pack",
+        "/o/r.git/info/refs?a=b&service=git-receive-pack",
+        "/o/r.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+        "/o/r.git/info/refs?service=git%2Dreceive%2dpack", "/o/r.git/info/refs?service=GIT-RECEIVE-PACK",
+        "/o/r.git//git-receive-pack/", "/o/r.git/Git-Receive-Pack", "/o/r.git%2Fgit-receive-pack",
+        "/o/r.git/git-receive-pack;x", "/o/r.git/x/../git-receive-pack", "/o/r.git/%67it-receive-pack",
+        "/o/r.git/info%2Frefs?service=git-receive-pack"}) {
+    for (const char* method : {"GET", "POST", "get"})
+      EXPECT_EQ(reason_of(*table, {.method = method, .target = target}), Reason::git_push) << method << target;
   }
   EXPECT_EQ(reason_of(*table, {.method = "PUT", .target = "/o/r.git/objects/ab/cd"}), Reason::git_push);
   EXPECT_EQ(reason_of(*table, {.method = "MKCOL", .target = "/o/r.git/refs/"}), Reason::git_push);
@@ -99,8 +114,10 @@ TEST(Decide, a_git_push_is_blocked_on_every_route_however_it_is_written) {
 
 TEST(Decide, a_git_fetch_needs_leave_and_a_match) {
   const auto without = table_of(R"({"routes": [{"host": "api.example.com"}]})");
-  const auto with = table_of(R"({"routes": [{"host": "api.example.com", "git": {"fetch": true}, "matches": [{"paths": [{"type": "prefix", "value": "/o/"}]}]}]})");
-  for (const char* target : {"/o/r.git/info/refs?service=git-upload-pack", "/o/r.git/info/refs", "/o/r.git/git-upload-pack"}) {
+  const auto with = table_of(
+      R"({"routes": [{"host": "api.example.com", "git": {"fetch": true}, "matches": [{"paths": [{"type": "prefix", "value": "/o/"}]}]}]})");
+  for (const char* target :
+       {"/o/r.git/info/refs?service=git-upload-pack", "/o/r.git/info/refs", "/o/r.git/git-upload-pack"}) {
     EXPECT_EQ(reason_of(*without, {.target = target}), Reason::git_fetch_not_allowed) << target;
     EXPECT_EQ(reason_of(*with, {.target = target}), Reason::allowed) << target;
   }
@@ -109,7 +126,8 @@ TEST(Decide, a_git_fetch_needs_leave_and_a_match) {
 }
 
 TEST(Decide, says_why_in_one_line) {
-  const auto table = table_of(R"({"routes": [{"host": "a.example"}, {"host": "api.example.com", "matches": [{"methods": ["GET"]}]}]})");
+  const auto table = table_of(
+      R"({"routes": [{"host": "a.example"}, {"host": "api.example.com", "matches": [{"methods": ["GET"]}]}]})");
   std::string text;
   reason_of(*table, {}, &text);
   EXPECT_EQ(text, "allowed by route 2 (api.example.com)");
@@ -117,7 +135,8 @@ TEST(Decide, says_why_in_one_line) {
   EXPECT_EQ(text, "blocked: POST /x matches no entry of route 2 (api.example.com)");
   reason_of(*table, {.host = "nope.example"}, &text);
   EXPECT_EQ(text, "blocked: no route for nope.example");
-  for (int reason = 0; reason <= static_cast<int>(Reason::passthrough_only); ++reason) EXPECT_FALSE(name_of(static_cast<Reason>(reason)).empty());
+  for (int reason = 0; reason <= static_cast<int>(Reason::passthrough_only); ++reason)
+    EXPECT_FALSE(name_of(static_cast<Reason>(reason)).empty());
 }
 
 TEST(RouteTable, refuses_what_the_parser_would_have_refused) {
@@ -168,7 +187,9 @@ bool oracle_allows(const Egress& egress, const Ask& ask, const std::string& path
           if (name != header.name) continue;
           ++count;
           const std::string text(value);
-          if (header.type == HeaderMatch::Type::exact ? text == header.value : std::regex_match(text, std::regex(header.value))) ++good;
+          if (header.type == HeaderMatch::Type::exact ? text == header.value
+                                                      : std::regex_match(text, std::regex(header.value)))
+            ++good;
         }
         headers_good = headers_good && count > 0 && count == good;
       }
@@ -181,11 +202,14 @@ bool oracle_allows(const Egress& egress, const Ask& ask, const std::string& path
 
 TEST(Decide, agrees_with_a_brute_force_matcher_on_generated_requests) {
   std::mt19937 random(5);
-  const auto pick = [&random](auto& list) -> const auto& { return list[random() % std::size(list)]; };
+  const auto pick = [&random](auto& list) -> const auto& {
+    return list[random() % std::size(list)];
+  };
   const std::string hosts[] = {"a.example", "b.example", "c.example", "api.a.example"};
   const std::string values[] = {"/", "/a", "/a/", "/a/b", "/a/b/", "//a", "/a//b", "/A", "/a%2Fb"};
   const std::string regexes[] = {"/a.*", "/[ab]/b?", "(/a|/b)", ".*b", "/a/[^/]+"};
-  const std::string targets[] = {"/", "/a", "/a/", "/a/b", "/a/b/c", "/a/./b", "/a/../b", "//a", "/a//b", "/a%2fb", "/ab", "/b", "/%61", "/a/b?x=/a", "/A/b"};
+  const std::string targets[] = {"/",     "/a",     "/a/", "/a/b", "/a/b/c", "/a/./b",    "/a/../b", "//a",
+                                 "/a//b", "/a%2fb", "/ab", "/b",   "/%61",   "/a/b?x=/a", "/A/b"};
   const std::string methods[] = {"GET", "POST", "get", "PUT"};
   const std::string_view teams[] = {"blue", "red", "b", ""};
   int allowed = 0;
@@ -205,18 +229,24 @@ TEST(Decide, agrees_with_a_brute_force_matcher_on_generated_requests) {
           match.paths.push_back({type, type == PathMatch::Type::regex ? pick(regexes) : pick(values)});
         }
         if (random() % 2 == 0) match.methods = {to_upper(pick(methods))};
-        if (random() % 3 == 0) match.headers.push_back({"x-team", random() % 2 == 0 ? "blue" : "b.*", random() % 2 == 0 ? HeaderMatch::Type::exact : HeaderMatch::Type::regex});
+        if (random() % 3 == 0)
+          match.headers.push_back({"x-team", random() % 2 == 0 ? "blue" : "b.*",
+                                   random() % 2 == 0 ? HeaderMatch::Type::exact : HeaderMatch::Type::regex});
       }
       route.refuse_all = route.matches.empty() && random() % 6 == 0;
     }
     const auto table = or_throw(RouteTable::create(egress));
     for (int i = 0; i < 40; ++i) {
-      Ask ask{pick(methods), pick(targets), pick(hosts), static_cast<std::uint16_t>(random() % 3 == 0 ? 80 : 443), random() % 3 == 0 ? Scheme::http : Scheme::https};
-      for (std::size_t headers = random() % 3; headers > 0; --headers) ask.headers.emplace_back(random() % 3 == 0 ? "x-other" : "x-team", pick(teams));
+      Ask ask{pick(methods), pick(targets), pick(hosts), static_cast<std::uint16_t>(random() % 3 == 0 ? 80 : 443),
+              random() % 3 == 0 ? Scheme::http : Scheme::https};
+      for (std::size_t headers = random() % 3; headers > 0; --headers)
+        ask.headers.emplace_back(random() % 3 == 0 ? "x-other" : "x-team", pick(teams));
       const std::string path = or_throw(normalise_target(ask.target)).path;
       const bool expected = oracle_allows(egress, ask, path);
       allowed += expected ? 1 : 0;
-      EXPECT_EQ(reason_of(*table, ask) == Reason::allowed, expected) << ask.method << ' ' << ask.host << ask.target << '\n' << to_text(to_json(egress));
+      EXPECT_EQ(reason_of(*table, ask) == Reason::allowed, expected)
+          << ask.method << ' ' << ask.host << ask.target << '\n'
+          << to_text(to_json(egress));
     }
   }
   EXPECT_GT(allowed, 5000);

@@ -1,22 +1,29 @@
 // The egress block: strict, complete in its complaints, and the same document after a round trip.
+#include "core/policy/egress.hpp"
+
 #include <random>
 
 #include "core/base/text.hpp"
 #include "core/policy/decide.hpp"
-#include "core/policy/egress.hpp"
 
 namespace bot_bottle::policy {
 namespace {
 
-ParsedEgress parse(std::string_view text) { return parse_egress(parse_json(text).value()); }
+ParsedEgress parse(std::string_view text) {
+  return parse_egress(parse_json(text).value());
+}
 
 /// "path: message (hint)" of every problem, one a line.
 std::string problems_of(std::string_view text) {
   std::string out;
-  for (const Problem& problem : parse(text).problems) out += problem.path + ": " + problem.message + (problem.hint.empty() ? "" : " (" + problem.hint + ")") + "\n";
+  for (const Problem& problem : parse(text).problems)
+    out += problem.path + ": " + problem.message + (problem.hint.empty() ? "" : " (" + problem.hint + ")") + "\n";
   return out;
 }
-std::string route_problems(std::string_view rest) { return problems_of(R"({"routes": [{"host": "api.example.com")" + std::string(rest.empty() ? "" : ", ") + std::string(rest) + "}]}"); }
+std::string route_problems(std::string_view rest) {
+  return problems_of(R"({"routes": [{"host": "api.example.com")" + std::string(rest.empty() ? "" : ", ") +
+                     std::string(rest) + "}]}");
+}
 
 constexpr std::string_view everything = R"({
   "log": 2, "upstream_proxy": "http://corp-proxy:3128", "upstream_ca": "~/corp-root.pem",
@@ -70,45 +77,57 @@ TEST(Egress, defaults_are_https_on_443_with_both_outbound_detectors) {
   EXPECT_EQ(egress.log, 1);
   EXPECT_EQ(egress.routes[0].ports, (std::vector<std::uint16_t>{443}));
   EXPECT_EQ(egress.routes[1].ports, (std::vector<std::uint16_t>{443, 80}));
-  EXPECT_TRUE(egress.routes[0].dlp.token_patterns && egress.routes[0].dlp.known_secrets && !egress.routes[0].dlp.inbound);
+  EXPECT_TRUE(egress.routes[0].dlp.token_patterns && egress.routes[0].dlp.known_secrets &&
+              !egress.routes[0].dlp.inbound);
   EXPECT_FALSE(egress.routes[0].auth || egress.routes[0].git_fetch || egress.routes[0].plain);
   EXPECT_EQ(egress.routes[0].on_unscannable, OnUnscannable::block);
 }
 
 TEST(Egress, unknown_keys_are_named_with_the_one_that_was_meant) {
   EXPECT_EQ(problems_of(R"({"route": []})"), "route: unknown key (did you mean 'routes'?)\n");
-  EXPECT_EQ(route_problems(R"("on_unscanable": "block")"), "routes[0].on_unscanable: unknown key (did you mean 'on_unscannable'?)\n");
+  EXPECT_EQ(route_problems(R"("on_unscanable": "block")"),
+            "routes[0].on_unscanable: unknown key (did you mean 'on_unscannable'?)\n");
   EXPECT_EQ(route_problems(R"("matches": [{"paths": [{"type": "prefix", "valeu": "/"}]}])"),
-            "routes[0].matches[0].paths[0].valeu: unknown key (did you mean 'value'?)\nroutes[0].matches[0].paths[0].value: is missing\n");
+            "routes[0].matches[0].paths[0].valeu: unknown key (did you mean "
+            "'value'?)\nroutes[0].matches[0].paths[0].value: is missing\n");
   EXPECT_THAT(route_problems(R"("zzz": 1)"), testing::HasSubstr("known keys: host, ports"));
 }
 
 TEST(Egress, reserved_and_old_keys_show_the_new_form) {
-  for (const char* value : {"\"x\"", "null", "{}", "false"}) EXPECT_THAT(route_problems("\"role\": " + std::string(value)), testing::HasSubstr("'role' is reserved"));
+  for (const char* value : {"\"x\"", "null", "{}", "false"})
+    EXPECT_THAT(route_problems("\"role\": " + std::string(value)), testing::HasSubstr("'role' is reserved"));
   EXPECT_THAT(problems_of(R"({"role": "x"})"), testing::HasSubstr("reserved"));
-  EXPECT_THAT(route_problems(R"("path_allowlist": ["/v1/"])"), testing::HasSubstr("matches: [{paths: [{type: prefix, value: /v1/}]}]"));
+  EXPECT_THAT(route_problems(R"("path_allowlist": ["/v1/"])"),
+              testing::HasSubstr("matches: [{paths: [{type: prefix, value: /v1/}]}]"));
   EXPECT_THAT(problems_of(R"({"allowlist": ["a.example"]})"), testing::HasSubstr("routes: [{host: api.example.com}]"));
   EXPECT_THAT(route_problems(R"("pipelock": {})"), testing::HasSubstr("outbound_detectors"));
 }
 
 TEST(Egress, what_this_version_cannot_honour_is_refused_by_name) {
-  for (const char* text : {R"({"packs": ["github:read"]})", R"({"canaries": true})", R"({"metrics": true})", R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})",
-                           R"({"dlp": {"rules": "x"}})"})
+  for (const char* text : {R"({"packs": ["github:read"]})", R"({"canaries": true})", R"({"metrics": true})",
+                           R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})", R"({"dlp": {"rules": "x"}})"})
     EXPECT_THAT(problems_of(text), testing::HasSubstr("not supported in this version")) << text;
-  for (const char* text : {R"("dlp": {"inbound_detectors": true})", R"("dlp": {"inbound_detectors": ["naive_injection_detection"]})", R"("dlp": {"rules": "x.toml"})",
-                           R"("dlp": {"outbound_detectors": ["financial"]})", R"("mcp": {"pin": true})"})
+  for (const char* text :
+       {R"("dlp": {"inbound_detectors": true})", R"("dlp": {"inbound_detectors": ["naive_injection_detection"]})",
+        R"("dlp": {"rules": "x.toml"})", R"("dlp": {"outbound_detectors": ["financial"]})", R"("mcp": {"pin": true})"})
     EXPECT_THAT(route_problems(text), testing::HasSubstr("not supported in this version")) << text;
   EXPECT_EQ(problems_of(R"({"canaries": false, "metrics": false, "upstream_proxy": null, "upstream_ca": ""})"), "");
 }
 
 TEST(Egress, A11_A14_route_hosts_are_exact_names) {
-  for (const char* host : {"*.example.com", "10.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "::1", "api.example.com:443", "https://api.example.com", "", "a b", "a..b"})
-    EXPECT_THAT(problems_of(R"({"routes": [{"host": ")" + std::string(host) + "\"}]}"), testing::HasSubstr("routes[0].host: ")) << host;
-  EXPECT_THAT(problems_of(R"({"routes": [{"host": "api.example.com:8443"}]})"), testing::HasSubstr("host: api.example.com, ports: [8443]"));
+  for (const char* host : {"*.example.com", "10.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "::1",
+                           "api.example.com:443", "https://api.example.com", "", "a b", "a..b"})
+    EXPECT_THAT(problems_of(R"({"routes": [{"host": ")" + std::string(host) + "\"}]}"),
+                testing::HasSubstr("routes[0].host: "))
+        << host;
+  EXPECT_THAT(problems_of(R"({"routes": [{"host": "api.example.com:8443"}]})"),
+              testing::HasSubstr("host: api.example.com, ports: [8443]"));
   EXPECT_EQ(parse(R"({"routes": [{"host": "bücher.example"}]})").egress.routes[0].host, "xn--bcher-kva.example");
-  EXPECT_THAT(problems_of(R"({"routes": [{"host": "a.example"}, {"host": "A.example."}]})"), testing::HasSubstr("routes[1].host: 'a.example' already has a route: routes[0]"));
+  EXPECT_THAT(problems_of(R"({"routes": [{"host": "a.example"}, {"host": "A.example."}]})"),
+              testing::HasSubstr("routes[1].host: 'a.example' already has a route: routes[0]"));
   EXPECT_THAT(route_problems(R"("ports": [65537])"), testing::HasSubstr("1 to 65535"));
-  for (const char* ports : {"[0]", "[-1]", "[443.0]", "[\"443\"]", "443"}) EXPECT_NE(route_problems("\"ports\": " + std::string(ports)), "") << ports;
+  for (const char* ports : {"[0]", "[-1]", "[443.0]", "[\"443\"]", "443"})
+    EXPECT_NE(route_problems("\"ports\": " + std::string(ports)), "") << ports;
 }
 
 TEST(Egress, auth_is_whole_or_absent_and_never_a_value) {
@@ -117,8 +136,10 @@ TEST(Egress, auth_is_whole_or_absent_and_never_a_value) {
   EXPECT_THAT(route_problems(R"("auth": {"scheme": "Bearer"})"), testing::HasSubstr("token_ref: is missing"));
   EXPECT_THAT(route_problems(R"("auth": {"token_ref": "X"})"), testing::HasSubstr("scheme: is missing"));
   EXPECT_THAT(route_problems(R"("auth": {"scheme": "Berer", "token_ref": "X"})"), testing::HasSubstr("header:<Name>"));
-  EXPECT_THAT(route_problems(R"("auth": {"scheme": "header:transfer-encoding", "token_ref": "X"})"), testing::HasSubstr("cannot carry"));
-  EXPECT_THAT(route_problems(R"("auth": {"scheme": "header:a b", "token_ref": "X"})"), testing::HasSubstr("no valid header"));
+  EXPECT_THAT(route_problems(R"("auth": {"scheme": "header:transfer-encoding", "token_ref": "X"})"),
+              testing::HasSubstr("cannot carry"));
+  EXPECT_THAT(route_problems(R"("auth": {"scheme": "header:a b", "token_ref": "X"})"),
+              testing::HasSubstr("no valid header"));
   const std::string leaked = route_problems(R"("auth": {"scheme": "Bearer", "token_ref": "sk-live-0123456789"})");
   EXPECT_THAT(leaked, testing::HasSubstr("not the name of a variable"));
   EXPECT_EQ(leaked.find("0123456789"), std::string::npos) << "a credential written in the wrong place is not repeated";
@@ -128,18 +149,26 @@ TEST(Egress, auth_is_whole_or_absent_and_never_a_value) {
 }
 
 TEST(Egress, bad_values_are_told_where_they_stand) {
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "regex", "value": "("}]}])"), testing::HasSubstr("routes[0].matches[0].paths[0].value: '(' is not a usable regex"));
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "regex", "value": "((a{100}){100}){100}"}]}])"), testing::HasSubstr("not a usable regex"));
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "prefix", "value": "v1"}]}])"), testing::HasSubstr("not a path"));
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "exact", "value": "/a/../b"}]}])"), testing::HasSubstr("dot segments"));
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "exact", "value": "/a?b"}]}])"), testing::HasSubstr("query"));
-  EXPECT_THAT(route_problems(R"("matches": [{"paths": "/v1/"}])"), testing::HasSubstr("expected a list, found a string"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "regex", "value": "("}]}])"),
+              testing::HasSubstr("routes[0].matches[0].paths[0].value: '(' is not a usable regex"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "regex", "value": "((a{100}){100}){100}"}]}])"),
+              testing::HasSubstr("not a usable regex"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "prefix", "value": "v1"}]}])"),
+              testing::HasSubstr("not a path"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "exact", "value": "/a/../b"}]}])"),
+              testing::HasSubstr("dot segments"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": [{"type": "exact", "value": "/a?b"}]}])"),
+              testing::HasSubstr("query"));
+  EXPECT_THAT(route_problems(R"("matches": [{"paths": "/v1/"}])"),
+              testing::HasSubstr("expected a list, found a string"));
   EXPECT_THAT(route_problems(R"("matches": [{"methods": ["GE T"]}])"), testing::HasSubstr("not a method"));
   EXPECT_THAT(route_problems(R"("git": {"push": true})"), testing::HasSubstr("git-gate"));
   EXPECT_THAT(route_problems(R"("limits": {"bytes_out_per_hour": "4G"})"), testing::HasSubstr("200MiB"));
   EXPECT_THAT(route_problems(R"("limits": {"requests_per_minute": 0})"), testing::HasSubstr("out of range"));
-  EXPECT_THAT(route_problems(R"("tls": "passthrough", "auth": {"scheme": "Bearer", "token_ref": "X"})"), testing::HasSubstr("has no effect with tls: passthrough"));
-  EXPECT_THAT(problems_of(R"({"hosts": {"a.example": "10.0.0.1:70000", "b.example": "x", "1.2.3.4": "1.1.1.1"}})"), testing::HasSubstr("not an address"));
+  EXPECT_THAT(route_problems(R"("tls": "passthrough", "auth": {"scheme": "Bearer", "token_ref": "X"})"),
+              testing::HasSubstr("has no effect with tls: passthrough"));
+  EXPECT_THAT(problems_of(R"({"hosts": {"a.example": "10.0.0.1:70000", "b.example": "x", "1.2.3.4": "1.1.1.1"}})"),
+              testing::HasSubstr("not an address"));
   EXPECT_THAT(problems_of(R"({"log": 3})"), testing::HasSubstr("0 to 2"));
   EXPECT_EQ(problems_of("[]"), ": expected a map, found a list\n");
 }
@@ -149,8 +178,10 @@ TEST(Egress, all_problems_are_told_at_once) {
 }
 
 TEST(Egress, I1_an_empty_list_is_kept_apart_from_an_absent_one) {
-  const Egress egress = parse(R"({"routes": [{"host": "a.example", "matches": []}, {"host": "b.example", "matches": [{"methods": []}]},
-    {"host": "c.example", "matches": [{"paths": []}, {"headers": []}]}, {"host": "d.example", "matches": [{"methods": []}, {"methods": ["GET"]}]}]})").egress;
+  const Egress egress =
+      parse(R"({"routes": [{"host": "a.example", "matches": []}, {"host": "b.example", "matches": [{"methods": []}]},
+    {"host": "c.example", "matches": [{"paths": []}, {"headers": []}]}, {"host": "d.example", "matches": [{"methods": []}, {"methods": ["GET"]}]}]})")
+          .egress;
   EXPECT_TRUE(egress.routes[0].refuse_all && egress.routes[1].refuse_all && egress.routes[2].refuse_all);
   EXPECT_FALSE(egress.routes[3].refuse_all);
   EXPECT_EQ(egress.routes[3].matches.size(), 1U);
@@ -199,25 +230,34 @@ json::object random_document(std::mt19937& random) {
       for (std::size_t entries = random() % 3; entries > 0; --entries) {
         json::object match;
         const char* types[] = {"prefix", "exact", "regex"};
-        if (chance()) match["paths"] = json::array{json::object{{"type", types[random() % 3]}, {"value", "/" + word() + "%2f" + word() + "/"}}};
+        if (chance())
+          match["paths"] =
+              json::array{json::object{{"type", types[random() % 3]}, {"value", "/" + word() + "%2f" + word() + "/"}}};
         if (chance()) match["methods"] = json::array{"get", "PUT"};
         if (random() % 6 == 0) match["methods"] = json::array{};
-        if (chance()) match["headers"] = json::array{json::object{{"name", "X-" + word()}, {"value", word() + "\"\\\n"}, {"type", "exact"}}};
+        if (chance())
+          match["headers"] =
+              json::array{json::object{{"name", "X-" + word()}, {"value", word() + "\"\\\n"}, {"type", "exact"}}};
         matches.push_back(match);
       }
       route["matches"] = matches;
     }
-    if (chance()) route["dlp"] = json::object{{"outbound_detectors", chance() ? json::array{"token_patterns"} : json::array{}}};
+    if (chance())
+      route["dlp"] = json::object{{"outbound_detectors", chance() ? json::array{"token_patterns"} : json::array{}}};
     if (chance()) route["git"] = json::object{{"fetch", chance()}};
     if (chance()) route["on_unscannable"] = chance() ? "block" : "pass";
     if (chance()) route["foreign_credentials"] = chance() ? "strip" : "refuse";
-    if (chance()) route["limits"] = json::object{{"requests_per_minute", 1 + random() % 1000}, {"bytes_out_per_hour", "3MiB"}};
+    if (chance())
+      route["limits"] = json::object{{"requests_per_minute", 1 + random() % 1000}, {"bytes_out_per_hour", "3MiB"}};
     routes.push_back(route);
   }
   document["routes"] = routes;
-  if (chance()) document["hosts"] = json::object{{word() + ".example", "10.0.0.1"}, {"p" + word() + ".example", "[2001:db8::7]:8443"}};
+  if (chance())
+    document["hosts"] =
+        json::object{{word() + ".example", "10.0.0.1"}, {"p" + word() + ".example", "[2001:db8::7]:8443"}};
   if (chance()) document["upstream_ca"] = "-----BEGIN\nline\x7f\"\\";
-  if (chance()) document["upstream_proxy"] = json::object{{"url", "http://proxy.example.com:3128"}, {"token_ref", "LOGIN"}};
+  if (chance())
+    document["upstream_proxy"] = json::object{{"url", "http://proxy.example.com:3128"}, {"token_ref", "LOGIN"}};
   return document;
 }
 
@@ -238,7 +278,8 @@ TEST(Egress, parse_of_to_json_and_of_toml_is_the_same_value) {
 }
 
 TEST(RoutesToml, faults_carry_their_line) {
-  const auto bad = parse_routes_toml("log = 1\n\n[[routes]]\nhost = \"a.example\"\n\n[[routes]]\nhost = \"b.example\"\nrole = \"x\"\n");
+  const auto bad = parse_routes_toml(
+      "log = 1\n\n[[routes]]\nhost = \"a.example\"\n\n[[routes]]\nhost = \"b.example\"\nrole = \"x\"\n");
   ASSERT_FALSE(bad);
   EXPECT_THAT(bad.error().details, testing::HasSubstr("line 8: routes[1].role: 'role' is reserved"));
   const auto broken = parse_routes_toml("[[routes]\n");

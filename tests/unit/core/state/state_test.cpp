@@ -1,7 +1,6 @@
 // Slugs, reservation and the files of a state directory.
-#include <gtest/gtest.h>
-
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,8 +50,9 @@ TEST(Slug, accepts_what_the_design_says_and_nothing_that_could_be_a_path) {
   EXPECT_TRUE(is_slug("a"));
   EXPECT_TRUE(is_slug("0-x"));
   EXPECT_TRUE(is_slug(std::string(63, 'a')));
-  for (const std::string& bad : {std::string(), std::string("-a"), std::string("A"), std::string("a/b"), std::string(".."), std::string("a.b"),
-                                 std::string("a b"), std::string(64, 'a'), std::string("a\0b", 3), std::string("ä")})
+  for (const std::string& bad :
+       {std::string(), std::string("-a"), std::string("A"), std::string("a/b"), std::string(".."), std::string("a.b"),
+        std::string("a b"), std::string(64, 'a'), std::string("a\0b", 3), std::string("ä")})
     EXPECT_FALSE(is_slug(bad)) << bad;
 }
 

@@ -1,7 +1,6 @@
 // Terminal guard, progress display, picker: against pseudo-terminals where a terminal matters.
-#include <gtest/gtest.h>
-
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -97,7 +96,8 @@ TEST(TerminalGuard, a_crash_of_this_process_also_restores_the_terminal) {
 
 TEST(TerminalGuard, every_mode_an_agent_may_leave_on_is_switched_off) {
   const std::string text = reset_sequence(Ending::orderly);
-  for (const char* mode : {"\x1b[?1000l", "\x1b[?1003l", "\x1b[?1006l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?25h", "\x1b[0m", "\x1b[?47l", "\x1b]104", "\x1b]110"})
+  for (const char* mode : {"\x1b[?1000l", "\x1b[?1003l", "\x1b[?1006l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?25h",
+                           "\x1b[0m", "\x1b[?47l", "\x1b]104", "\x1b]110"})
     EXPECT_NE(text.find(mode), std::string::npos) << mode + 1;
   EXPECT_EQ(text.find("\x1b[?1049l"), std::string::npos);
   EXPECT_NE(reset_sequence(Ending::crash).find("\x1b[?1049l"), std::string::npos);
@@ -122,7 +122,8 @@ TEST(Title, K4_a_hostile_title_cannot_carry_a_sequence_of_its_own) {
 }
 
 TEST(Tint, has_the_colours_of_the_manual_and_no_others) {
-  for (const char* name : {"red", "green", "yellow", "blue", "magenta", "cyan", "white", "bright-red", "bright-white"}) EXPECT_TRUE(find_tint(name)) << name;
+  for (const char* name : {"red", "green", "yellow", "blue", "magenta", "cyan", "white", "bright-red", "bright-white"})
+    EXPECT_TRUE(find_tint(name)) << name;
   EXPECT_FALSE(find_tint("pink"));
   EXPECT_FALSE(find_tint(""));
 }
@@ -209,7 +210,8 @@ TEST(Progress, a_long_step_moves_on_a_terminal_and_leaves_one_line) {
 }
 
 TEST(Progress, K4_build_output_cannot_move_the_cursor) {
-  const std::string line = format_step_line("x", "image", std::chrono::milliseconds(1500), 1001, "\x1b[2J\x1b[31mred", 80);
+  const std::string line =
+      format_step_line("x", "image", std::chrono::milliseconds(1500), 1001, "\x1b[2J\x1b[31mred", 80);
   EXPECT_EQ(line.find('\x1b'), std::string::npos);
   EXPECT_NE(line.find("1.5s"), std::string::npos);
   EXPECT_LE(format_step_line("x", "image", std::chrono::milliseconds(0), 1001, std::string(500, 'y'), 40).size(), 42U);

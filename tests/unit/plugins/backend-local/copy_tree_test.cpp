@@ -55,7 +55,8 @@ TEST(LinkStaysInside, only_ups_that_the_depth_allows_and_then_names) {
 
 TEST_F(CopyTree, thousands_of_entries_arrive_with_many_threads) {
   for (int d = 0; d < 60; ++d)
-    for (int f = 0; f < 30; ++f) write(top_ / "from" / ("d" + std::to_string(d)) / "deep" / ("f" + std::to_string(f)), std::to_string(d * f));
+    for (int f = 0; f < 30; ++f)
+      write(top_ / "from" / ("d" + std::to_string(d)) / "deep" / ("f" + std::to_string(f)), std::to_string(d * f));
   options_.threads = 4;
   const auto report = copy();
   ASSERT_TRUE(report) << report.error().message;
@@ -148,7 +149,8 @@ TEST_F(CopyTree, a_cancelled_copy_stops) {
 
 TEST_F(CopyTree, a_path_with_a_link_or_dots_is_not_opened) {
   fs::create_directory_symlink("/", top_ / "from/link");
-  for (const char* path : {"link/etc", "../to", "link", "/etc", "x/../../to"}) EXPECT_FALSE(open_beneath(from_.get(), path, O_RDONLY)) << path;
+  for (const char* path : {"link/etc", "../to", "link", "/etc", "x/../../to"})
+    EXPECT_FALSE(open_beneath(from_.get(), path, O_RDONLY)) << path;
   EXPECT_TRUE(open_beneath(from_.get(), "", O_RDONLY));
 }
 

@@ -37,7 +37,9 @@ class Layout : public ::testing::Test {
 };
 
 TEST_F(Layout, a_native_program_is_bound_alone) {
-  program(top_ / "home/.local/share/agent/1.0/agent", "\x7f" "ELF");
+  program(top_ / "home/.local/share/agent/1.0/agent",
+          "\x7f"
+          "ELF");
   fs::create_directories(top_ / "home/.local/bin");
   fs::create_symlink(top_ / "home/.local/share/agent/1.0/agent", top_ / "home/.local/bin/agent");
   const auto found = find_agent_program("agent", (top_ / "home/.local/bin").string(), top_ / "home");
@@ -48,7 +50,9 @@ TEST_F(Layout, a_native_program_is_bound_alone) {
 }
 
 TEST_F(Layout, a_script_brings_its_interpreter) {
-  program(top_ / "bin/runner", "\x7f" "ELF");
+  program(top_ / "bin/runner",
+          "\x7f"
+          "ELF");
   program(top_ / "bin/agent", "#!/usr/bin/env runner\n");
   const auto found = find_agent_program("agent", (top_ / "bin").string() + ":/usr/bin", top_ / "home");
   ASSERT_TRUE(found) << found.error().message;
@@ -66,9 +70,12 @@ TEST_F(Layout, H7_bind_ro_refuses_the_home_the_state_and_what_is_above) {
   fs::create_directories(top_ / "home/.bot-bottle/state");
   fs::create_directories(top_ / "home/tools");
   fs::create_directory_symlink(top_ / "home", top_ / "link");
-  const auto check = [&](const fs::path& path) { return check_bind(path.string(), top_ / "home", top_ / "home/.bot-bottle").has_value(); };
+  const auto check = [&](const fs::path& path) {
+    return check_bind(path.string(), top_ / "home", top_ / "home/.bot-bottle").has_value();
+  };
   EXPECT_TRUE(check(top_ / "home/tools"));
-  for (const fs::path& path : {top_, top_ / "home", top_ / "link", top_ / "home/.bot-bottle/state", fs::path("/"), fs::path("/proc/self"), fs::path("/dev"), fs::path("relative")})
+  for (const fs::path& path : {top_, top_ / "home", top_ / "link", top_ / "home/.bot-bottle/state", fs::path("/"),
+                               fs::path("/proc/self"), fs::path("/dev"), fs::path("relative")})
     EXPECT_FALSE(check(path)) << path;
 }
 

@@ -25,7 +25,8 @@ bool install(int fd) {
   std::vector<sock_filter> program(8192);
   const ssize_t got = ::read(fd, program.data(), program.size() * sizeof(sock_filter));
   if (got <= 0) return false;
-  sock_fprog whole{.len = static_cast<unsigned short>(static_cast<std::size_t>(got) / sizeof(sock_filter)), .filter = program.data()};
+  sock_fprog whole{.len = static_cast<unsigned short>(static_cast<std::size_t>(got) / sizeof(sock_filter)),
+                   .filter = program.data()};
   return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole, 0, 0) == 0;
 }
 
@@ -47,10 +48,35 @@ int errno_of(const std::function<long()>& attempt, UserNamespaces user_namespace
 }
 
 TEST(Seccomp, C7_what_reaches_other_processes_or_the_kernel_is_refused) {
-  for (const long number : std::initializer_list<long>{SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_bpf, SYS_userfaultfd, SYS_perf_event_open,
-                            SYS_kcmp, SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_open_by_handle_at, SYS_name_to_handle_at,
-                            SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_swapon, SYS_reboot, SYS_quotactl, SYS_acct, SYS_settimeofday, 428L /* open_tree */,
-                            430L /* fsopen */, 438L /* pidfd_getfd */})
+  for (const long number : std::initializer_list<long>{SYS_ptrace,
+                                                       SYS_process_vm_readv,
+                                                       SYS_process_vm_writev,
+                                                       SYS_keyctl,
+                                                       SYS_add_key,
+                                                       SYS_request_key,
+                                                       SYS_bpf,
+                                                       SYS_userfaultfd,
+                                                       SYS_perf_event_open,
+                                                       SYS_kcmp,
+                                                       SYS_unshare,
+                                                       SYS_setns,
+                                                       SYS_mount,
+                                                       SYS_umount2,
+                                                       SYS_pivot_root,
+                                                       SYS_chroot,
+                                                       SYS_open_by_handle_at,
+                                                       SYS_name_to_handle_at,
+                                                       SYS_kexec_load,
+                                                       SYS_init_module,
+                                                       SYS_finit_module,
+                                                       SYS_swapon,
+                                                       SYS_reboot,
+                                                       SYS_quotactl,
+                                                       SYS_acct,
+                                                       SYS_settimeofday,
+                                                       428L /* open_tree */,
+                                                       430L /* fsopen */,
+                                                       438L /* pidfd_getfd */})
     EXPECT_EQ(errno_of([number] { return ::syscall(number, 0, 0, 0, 0, 0); }), EPERM) << number;
   for (const long number : std::initializer_list<long>{425L /* io_uring_setup */, 426L, 427L, 435L /* clone3 */, 5000L})
     EXPECT_EQ(errno_of([number] { return ::syscall(number, 0, 0, 0, 0, 0); }), ENOSYS) << number;
@@ -65,7 +91,8 @@ TEST(Seccomp, C6_only_the_wanted_sockets_open) {
   EXPECT_EQ(opens(AF_INET, SOCK_STREAM, 0), 0);
   EXPECT_EQ(opens(AF_INET6, SOCK_DGRAM, 0), 0);
   EXPECT_EQ(opens(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), 0);
-  for (const long family : {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_XDP}) EXPECT_NE(opens(family, SOCK_DGRAM, 0), 0) << family;
+  for (const long family : {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_XDP})
+    EXPECT_NE(opens(family, SOCK_DGRAM, 0), 0) << family;
   EXPECT_EQ(opens(AF_INET, SOCK_RAW, 1), EPERM);
   EXPECT_EQ(opens(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, 58), EPERM);
   EXPECT_NE(opens(AF_NETLINK, SOCK_RAW, 9 /* audit */), 0);
@@ -75,7 +102,8 @@ TEST(Seccomp, C6_only_the_wanted_sockets_open) {
 }
 
 TEST(Seccomp, no_input_is_faked_into_a_terminal_whatever_the_upper_half_says) {
-  for (const unsigned long request : {static_cast<unsigned long>(TIOCSTI), static_cast<unsigned long>(TIOCLINUX), static_cast<unsigned long>(TIOCSTI) | (1UL << 32)})
+  for (const unsigned long request : {static_cast<unsigned long>(TIOCSTI), static_cast<unsigned long>(TIOCLINUX),
+                                      static_cast<unsigned long>(TIOCSTI) | (1UL << 32)})
     EXPECT_EQ(errno_of([request] { return ::syscall(SYS_ioctl, -1, request, 0); }), EPERM);
   EXPECT_EQ(errno_of([] { return ::syscall(SYS_ioctl, -1, TIOCGWINSZ, 0); }), EBADF);
 }
@@ -88,7 +116,8 @@ TEST(Seccomp, processes_start_but_namespaces_do_not) {
               return ::waitpid(pid, &status, 0) == pid && status == 0 ? 0L : -1L;
             }),
             0);
-  for (const long flag : std::initializer_list<long>{CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP})
+  for (const long flag : std::initializer_list<long>{CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID,
+                                                     CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP})
     EXPECT_EQ(errno_of([flag] { return ::syscall(SYS_clone, flag | SIGCHLD, 0, 0, 0, 0); }), EPERM) << flag;
 }
 
@@ -100,7 +129,8 @@ TEST(Seccomp, no_set_id_bit_and_no_device_can_be_asked_for) {
     EXPECT_EQ(errno_of([=] { return ::syscall(SYS_fchmodat, AT_FDCWD, path, bits); }), EPERM);
     EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT, bits); }), EPERM);
     EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_TMPFILE, bits); }), EPERM);
-    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, bits); }), ENOENT);  // not looked at
+    EXPECT_EQ(errno_of([=] { return ::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, bits); }),
+              ENOENT);  // not looked at
   }
   EXPECT_EQ(errno_of([=] { return ::syscall(SYS_chmod, path, 0755); }), ENOENT);
   EXPECT_EQ(errno_of([=] { return ::syscall(437L /* openat2 */, AT_FDCWD, path, nullptr, 0); }), ENOSYS);

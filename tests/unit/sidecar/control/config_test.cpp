@@ -35,10 +35,11 @@ TEST(Config, nobody_named_means_only_ourselves) {
 }
 
 TEST(Config, errors_name_the_fault_and_hold_no_value) {
-  for (const char* members : {R"(, "secrets": [{"name": "T", "value": ["hunter2-hunter2"]}])", R"(, "secrets": ["hunter2-hunter2"])",
-                              R"(, "log_level": 7, "secrets": [{"name": "T", "value": "hunter2-hunter2"}])",
-                              R"(, "secrets": [{"name": "T", "value": "hunter2-hunter2"}], "control_peer_uids": ["x"])",
-                              R"(, "secrets": [{"name": "T", "value": "hunter2-hunter2"}] broken)"}) {
+  for (const char* members :
+       {R"(, "secrets": [{"name": "T", "value": ["hunter2-hunter2"]}])", R"(, "secrets": ["hunter2-hunter2"])",
+        R"(, "log_level": 7, "secrets": [{"name": "T", "value": "hunter2-hunter2"}])",
+        R"(, "secrets": [{"name": "T", "value": "hunter2-hunter2"}], "control_peer_uids": ["x"])",
+        R"(, "secrets": [{"name": "T", "value": "hunter2-hunter2"}] broken)"}) {
     const auto config = parse_config(document(members));
     ASSERT_FALSE(config) << members;
     EXPECT_EQ(config.error().message.find("hunter2"), std::string::npos) << config.error().message;

@@ -9,9 +9,12 @@ namespace {
 
 constexpr Detectors only_known{.token_patterns = false, .known_secrets = true};
 
-std::string secret_of(std::size_t size, std::uint64_t seed = 1) { return or_throw(expand_sample("{{" + std::to_string(size) + ":base64}}", seed)); }
+std::string secret_of(std::size_t size, std::uint64_t seed = 1) {
+  return or_throw(expand_sample("{{" + std::to_string(size) + ":base64}}", seed));
+}
 const std::vector<std::string>& secret_values() {
-  static const std::vector<std::string> values{secret_of(8), secret_of(9), secret_of(10), "p\xc3\xa4ss w\"rd&1", secret_of(40), secret_of(64), secret_of(65), secret_of(130)};
+  static const std::vector<std::string> values{secret_of(8),  secret_of(9),  secret_of(10), "p\xc3\xa4ss w\"rd&1",
+                                               secret_of(40), secret_of(64), secret_of(65), secret_of(130)};
   return values;
 }
 
@@ -24,8 +27,11 @@ TEST(KnownSecrets, J_every_spelling_is_found_however_it_is_cut_and_nothing_of_it
       const auto whole = scan(*shipped_rules(), *secrets, only_known, text);
       ASSERT_TRUE(whole) << name << ": " << text;
       EXPECT_EQ(whole->rule, "known-secret:TOKEN");
-      if (name == "percent") { EXPECT_THAT(whole->encoding, testing::AnyOf("percent", "plain")); }
-      else { EXPECT_EQ(whole->encoding, name) << text; }
+      if (name == "percent") {
+        EXPECT_THAT(whole->encoding, testing::AnyOf("percent", "plain"));
+      } else {
+        EXPECT_EQ(whole->encoding, name) << text;
+      }
       for (std::size_t cut = 0; cut <= text.size(); ++cut) {
         const Streamed streamed = stream_cut(shipped_rules(), secrets, text, {cut}, only_known);
         ASSERT_TRUE(streamed.finding) << name << " at " << cut << ": " << text;
@@ -44,7 +50,8 @@ TEST(KnownSecrets, a_long_secret_is_found_by_a_part_of_it) {
   const auto secrets = known({{"KEY", secret}});
   for (std::size_t begin = 0; begin + 128 <= secret.size(); begin += 37) {
     EXPECT_TRUE(scan(*shipped_rules(), *secrets, only_known, "x" + secret.substr(begin, 128) + "y")) << begin;
-    EXPECT_TRUE(scan(*shipped_rules(), *secrets, only_known, naive::base64("x" + secret.substr(begin, 128) + "y"))) << begin;
+    EXPECT_TRUE(scan(*shipped_rules(), *secrets, only_known, naive::base64("x" + secret.substr(begin, 128) + "y")))
+        << begin;
   }
   EXPECT_FALSE(scan(*shipped_rules(), *secrets, only_known, secret_of(3000, 2)));
 }
@@ -52,7 +59,8 @@ TEST(KnownSecrets, a_long_secret_is_found_by_a_part_of_it) {
 TEST(KnownSecrets, several_secrets_are_told_apart_and_other_text_passes) {
   const auto secrets = known({{"A", secret_of(20, 1)}, {"B", secret_of(30, 2)}, {"C", secret_of(40, 3) + "\n"}});
   EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, "x " + secret_of(30, 2))->rule, "known-secret:B");
-  EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, "x " + secret_of(40, 3))->rule, "known-secret:C") << "the line end of a file does not count";
+  EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, "x " + secret_of(40, 3))->rule, "known-secret:C")
+      << "the line end of a file does not count";
   EXPECT_FALSE(scan(*shipped_rules(), *secrets, only_known, secret_of(30, 2).substr(1)));
   EXPECT_FALSE(scan(*shipped_rules(), *secrets, only_known, ""));
   EXPECT_FALSE(scan(*shipped_rules(), *secrets, {.token_patterns = false, .known_secrets = false}, secret_of(30, 2)));
@@ -81,12 +89,14 @@ TEST(KnownSecrets, the_index_agrees_with_a_plain_search) {
     const auto secrets = known({{"A", one}, {"B", two}});
     const std::string text = text_of(600);
     const bool expected = text.find(one) != std::string::npos || text.find(two) != std::string::npos;
-    EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, text).has_value(), expected) << one << ' ' << two << ' ' << text;
+    EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, text).has_value(), expected)
+        << one << ' ' << two << ' ' << text;
     EXPECT_EQ(stream_octets(shipped_rules(), secrets, text, only_known).finding.has_value(), expected);
   }
 }
 
-std::string scrub(const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text, std::vector<std::size_t> cuts, std::size_t* count = nullptr) {
+std::string scrub(const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text,
+                  std::vector<std::size_t> cuts, std::size_t* count = nullptr) {
   Scrubber scrubber(secrets);
   std::string out;
   std::size_t at = 0;
@@ -112,7 +122,9 @@ TEST(Scrubber, E5_an_echoed_secret_is_replaced_however_the_response_is_cut) {
       EXPECT_FALSE(scan(*shipped_rules(), *secrets, only_known, whole)) << name << ": " << whole;
       EXPECT_TRUE(whole.starts_with("before % ")) << whole;
       EXPECT_THAT(whole, testing::HasSubstr(" after 50% ")) << name;
-      if (name == "plain" || name == "hex" || name == "percent") { EXPECT_EQ(whole, "before % ******** after 50% ********"); }
+      if (name == "plain" || name == "hex" || name == "percent") {
+        EXPECT_EQ(whole, "before % ******** after 50% ********");
+      }
       std::vector<std::size_t> each;
       for (std::size_t cut = 0; cut <= text.size(); ++cut) {
         ASSERT_EQ(scrub(secrets, text, {cut}), whole) << name << " at " << cut << ": " << text;
@@ -136,7 +148,8 @@ TEST(Scrubber, secrets_that_lie_inside_each_other_or_overlap_are_all_gone) {
   const auto secrets = known({{"A", outer}, {"B", outer.substr(4, 8)}, {"C", outer.substr(8) + "ZZZZZZZZ"}});
   const std::string text = "<" + outer + "ZZZZZZZZ>" + outer.substr(4, 8) + "|" + outer.substr(0, 12);
   for (std::size_t one = 0; one <= text.size(); ++one)
-    for (std::size_t two = one; two <= text.size(); ++two) EXPECT_EQ(scrub(secrets, text, {one, two}), "<********>********|abcd********") << one << ' ' << two;
+    for (std::size_t two = one; two <= text.size(); ++two)
+      EXPECT_EQ(scrub(secrets, text, {one, two}), "<********>********|abcd********") << one << ' ' << two;
 }
 
 }  // namespace

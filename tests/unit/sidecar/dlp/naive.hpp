@@ -17,7 +17,8 @@
 namespace bot_bottle::dlp::naive {
 
 inline int digit_of(char c) {
-  const std::size_t at = std::string_view("0123456789abcdef").find(c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c);
+  const std::size_t at =
+      std::string_view("0123456789abcdef").find(c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c);
   return at == std::string_view::npos ? -1 : static_cast<int>(at);
 }
 
@@ -38,7 +39,8 @@ inline double entropy(std::string_view text) {
   std::map<char, double> counts;
   for (const char c : text) counts[c] += 1;
   double bits = 0;
-  for (const auto& [c, count] : counts) bits -= count / static_cast<double>(text.size()) * std::log2(count / static_cast<double>(text.size()));
+  for (const auto& [c, count] : counts)
+    bits -= count / static_cast<double>(text.size()) * std::log2(count / static_cast<double>(text.size()));
   return bits;
 }
 
@@ -52,13 +54,15 @@ class Rule {
     const re2::StringPiece piece(text.data(), text.size());
     std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex_.NumberOfCapturingGroups()) + 1);
     for (std::size_t start = 0; start < text.size(); ++start) {
-      if (!regex_.Match(piece, start, text.size(), RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size()))) return false;
+      if (!regex_.Match(piece, start, text.size(), RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size())))
+        return false;
       start = static_cast<std::size_t>(groups[0].data() - text.data());
       re2::StringPiece secret = groups[text_.secret_group];
       if (text_.secret_group == 0 && groups.size() > 1 && !groups[1].empty()) secret = groups[1];
       const std::string value(secret.data(), secret.size());
       bool spared = text_.entropy > 0 && entropy(value) <= text_.entropy;
-      for (const std::string& word : text_.allow_stopwords) spared = spared || to_lower(value).find(word) != std::string::npos;
+      for (const std::string& word : text_.allow_stopwords)
+        spared = spared || to_lower(value).find(word) != std::string::npos;
       for (const auto& allow : allow_) spared = spared || RE2::PartialMatch(value, *allow);
       if (!spared) return true;
     }
@@ -73,7 +77,9 @@ class Rule {
 
 inline std::string base64(std::string_view bytes) {
   std::string out(bytes.size() * 2 + 8, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
 }
@@ -108,8 +114,11 @@ inline std::vector<std::pair<std::string, std::string>> spellings(const std::str
     std::string mixed;
     for (const char c : secret) {
       seed = seed * 1103515245U + 12345U;
-      if ((seed >> 16U) % keep == 0) mixed += "%" + ((seed >> 20U) % 2 == 0 ? hex_encode(std::string_view(&c, 1)) : to_upper(hex_encode(std::string_view(&c, 1))));
-      else mixed += c;
+      if ((seed >> 16U) % keep == 0)
+        mixed += "%" + ((seed >> 20U) % 2 == 0 ? hex_encode(std::string_view(&c, 1))
+                                               : to_upper(hex_encode(std::string_view(&c, 1))));
+      else
+        mixed += c;
     }
     all.emplace_back("percent", mixed);
   }

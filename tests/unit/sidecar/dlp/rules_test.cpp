@@ -1,4 +1,5 @@
-// The rules as data: every sample through the scanner, through the naive one, cut everywhere and encoded. And the cache.
+// The rules as data: every sample through the scanner, through the naive one, cut everywhere and encoded. And the
+// cache.
 #include <sys/stat.h>
 
 #include <random>
@@ -34,7 +35,9 @@ const std::vector<Sample>& samples() {
     std::vector<Sample> list;
     for (const RuleText& rule : rule_texts()) {
       for (const bool caught : {true, false})
-        for (const std::string& text : caught ? rule.catches : rule.spares) list.push_back({&rule, or_throw(expand_sample(text, std::hash<std::string>{}(rule.id) + list.size())), caught});
+        for (const std::string& text : caught ? rule.catches : rule.spares)
+          list.push_back(
+              {&rule, or_throw(expand_sample(text, std::hash<std::string>{}(rule.id) + list.size())), caught});
     }
     return list;
   }();
@@ -56,8 +59,10 @@ bool rule_hits(const RuleText& rule, std::string_view text) {
 std::string percent_encoded(std::string_view text, std::size_t each) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (i % each == 0) out += "%" + hex_encode(text.substr(i, 1));
-    else out += text[i];
+    if (i % each == 0)
+      out += "%" + hex_encode(text.substr(i, 1));
+    else
+      out += text[i];
   }
   return out;
 }
@@ -71,15 +76,19 @@ TEST(DlpRules, there_are_rules_for_what_developers_hold) {
 TEST(DlpRules, every_rule_catches_what_it_should_and_spares_the_rest) {
   for (const Sample& sample : samples()) {
     EXPECT_EQ(rule_hits(*sample.rule, sample.text), sample.caught) << sample.rule->id << ": " << sample.text;
-    EXPECT_EQ(naive::Rule(*sample.rule).found_in(sample.text), sample.caught) << sample.rule->id << " (naive): " << sample.text;
-    if (sample.caught) { EXPECT_TRUE(scan(*shipped_rules(), *no_secrets(), {}, sample.text)) << sample.rule->id; }
+    EXPECT_EQ(naive::Rule(*sample.rule).found_in(sample.text), sample.caught)
+        << sample.rule->id << " (naive): " << sample.text;
+    if (sample.caught) {
+      EXPECT_TRUE(scan(*shipped_rules(), *no_secrets(), {}, sample.text)) << sample.rule->id;
+    }
   }
 }
 
 TEST(DlpRules, the_engine_and_the_naive_scanner_agree_on_each_sample_for_each_rule) {
   for (const RuleText& rule : rule_texts()) {
     const naive::Rule oracle(rule);
-    for (const Sample& sample : samples()) EXPECT_EQ(rule_hits(rule, sample.text), oracle.found_in(sample.text)) << rule.id << ": " << sample.text;
+    for (const Sample& sample : samples())
+      EXPECT_EQ(rule_hits(rule, sample.text), oracle.found_in(sample.text)) << rule.id << ": " << sample.text;
   }
 }
 
@@ -114,18 +123,25 @@ TEST(DlpRules, no_octet_of_a_caught_sample_is_released_however_it_is_cut) {
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
       const Streamed streamed = stream_cut(shipped_rules(), no_secrets(), text, {cut});
       ASSERT_EQ(streamed.finding.has_value(), whole.has_value()) << sample.rule->id << " at " << cut << ": " << text;
-      if (!whole) { EXPECT_EQ(streamed.released, text); }
-      else { EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id << " at " << cut; }
+      if (!whole) {
+        EXPECT_EQ(streamed.released, text);
+      } else {
+        EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id << " at " << cut;
+      }
     }
     // The body that is the secret and nothing else: some rules only match at its end.
     const auto bare = scan(*shipped_rules(), *no_secrets(), {}, sample.text);
     const Streamed alone = stream_octets(shipped_rules(), no_secrets(), sample.text);
     ASSERT_EQ(alone.finding.has_value(), bare.has_value()) << sample.rule->id << ": " << sample.text;
-    if (bare) { EXPECT_LE(alone.released.size(), alone.finding->offset) << sample.rule->id; }
+    if (bare) {
+      EXPECT_LE(alone.released.size(), alone.finding->offset) << sample.rule->id;
+    }
     const Streamed streamed = stream_octets(shipped_rules(), no_secrets(), text);
     ASSERT_EQ(streamed.finding.has_value(), whole.has_value()) << sample.rule->id << ": " << text;
     EXPECT_TRUE(text.starts_with(streamed.released));
-    if (whole) { EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id; }
+    if (whole) {
+      EXPECT_LE(streamed.released.size(), streamed.finding->offset) << sample.rule->id;
+    }
   }
 }
 
@@ -136,14 +152,19 @@ TEST(DlpRules, a_snippet_never_holds_the_secret) {
       const auto finding = scan(*shipped_rules(), *no_secrets(), {}, text);
       ASSERT_TRUE(finding);
       EXPECT_NE(finding->snippet.find(mask), std::string::npos);
-      EXPECT_FALSE(scan(*shipped_rules(), *no_secrets(), {}, finding->snippet)) << sample.rule->id << ": " << finding->snippet;
-      EXPECT_FALSE(scan(*shipped_rules(), *no_secrets(), {}, redact(*shipped_rules(), *no_secrets(), text))) << sample.rule->id << ": " << text;
+      EXPECT_FALSE(scan(*shipped_rules(), *no_secrets(), {}, finding->snippet))
+          << sample.rule->id << ": " << finding->snippet;
+      EXPECT_FALSE(scan(*shipped_rules(), *no_secrets(), {}, redact(*shipped_rules(), *no_secrets(), text)))
+          << sample.rule->id << ": " << text;
     }
   }
 }
 
 TEST(DlpRules, a_redacted_private_key_has_no_line_left) {
-  const std::string key = or_throw(expand_sample("log: -----BEGIN {{-}}RSA PRIVATE KEY-----\n{{64:base64}}\n{{64:base64}}\n-----END RSA PRIVATE KEY-----\nnext line", 1));
+  const std::string key =
+      or_throw(expand_sample("log: -----BEGIN {{-}}RSA PRIVATE KEY-----\n{{64:base64}}\n{{64:base64}}\n-----END RSA "
+                             "PRIVATE KEY-----\nnext line",
+                             1));
   EXPECT_EQ(redact(*shipped_rules(), *no_secrets(), key), "log: ********\nnext line");
 }
 
@@ -171,11 +192,15 @@ TEST(DlpRules, what_a_stream_cannot_hold_or_a_reader_would_mistake_is_refused) {
   EXPECT_THAT(rule("regex='abc'\nsecretGroup=1"), testing::HasSubstr("no group 1"));
   EXPECT_THAT(rule("regex='abc'\nkeywrods=[]"), testing::HasSubstr("'keywrods' is not supported"));
   EXPECT_THAT(rule("regex='abc'\npath='x'"), testing::HasSubstr("'path' is not supported"));
-  EXPECT_THAT(rule("regex='abc'\n[rules.allowlist]\nregexes=['^true|false|null$']"), testing::HasSubstr("bind to one alternative"));
+  EXPECT_THAT(rule("regex='abc'\n[rules.allowlist]\nregexes=['^true|false|null$']"),
+              testing::HasSubstr("bind to one alternative"));
   EXPECT_EQ(rule("regex='abc'\n[rules.allowlist]\nregexes=['^(?:true|false|null)$']"), "");
   EXPECT_THAT(rule("regex='abc'\n[rules.allowlist]\nstopwords=['']"), testing::HasSubstr("allow everything"));
-  EXPECT_THAT(fault_of("[[rules]]\nid='x'\nregex='abc'\ncatches=['a']\nspares=['c','d']"), testing::HasSubstr("two 'catches'"));
-  EXPECT_THAT(fault_of("[[rules]]\nid='x'\nregex='abc'\n" + samples_text + "[[rules]]\nid='x'\nregex='abd'\n" + samples_text), testing::HasSubstr("twice"));
+  EXPECT_THAT(fault_of("[[rules]]\nid='x'\nregex='abc'\ncatches=['a']\nspares=['c','d']"),
+              testing::HasSubstr("two 'catches'"));
+  EXPECT_THAT(
+      fault_of("[[rules]]\nid='x'\nregex='abc'\n" + samples_text + "[[rules]]\nid='x'\nregex='abd'\n" + samples_text),
+      testing::HasSubstr("twice"));
   EXPECT_THAT(fault_of(""), testing::HasSubstr("no [[rules]]"));
   EXPECT_FALSE(Rules::compile("/nonexistent/rules")) << "no rules is a fault, never an empty set";
 }
@@ -191,7 +216,9 @@ TEST(DlpCache, a_saved_database_finds_the_same) {
     const auto one = scan(*shipped_rules(), *no_secrets(), {}, sample.text);
     const auto two = scan(*loaded, *no_secrets(), {}, sample.text);
     ASSERT_EQ(one.has_value(), two.has_value()) << sample.text;
-    if (one) { EXPECT_EQ(one->rule + one->snippet, two->rule + two->snippet); }
+    if (one) {
+      EXPECT_EQ(one->rule + one->snippet, two->rule + two->snippet);
+    }
   }
 }
 
@@ -204,7 +231,8 @@ TEST(DlpCache, a_torn_foreign_or_changed_database_is_never_used) {
   std::mt19937 random(1);
   for (int round = 0; round < 60; ++round) {
     std::string changed = bytes;
-    changed[round < 20 ? static_cast<std::size_t>(round) * 8 : random() % changed.size()] ^= static_cast<char>(1 + random() % 255);
+    changed[round < 20 ? static_cast<std::size_t>(round) * 8 : random() % changed.size()] ^=
+        static_cast<char>(1 + random() % 255);
     EXPECT_FALSE(unserialise(changed, hash));
     EXPECT_FALSE(unserialise(std::string_view(bytes).substr(0, random() % bytes.size()), hash));
   }
@@ -222,12 +250,15 @@ TEST(DlpCache, loads_from_the_file_and_recompiles_when_it_is_bad_or_others_can_w
   const auto directory = std::filesystem::temp_directory_path() / ("bb-dlp-" + random_base36(8));
   const auto write_rule = [&](const char* folder, const char* regex) {
     std::filesystem::create_directories(directory / folder);
-    std::ofstream(directory / folder / "x.toml") << "[[rules]]\nid='x'\nregex='" << regex << "'\ncatches=['a','b']\nspares=['c','d']\n";
+    std::ofstream(directory / folder / "x.toml")
+        << "[[rules]]\nid='x'\nregex='" << regex << "'\ncatches=['a','b']\nspares=['c','d']\n";
   };
   write_rule("rules", "marker[0-9]{4}");
   write_rule("other", "token[0-9]{4}");
   const auto file = directory / "db";
-  const auto finds = [&](std::string_view text) { return scan(*or_throw(Rules::load(directory / "rules", file)), *no_secrets(), {}, text).has_value(); };
+  const auto finds = [&](std::string_view text) {
+    return scan(*or_throw(Rules::load(directory / "rules", file)), *no_secrets(), {}, text).has_value();
+  };
   EXPECT_TRUE(finds("marker1234")) << "no file yet";
   ASSERT_TRUE(or_throw(Rules::compile(directory / "rules"))->save(file));
   EXPECT_TRUE(finds("marker1234"));

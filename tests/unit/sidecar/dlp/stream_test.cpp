@@ -1,4 +1,5 @@
-// The stream as such: whole bodies, many cuts, both detectors, escapes; against the whole-buffer scan and the naive one.
+// The stream as such: whole bodies, many cuts, both detectors, escapes; against the whole-buffer scan and the naive
+// one.
 #include <random>
 
 #include "tests/unit/sidecar/dlp/naive.hpp"
@@ -7,17 +8,21 @@
 namespace bot_bottle::dlp {
 namespace {
 
-std::string token(std::uint64_t seed) { return or_throw(expand_sample("ghp_{{36:alnum}}", seed)); }
+std::string token(std::uint64_t seed) {
+  return or_throw(expand_sample("ghp_{{36:alnum}}", seed));
+}
 
 const std::shared_ptr<const KnownSecrets>& secrets() {
-  static const std::shared_ptr<const KnownSecrets> one = known({{"TOKEN", or_throw(expand_sample("{{32:alnum}}", 77))}});
+  static const std::shared_ptr<const KnownSecrets> one =
+      known({{"TOKEN", or_throw(expand_sample("{{32:alnum}}", 77))}});
   return one;
 }
 
 TEST(DlpStream, a_clean_body_comes_out_as_it_went_in) {
   std::string body;
   std::mt19937 random(2);
-  while (body.size() < 300'000) body += random() % 20 == 0 ? "100% of %20 words %zz\n" : "some plain words and numbers 12345, ";
+  while (body.size() < 300'000)
+    body += random() % 20 == 0 ? "100% of %20 words %zz\n" : "some plain words and numbers 12345, ";
   for (const std::size_t size : {1U, 7U, 100U, 4096U, 65536U}) {
     std::vector<std::size_t> cuts;
     if (size == 1) body.resize(20'000);
@@ -88,7 +93,8 @@ TEST(DlpStream, what_stands_before_an_escape_is_judged_with_its_real_surrounding
   }
 }
 
-/// Random texts of tokens, halves of tokens, escapes and noise: any cut gives the verdict of the whole, which is the naive one's.
+/// Random texts of tokens, halves of tokens, escapes and noise: any cut gives the verdict of the whole, which is the
+/// naive one's.
 TEST(DlpStream, any_cut_gives_the_verdict_of_the_whole_text) {
   std::mt19937 random(13);
   const std::string secret = or_throw(expand_sample("{{32:alnum}}", 77));
@@ -100,35 +106,63 @@ TEST(DlpStream, any_cut_gives_the_verdict_of_the_whole_text) {
     std::string text;
     for (std::size_t parts = random() % 12; parts > 0; --parts) {
       switch (random() % 9) {
-        case 0: text += token(random()).substr(0, random() % 41); break;
-        case 1: text += secret.substr(random() % 3 == 0 ? random() % 32 : 0, random() % 33); break;
-        case 2: text += "%" + hex_encode(std::string(1, static_cast<char>(random() % 256))); break;
-        case 3: text += "%"; break;
-        case 4: text += std::string(random() % 300, '.'); break;
-        case 5: text += naive::base64(secret).substr(random() % 2); break;
-        case 6: text += "\n"; break;
-        case 7: for (const char c : token(random())) text += random() % 2 == 0 ? std::string(1, c) : "%" + hex_encode(std::string_view(&c, 1)); break;
-        default: text += static_cast<char>(random() % 256); break;
+        case 0:
+          text += token(random()).substr(0, random() % 41);
+          break;
+        case 1:
+          text += secret.substr(random() % 3 == 0 ? random() % 32 : 0, random() % 33);
+          break;
+        case 2:
+          text += "%" + hex_encode(std::string(1, static_cast<char>(random() % 256)));
+          break;
+        case 3:
+          text += "%";
+          break;
+        case 4:
+          text += std::string(random() % 300, '.');
+          break;
+        case 5:
+          text += naive::base64(secret).substr(random() % 2);
+          break;
+        case 6:
+          text += "\n";
+          break;
+        case 7:
+          for (const char c : token(random()))
+            text += random() % 2 == 0 ? std::string(1, c) : "%" + hex_encode(std::string_view(&c, 1));
+          break;
+        default:
+          text += static_cast<char>(random() % 256);
+          break;
       }
     }
     bool expected = oracle.found_in(text) || oracle.found_in(naive::decode(text));
-    for (const auto& [name, spelling] : naive::spellings(secret, 1)) expected = expected || (name != "base64" && (text.find(spelling) != std::string::npos || naive::decode(text).find(spelling) != std::string::npos));
+    for (const auto& [name, spelling] : naive::spellings(secret, 1))
+      expected = expected || (name != "base64" && (text.find(spelling) != std::string::npos ||
+                                                   naive::decode(text).find(spelling) != std::string::npos));
     for (std::size_t a = 0; a < 3; ++a) {
       const std::string needle = naive::base64(std::string(a, 'a') + secret).substr((a * 8 + 5) / 6, 42);
-      expected = expected || text.find(needle) != std::string::npos || naive::decode(text).find(needle) != std::string::npos;
+      expected =
+          expected || text.find(needle) != std::string::npos || naive::decode(text).find(needle) != std::string::npos;
     }
     const auto whole = scan(*shipped_rules(), *secrets(), {}, text);
-    if (expected) { ASSERT_TRUE(whole) << text; }
+    if (expected) {
+      ASSERT_TRUE(whole) << text;
+    }
     found += expected ? 1 : 0;
     for (int cuts = 0; cuts < 4; ++cuts) {
       std::vector<std::size_t> at;
       for (std::size_t i = random() % 6; i > 0; --i) at.push_back(random() % (text.size() + 1));
       std::sort(at.begin(), at.end());
-      const Streamed streamed = cuts == 0 ? stream_octets(shipped_rules(), secrets(), text) : stream_cut(shipped_rules(), secrets(), text, at);
+      const Streamed streamed = cuts == 0 ? stream_octets(shipped_rules(), secrets(), text)
+                                          : stream_cut(shipped_rules(), secrets(), text, at);
       ASSERT_EQ(streamed.finding.has_value(), whole.has_value()) << text;
       ASSERT_TRUE(text.starts_with(streamed.released));
-      if (whole) { EXPECT_LE(streamed.released.size(), streamed.finding->offset); }
-      else { EXPECT_EQ(streamed.released, text); }
+      if (whole) {
+        EXPECT_LE(streamed.released.size(), streamed.finding->offset);
+      } else {
+        EXPECT_EQ(streamed.released, text);
+      }
     }
   }
   EXPECT_GT(found, 500);
@@ -136,7 +170,8 @@ TEST(DlpStream, any_cut_gives_the_verdict_of_the_whole_text) {
 
 TEST(Redact, replaces_rules_and_known_secrets_in_every_view) {
   const std::string secret = or_throw(expand_sample("{{32:alnum}}", 77));
-  const std::string text = "a " + token(1) + " b " + secret + " c " + naive::hex(secret, ":", true) + " d %67" + token(2).substr(1) + " e";
+  const std::string text =
+      "a " + token(1) + " b " + secret + " c " + naive::hex(secret, ":", true) + " d %67" + token(2).substr(1) + " e";
   EXPECT_EQ(redact(*shipped_rules(), *secrets(), text), "a ******** b ******** c ******** d ******** e");
   EXPECT_EQ(redact(*shipped_rules(), *secrets(), "nothing here, 100% clean"), "nothing here, 100% clean");
   EXPECT_EQ(redact(*shipped_rules(), *secrets(), ""), "");

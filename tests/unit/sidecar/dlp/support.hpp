@@ -29,7 +29,9 @@ struct Streamed {
 };
 
 /// Writes text[0, cuts[0]), text[cuts[0], cuts[1]), …, the rest; then finishes.
-inline Streamed stream_cut(const std::shared_ptr<const Rules>& rules, const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text, std::vector<std::size_t> cuts, Detectors detectors = {}) {
+inline Streamed stream_cut(const std::shared_ptr<const Rules>& rules,
+                           const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text,
+                           std::vector<std::size_t> cuts, Detectors detectors = {}) {
   Streamed result;
   Stream stream(rules, secrets, detectors);
   cuts.push_back(text.size());
@@ -41,7 +43,9 @@ inline Streamed stream_cut(const std::shared_ptr<const Rules>& rules, const std:
   if (auto finding = stream.finish(result.released)) result.finding = finding;
   return result;
 }
-inline Streamed stream_octets(const std::shared_ptr<const Rules>& rules, const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text, Detectors detectors = {}) {
+inline Streamed stream_octets(const std::shared_ptr<const Rules>& rules,
+                              const std::shared_ptr<const KnownSecrets>& secrets, std::string_view text,
+                              Detectors detectors = {}) {
   std::vector<std::size_t> cuts;
   for (std::size_t i = 1; i < text.size(); ++i) cuts.push_back(i);
   return stream_cut(rules, secrets, text, cuts, detectors);

@@ -41,9 +41,10 @@ TEST(Binding, A10_fields_named_by_connection_go_before_injection_and_cannot_take
 }
 
 TEST(Binding, F1_the_placeholder_is_accepted_in_every_usual_spelling) {
-  for (const std::string& value : {std::string("Bearer placeholder"), std::string("bearer  placeholder"), std::string("token placeholder"),
-                                   std::string("placeholder"), "Basic " + base64_encode("x:placeholder"),
-                                   "Basic " + base64_encode("placeholder:"), "Basic " + base64_encode("placeholder:x-oauth-basic")}) {
+  for (const std::string& value :
+       {std::string("Bearer placeholder"), std::string("bearer  placeholder"), std::string("token placeholder"),
+        std::string("placeholder"), "Basic " + base64_encode("x:placeholder"), "Basic " + base64_encode("placeholder:"),
+        "Basic " + base64_encode("placeholder:x-oauth-basic")}) {
     Case one;
     one.fields.add("authorization", value);
     EXPECT_FALSE(one.refused()) << value;
@@ -53,8 +54,9 @@ TEST(Binding, F1_the_placeholder_is_accepted_in_every_usual_spelling) {
 
 TEST(Binding, E3_everything_else_is_foreign) {
   for (const std::string& value :
-       {std::string("Bearer placeholder2"), std::string("Bearer other-placeholder"), std::string("Bearer placeholder, Bearer evil"),
-        "Basic " + base64_encode("placeholder:evil"), std::string("Basic !!!"), std::string("Negotiate placeholder"), std::string("")}) {
+       {std::string("Bearer placeholder2"), std::string("Bearer other-placeholder"),
+        std::string("Bearer placeholder, Bearer evil"), "Basic " + base64_encode("placeholder:evil"),
+        std::string("Basic !!!"), std::string("Negotiate placeholder"), std::string("")}) {
     Case one;
     one.fields.add("authorization", value);
     EXPECT_TRUE(one.refused()) << value;
@@ -66,7 +68,8 @@ TEST(Binding, E3_everything_else_is_foreign) {
 }
 
 TEST(Binding, E3_query_credentials_are_seen_through_encodings) {
-  for (const char* query : {"key=evil", "a=1&KEY=evil", "%6B%65%79=evil", "access_token=evil", "api_key", "api%5Fkey=x"}) {
+  for (const char* query :
+       {"key=evil", "a=1&KEY=evil", "%6B%65%79=evil", "access_token=evil", "api_key", "api%5Fkey=x"}) {
     Case one;
     one.target.query = query;
     one.target.has_query = true;
@@ -106,7 +109,8 @@ TEST(Binding, credentials_are_written_as_their_scheme_says) {
   EXPECT_EQ(written(Scheme::token, "authorization", "t0k"), "authorization: token t0k\r\n");
   EXPECT_EQ(written(Scheme::header, "x-api-key", "t0k"), "x-api-key: t0k\r\n");
   EXPECT_EQ(written(Scheme::basic, "authorization", "u:p"), "authorization: Basic " + base64_encode("u:p") + "\r\n");
-  EXPECT_EQ(written(Scheme::basic, "authorization", "t0k"), "authorization: Basic " + base64_encode("x-access-token:t0k") + "\r\n");
+  EXPECT_EQ(written(Scheme::basic, "authorization", "t0k"),
+            "authorization: Basic " + base64_encode("x-access-token:t0k") + "\r\n");
 }
 
 TEST(Binding, F2_a_missing_or_unwritable_credential_fails_closed) {
@@ -120,7 +124,8 @@ TEST(Binding, F2_a_missing_or_unwritable_credential_fails_closed) {
 
 TEST(Binding, trailers_may_not_be_what_matters_in_a_head) {
   http::Fields trailers;
-  for (const char* name : {"authorization", "cookie", "content-length", "transfer-encoding", "host", "content-type", "x-sum"})
+  for (const char* name :
+       {"authorization", "cookie", "content-length", "transfer-encoding", "host", "content-type", "x-sum"})
     trailers.add(name, "1");
   strip_trailers(trailers);
   EXPECT_EQ(trailers.size(), 1U);

@@ -1,5 +1,5 @@
-// Bodies are released unchanged when they are clean, and no octet that carries a secret is, in whatever coding and however cut
-// (attacks A12, A15, L).
+// Bodies are released unchanged when they are clean, and no octet that carries a secret is, in whatever coding and
+// however cut (attacks A12, A15, L).
 #include "sidecar/egress/body_guard.hpp"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,8 @@ std::string zstd(std::string_view text) {
 
 std::string from_hex(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 2) out.push_back(static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
+  for (std::size_t i = 0; i < text.size(); i += 2)
+    out.push_back(static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
   return out;
 }
 
@@ -93,22 +94,24 @@ struct Coded {
 };
 
 std::vector<Coded> codings_of(const std::string& text) {
-  return {{"plain", std::nullopt, text},
-          {"gzip", Coding::gzip, deflate_with(text, 31)},
-          {"zlib", Coding::deflate, deflate_with(text, 15)},
-          {"raw deflate", Coding::deflate, deflate_with(text, -15)},
-          {"zstd", Coding::zstd, zstd(text)},
-          {"gzip unsaid", std::nullopt, deflate_with(text, 31)},
-          {"zstd unsaid", std::nullopt, zstd(text)},
-          {"two gzip members", Coding::gzip, deflate_with(text.substr(0, 9000), 31) + deflate_with(text.substr(9000), 31)},
-          {"two zstd frames", Coding::zstd, zstd(text.substr(0, 9000)) + zstd(text.substr(9000))}};
+  return {
+      {"plain", std::nullopt, text},
+      {"gzip", Coding::gzip, deflate_with(text, 31)},
+      {"zlib", Coding::deflate, deflate_with(text, 15)},
+      {"raw deflate", Coding::deflate, deflate_with(text, -15)},
+      {"zstd", Coding::zstd, zstd(text)},
+      {"gzip unsaid", std::nullopt, deflate_with(text, 31)},
+      {"zstd unsaid", std::nullopt, zstd(text)},
+      {"two gzip members", Coding::gzip, deflate_with(text.substr(0, 9000), 31) + deflate_with(text.substr(9000), 31)},
+      {"two zstd frames", Coding::zstd, zstd(text.substr(0, 9000)) + zstd(text.substr(9000))}};
 }
 
 TEST_F(BodyGuards, A15_clean_bodies_are_released_as_they_came) {
   std::mt19937 random(1);
   for (const Coded& coded : codings_of(text_with("nothing"))) {
     for (const std::size_t longest : {std::size_t{1}, std::size_t{40}, std::size_t{5000}, std::size_t{1} << 20}) {
-      const Scan out = scan(coded.body, coded.coding, [&] { return longest == 1 ? std::size_t{1} : random() % longest; });
+      const Scan out =
+          scan(coded.body, coded.coding, [&] { return longest == 1 ? std::size_t{1} : random() % longest; });
       ASSERT_FALSE(out.block) << coded.name << " " << out.block->unscannable;
       ASSERT_EQ(out.released, coded.body) << coded.name;
     }
@@ -140,8 +143,8 @@ TEST_F(BodyGuards, A12_A15_a_secret_is_found_in_every_coding_and_cut_and_its_oct
 }
 
 TEST_F(BodyGuards, A15_brotli_is_read) {
-  const std::string body = from_hex(
-      "13ff0000444f96ead77dfb4c8c8814016cc00171a4e93af1e47073cdf6d5fb7b6ce3ea0fa9d8a16fb8782885e33aa84903");
+  const std::string body =
+      from_hex("13ff0000444f96ead77dfb4c8c8814016cc00171a4e93af1e47073cdf6d5fb7b6ce3ea0fa9d8a16fb8782885e33aa84903");
   for (std::size_t step = 1; step < body.size(); ++step) {
     const Scan out = scan(body, Coding::brotli, [step] { return step; });
     ASSERT_TRUE(out.block && out.block->finding) << step;
@@ -154,16 +157,20 @@ TEST_F(BodyGuards, A15_brotli_is_read) {
 
 TEST_F(BodyGuards, A15_what_is_not_its_coding_is_blocked_or_passed_as_the_route_says) {
   const std::string whole = deflate_with("hello hello hello", 31);
-  for (const std::string& body : {std::string("not gzip at all"), whole.substr(0, whole.size() - 4), whole + "junk", std::string("\x1f")}) {
+  for (const std::string& body :
+       {std::string("not gzip at all"), whole.substr(0, whole.size() - 4), whole + "junk", std::string("\x1f")}) {
     const Scan blocked = scan(body, Coding::gzip, [] { return 3; });
     ASSERT_TRUE(blocked.block) << body;
     EXPECT_FALSE(blocked.block->finding);
-    const Scan passed = scan(body, Coding::gzip, [] { return 3; }, policy::OnUnscannable::pass);
+    const Scan passed = scan(
+        body, Coding::gzip, [] { return 3; }, policy::OnUnscannable::pass);
     EXPECT_FALSE(passed.block);
     EXPECT_EQ(passed.released, body);
   }
   // Passing what cannot be decoded does not pass what can be read.
-  EXPECT_TRUE(scan("x" + std::string(secret), Coding::gzip, [] { return 3; }, policy::OnUnscannable::pass).block);
+  EXPECT_TRUE(scan(
+                  "x" + std::string(secret), Coding::gzip, [] { return 3; }, policy::OnUnscannable::pass)
+                  .block);
 }
 
 TEST_F(BodyGuards, L_bombs_are_not_scannable) {
@@ -175,7 +182,8 @@ TEST_F(BodyGuards, L_bombs_are_not_scannable) {
 }
 
 TEST_F(BodyGuards, short_bodies_are_released_whole) {
-  for (const std::string& body : {std::string(), std::string("a"), std::string("abc"), std::string("\x1f\x8b"), std::string("\x28\xb5\x2f")}) {
+  for (const std::string& body :
+       {std::string(), std::string("a"), std::string("abc"), std::string("\x1f\x8b"), std::string("\x28\xb5\x2f")}) {
     const Scan out = scan(body, std::nullopt, [] { return 1; });
     EXPECT_FALSE(out.block);
     EXPECT_EQ(out.released, body);

@@ -36,12 +36,14 @@ TEST(EventLog, long_text_is_cut_between_characters) {
 }
 
 TEST(EventLog, writes_what_the_level_wants_and_redacts) {
-  const std::string path = (std::filesystem::temp_directory_path() / ("events-" + std::to_string(::getpid()) + ".jsonl")).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("events-" + std::to_string(::getpid()) + ".jsonl")).string();
   {
     net::Loop loop;
     EventLog log(loop, path, 1);
     ASSERT_TRUE(log.open());
-    log.set_redact([](std::string_view text) { return text == "secret" ? std::string("********") : std::string(text); });
+    log.set_redact(
+        [](std::string_view text) { return text == "secret" ? std::string("********") : std::string(text); });
     Event event;
     event.event = "request";
     log.write(event);

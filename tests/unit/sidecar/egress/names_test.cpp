@@ -19,14 +19,16 @@ TEST(Names, A11_a_port_is_one_to_five_digits_within_range) {
 }
 
 TEST(Names, A11_address_literals_are_no_names) {
-  for (const char* text : {"127.0.0.1:443", "[::1]:443", "::1", "[::ffff:7f00:1]:443", "0x7f.1:443", "2130706433:443", "127.1:443"})
+  for (const char* text :
+       {"127.0.0.1:443", "[::1]:443", "::1", "[::ffff:7f00:1]:443", "0x7f.1:443", "2130706433:443", "127.1:443"})
     EXPECT_FALSE(parse_authority(text, 443)) << text;
 }
 
 TEST(Names, A1_user_information_and_odd_octets_are_refused) {
   using namespace std::string_view_literals;
-  for (const std::string_view text : {"user@a.example.com:443"sv, "a.example.com\0.evil.com:443"sv, "a.example.com/x:443"sv, ":443"sv,
-                                      "a b.example.com:443"sv, "a.example.com%2eevil.com:443"sv})
+  for (const std::string_view text :
+       {"user@a.example.com:443"sv, "a.example.com\0.evil.com:443"sv, "a.example.com/x:443"sv, ":443"sv,
+        "a b.example.com:443"sv, "a.example.com%2eevil.com:443"sv})
     EXPECT_FALSE(parse_authority(text, 443)) << text;
 }
 

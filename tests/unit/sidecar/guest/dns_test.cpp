@@ -15,10 +15,13 @@ std::string bytes(std::initializer_list<int> list) {
 }
 
 std::string question(const std::string& name, int type = 1, int additional = 0) {
-  return bytes({0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, additional}) + name + bytes({type >> 8, type & 0xff, 0, 1});
+  return bytes({0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, additional}) + name +
+         bytes({type >> 8, type & 0xff, 0, 1});
 }
 
-std::string label(const std::string& text) { return static_cast<char>(text.size()) + text; }
+std::string label(const std::string& text) {
+  return static_cast<char>(text.size()) + text;
+}
 
 TEST(Dns, a_question_is_refused_and_named) {
   const std::string packet = question(label("data") + label("example") + label("com") + '\0', 28);
@@ -39,7 +42,8 @@ TEST(Dns, the_root_and_an_edns_option_are_fine) {
 
 TEST(Dns, B6_what_is_not_one_plain_question_is_malformed) {
   const std::string good = question(label("a") + '\0');
-  EXPECT_EQ(answer_dns(question(bytes({0xc0, 0x0c}))).verdict, DnsVerdict::malformed);  // a compression pointer to itself
+  EXPECT_EQ(answer_dns(question(bytes({0xc0, 0x0c}))).verdict,
+            DnsVerdict::malformed);  // a compression pointer to itself
   EXPECT_EQ(answer_dns(question(bytes({0x40}) + std::string(64, 'a') + '\0')).verdict, DnsVerdict::malformed);
   EXPECT_EQ(answer_dns(question(label("a"))).verdict, DnsVerdict::malformed);
   EXPECT_EQ(answer_dns(good + "x").verdict, DnsVerdict::malformed);

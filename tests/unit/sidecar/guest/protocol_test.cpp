@@ -50,7 +50,8 @@ TEST(Protocol, every_truncation_and_every_addition_is_refused) {
   std::string payload;
   ASSERT_TRUE(encode(sample(), payload));
   Request back;
-  for (std::size_t size = 0; size < payload.size(); ++size) EXPECT_FALSE(decode(std::string_view(payload).substr(0, size), back)) << size;
+  for (std::size_t size = 0; size < payload.size(); ++size)
+    EXPECT_FALSE(decode(std::string_view(payload).substr(0, size), back)) << size;
   EXPECT_FALSE(decode(payload + "x", back));
   payload[0] = 2;
   EXPECT_FALSE(decode(payload, back));
@@ -78,10 +79,12 @@ TEST(Protocol, frames_and_descriptors_cross_a_socket) {
   ::close(null);
   FrameReader reader;
   Frame frame;
-  while (reader.next(frame) != FrameReader::Got::frame) ASSERT_EQ(reader.receive(pair.b.get()), FrameReader::Got::frame);
+  while (reader.next(frame) != FrameReader::Got::frame)
+    ASSERT_EQ(reader.receive(pair.b.get()), FrameReader::Got::frame);
   EXPECT_EQ(frame.payload, "payload");
   EXPECT_EQ(reader.take_fds().size(), 1U);
-  while (reader.next(frame) != FrameReader::Got::frame) ASSERT_EQ(reader.receive(pair.b.get()), FrameReader::Got::frame);
+  while (reader.next(frame) != FrameReader::Got::frame)
+    ASSERT_EQ(reader.receive(pair.b.get()), FrameReader::Got::frame);
   std::uint32_t code = 0;
   EXPECT_TRUE(decode_u32(frame.payload, code));
   EXPECT_EQ(code, 7U);

@@ -34,7 +34,8 @@ Decoded decode(std::string_view text, std::size_t step, ChunkReader& reader) {
 }
 
 TEST(Http1Chunks, gives_the_body_at_every_cut) {
-  const std::string text = "5\r\nhello\r\n1;name=\"v\"\r\n \r\n00a\r\n0123456789\r\n0\r\nX-Sum: 1\r\nX-Two: 2\r\n\r\nGET /";
+  const std::string text =
+      "5\r\nhello\r\n1;name=\"v\"\r\n \r\n00a\r\n0123456789\r\n0\r\nX-Sum: 1\r\nX-Two: 2\r\n\r\nGET /";
   for (std::size_t step = 1; step <= text.size(); ++step) {
     ChunkReader reader;
     const Decoded out = decode(text, step, reader);
@@ -46,10 +47,27 @@ TEST(Http1Chunks, gives_the_body_at_every_cut) {
 }
 
 TEST(Http1Chunks, A3_refuses_what_is_not_exactly_a_chunk) {
-  for (const char* text :
-       {"5\nhello\r\n", "\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "0x5\r\nhello\r\n", "+5\r\n", "-1\r\n", "g\r\n", ";x\r\n",
-        "5\r\nhelloX", "5\r\nhello\n", "5\r\nhello\rX", "ffffffffffffffff\r\n", "0000000000000001\r\n", "5\rX", "5;a\nb\r\n",
-        "5;\x01\r\n", "0\r\nX y: 1\r\n", "0\r\nX: 1\n", "0\r\n X: 1\r\n", "0\r\n\n"}) {
+  for (const char* text : {"5\nhello\r\n",
+                           "\r\n",
+                           " 5\r\nhello\r\n",
+                           "5 \r\nhello\r\n",
+                           "0x5\r\nhello\r\n",
+                           "+5\r\n",
+                           "-1\r\n",
+                           "g\r\n",
+                           ";x\r\n",
+                           "5\r\nhelloX",
+                           "5\r\nhello\n",
+                           "5\r\nhello\rX",
+                           "ffffffffffffffff\r\n",
+                           "0000000000000001\r\n",
+                           "5\rX",
+                           "5;a\nb\r\n",
+                           "5;\x01\r\n",
+                           "0\r\nX y: 1\r\n",
+                           "0\r\nX: 1\n",
+                           "0\r\n X: 1\r\n",
+                           "0\r\n\n"}) {
     ChunkReader reader;
     EXPECT_EQ(decode(text, 1, reader).event, ChunkReader::Event::bad) << text;
     ChunkReader at_once;

@@ -1,5 +1,5 @@
-// All short strings over the octets that matter, against second readers written as naively as possible (another's oracle:
-// "re2's exhaustive idea"). A difference is either a bug here or a way to smuggle.
+// All short strings over the octets that matter, against second readers written as naively as possible (another's
+// oracle: "re2's exhaustive idea"). A difference is either a bug here or a way to smuggle.
 #include <gtest/gtest.h>
 
 #include <functional>

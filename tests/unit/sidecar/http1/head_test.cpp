@@ -26,7 +26,9 @@ Problem problem_of(std::string_view text) {
   return out.result.problem;
 }
 
-std::string with(std::string_view fields) { return "POST /x HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n"; }
+std::string with(std::string_view fields) {
+  return "POST /x HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+}
 
 ResponseHead response(std::string_view text, Reading expected = Reading::complete) {
   HeadProgress progress;
@@ -51,7 +53,8 @@ TEST(Http1Head, needs_more_until_the_empty_line_and_then_gives_the_same_however_
   for (std::size_t cut = 0; cut < text.size(); ++cut) {
     HeadProgress progress;
     RequestHead head;
-    EXPECT_EQ(read_request_head(std::string_view(text).substr(0, cut), progress, head).reading, Reading::need_more) << cut;
+    EXPECT_EQ(read_request_head(std::string_view(text).substr(0, cut), progress, head).reading, Reading::need_more)
+        << cut;
     const HeadResult whole = read_request_head(text, progress, head);
     EXPECT_EQ(whole.reading, Reading::complete) << cut;
     EXPECT_EQ(whole.size, text.size());
@@ -73,7 +76,8 @@ TEST(Http1Head, A3_refuses_lengths_that_readers_read_in_different_ways) {
 }
 
 TEST(Http1Head, A3_refuses_codings_other_than_chunked_alone) {
-  for (const char* value : {"gzip", "chunked, gzip", "gzip, chunked", "identity", "xchunked", "chunked\x0b", "chunked;q=1", ""}) {
+  for (const char* value :
+       {"gzip", "chunked, gzip", "gzip, chunked", "identity", "xchunked", "chunked\x0b", "chunked;q=1", ""}) {
     const Read out = read(with("Transfer-Encoding: " + std::string(value) + "\r\n"));
     EXPECT_EQ(out.result.reading, Reading::bad) << value;
   }
@@ -97,16 +101,20 @@ TEST(Http1Head, A3_refuses_lines_that_another_reader_would_end_elsewhere) {
 
 TEST(Http1Head, A1_refuses_controls_nul_and_broken_utf8_in_values) {
   EXPECT_EQ(problem_of(with(std::string_view("X: a\0b\r\n", 8))), Problem::bad_field_value);
-  EXPECT_EQ(problem_of(with("X: a\x01" "b\r\n")), Problem::bad_field_value);
-  EXPECT_EQ(problem_of(with("X: a\x7f" "b\r\n")), Problem::bad_field_value);
+  EXPECT_EQ(problem_of(with("X: a\x01"
+                            "b\r\n")),
+            Problem::bad_field_value);
+  EXPECT_EQ(problem_of(with("X: a\x7f"
+                            "b\r\n")),
+            Problem::bad_field_value);
   EXPECT_EQ(problem_of(with("X: \xff\xfe\r\n")), Problem::bad_field_value);
   EXPECT_EQ(read(with("X: gr\xc3\xbc\xc3\x9f\r\n")).result.reading, Reading::complete);
 }
 
 TEST(Http1Head, refuses_request_lines_that_are_not_three_parts) {
-  for (const char* line : {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET\t/ HTTP/1.1", "GET / / HTTP/1.1",
-                           "GET / http/1.1", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/01.1", "G@T / HTTP/1.1",
-                           "GET /\x7f HTTP/1.1", "GET /\xc3\xa9 HTTP/1.1", "PRI * HTTP/2.0"}) {
+  for (const char* line : {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET\t/ HTTP/1.1",
+                           "GET / / HTTP/1.1", "GET / http/1.1", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/01.1",
+                           "G@T / HTTP/1.1", "GET /\x7f HTTP/1.1", "GET /\xc3\xa9 HTTP/1.1", "PRI * HTTP/2.0"}) {
     EXPECT_EQ(read(std::string(line) + "\r\nHost: a\r\n\r\n").result.reading, Reading::bad) << line;
   }
 }
@@ -153,7 +161,8 @@ TEST(Http1Head, reads_responses_and_their_framing) {
 }
 
 TEST(Http1Head, refuses_malformed_responses) {
-  for (const char* line : {"HTTP/1.1 99 x", "HTTP/1.1 600 x", "HTTP/1.1 2000 x", "HTTP/1.1  200 x", "HTTP/2 200", "ICY 200 OK", "HTTP/1.1 20"})
+  for (const char* line : {"HTTP/1.1 99 x", "HTTP/1.1 600 x", "HTTP/1.1 2000 x", "HTTP/1.1  200 x", "HTTP/2 200",
+                           "ICY 200 OK", "HTTP/1.1 20"})
     response(std::string(line) + "\r\n\r\n", Reading::bad);
   response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Reading::bad);
 }

@@ -91,11 +91,12 @@ TEST(Net, connecting_goes_on_to_the_next_address) {
 
   bool done = false;
   std::string address;
-  Connecting connecting(loop, {refused, good}, std::chrono::milliseconds(10'000), [&](Result<Connecting::Connected> result) {
-    done = true;
-    ASSERT_TRUE(result);
-    address = result->address.text();
-  });
+  Connecting connecting(loop, {refused, good}, std::chrono::milliseconds(10'000),
+                        [&](Result<Connecting::Connected> result) {
+                          done = true;
+                          ASSERT_TRUE(result);
+                          address = result->address.text();
+                        });
   EXPECT_FALSE(done);  // never from inside the call
   while (!done) uv_run(loop.raw(), UV_RUN_NOWAIT);
   EXPECT_EQ(address, good.text());

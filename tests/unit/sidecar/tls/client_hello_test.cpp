@@ -22,7 +22,8 @@ TEST(ClientHello, reads_the_name_and_asks_for_more_until_it_is_whole) {
   EXPECT_EQ(whole.server_name, "api.example.com");
   EXPECT_FALSE(whole.encrypted_hello);
   for (std::size_t size = 0; size < hello.size(); ++size)
-    ASSERT_EQ(read_client_hello(std::string_view(hello).substr(0, size)).reading, ClientHello::Reading::need_more) << size;
+    ASSERT_EQ(read_client_hello(std::string_view(hello).substr(0, size)).reading, ClientHello::Reading::need_more)
+        << size;
 }
 
 TEST(ClientHello, A2_reads_a_hello_cut_over_records) {
@@ -31,7 +32,8 @@ TEST(ClientHello, A2_reads_a_hello_cut_over_records) {
   for (std::size_t cut = 1; cut < body.size(); cut += 13) {
     std::string text;
     for (const std::string& part : {body.substr(0, cut), body.substr(cut)}) {
-      text += std::string("\x16\x03\x01", 3) + static_cast<char>(part.size() >> 8) + static_cast<char>(part.size() & 0xff) + part;
+      text += std::string("\x16\x03\x01", 3) + static_cast<char>(part.size() >> 8) +
+              static_cast<char>(part.size() & 0xff) + part;
     }
     const ClientHello read = read_client_hello(text);
     ASSERT_EQ(read.reading, ClientHello::Reading::complete) << cut;
@@ -42,8 +44,9 @@ TEST(ClientHello, A2_reads_a_hello_cut_over_records) {
 TEST(ClientHello, refuses_everything_else) {
   std::string hello = hello_for("api.example.com");
   EXPECT_EQ(read_client_hello("GET / HTTP/1.1\r\n").reading, ClientHello::Reading::bad);
-  EXPECT_EQ(read_client_hello(hello + "x").reading, ClientHello::Reading::complete);  // a begun record is the next message
-  hello[5] = 2;  // a ServerHello
+  EXPECT_EQ(read_client_hello(hello + "x").reading,
+            ClientHello::Reading::complete);  // a begun record is the next message
+  hello[5] = 2;                               // a ServerHello
   EXPECT_EQ(read_client_hello(hello).reading, ClientHello::Reading::bad);
   EXPECT_EQ(read_client_hello(std::string("\x16\x03\x01\x00\x00", 5)).reading, ClientHello::Reading::bad);
   EXPECT_EQ(read_client_hello(std::string("\x16\x02\x01\x00\x05hello", 10)).reading, ClientHello::Reading::bad);
