@@ -21,6 +21,13 @@ using namespace std::chrono_literals;
 
 constexpr const char* planted = "planted-secret-0123456789";
 
+/// [[word, …]]. Not `array{array{…}}`: clang takes that for a copy of the inner one (CWG 2137).
+json::array one_command(json::array words) {
+  json::array commands;
+  commands.emplace_back(std::move(words));
+  return commands;
+}
+
 class LaunchTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -101,7 +108,7 @@ TEST_F(LaunchTest, F1_a_secret_reaches_the_sidecars_pipe_and_nothing_else) {
   manifest.git_user = {"Ann", "ann@example.com"};
   provider.plan_result["files"] =
       json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x"}}};
-  provider.plan_result["commands"] = json::array{json::array{"tool", "setup"}};
+  provider.plan_result["commands"] = one_command({"tool", "setup"});
   options.keep = Keep::always;
   backend.agent_script = "env; cat";
   const SessionResult result = run();
@@ -210,7 +217,7 @@ TEST_F(LaunchTest, a_failing_post_init_stops_the_launch_with_its_output) {
 }
 
 TEST_F(LaunchTest, a_failing_mcp_registration_is_a_warning_with_the_command) {
-  provider.plan_result["mcp_commands"] = json::array{json::array{"tool", "mcp", "add"}};
+  provider.plan_result["mcp_commands"] = one_command({"tool", "mcp", "add"});
   backend.exec_results["tool"] = {{"code", 1}, {"stdout", ""}, {"stderr", "no"}};
   EXPECT_EQ(run().code, 0);
   ASSERT_FALSE(warnings.empty());
