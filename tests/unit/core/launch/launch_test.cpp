@@ -112,7 +112,7 @@ TEST_F(LaunchTest, F1_a_secret_reaches_the_sidecars_pipe_and_nothing_else) {
   options.keep = Keep::always;
   backend.agent_script = "env; cat";
   const SessionResult result = run();
-  EXPECT_NE(backend.sidecar_config.find(planted), std::string::npos);
+  EXPECT_NE(backend.sidecar_config().find(planted), std::string::npos);
   for (const auto& document : backend.documents) EXPECT_EQ(document.find(planted), std::string::npos) << document;
   for (const auto& document : provider.documents) EXPECT_EQ(document.find(planted), std::string::npos) << document;
   EXPECT_EQ(result.captured.find(planted), std::string::npos);
@@ -423,7 +423,7 @@ TEST_F(LaunchTest, a_file_outside_the_guests_home_is_refused) {
 TEST_F(LaunchTest, guards_are_disabled_only_where_a_test_says_so) {
   ::setenv("BOT_BOTTLE_TEST_DISABLE_GUARDS", "ssrf, dlp", 1);
   run();
-  EXPECT_NE(backend.sidecar_config.find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
+  EXPECT_NE(backend.sidecar_config().find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
   EXPECT_NE(backend.documents.front().find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
 }
 
