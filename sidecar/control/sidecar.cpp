@@ -107,6 +107,7 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   // Bad trust is found now and not in the first request; the store itself is loaded when it is needed.
   if (!config.egress.upstream_ca.empty()) BB_CHECK(tls::check_certificates(config.egress.upstream_ca));
   configured_ = config.egress;
+  egress_address_ = config.egress_address;
   BB_TRY(auto table, policy::RouteTable::create(std::move(config.egress)));
   proxy_.emplace(house);
   proxy_->use_routes(std::move(table));
@@ -123,7 +124,11 @@ Result<void> Sidecar::build(const Options& options, Config config) {
 }
 
 Result<void> Sidecar::listen() {
-  BB_CHECK(proxy_->listen(egress_socket));
+  if (egress_address_) {
+    BB_CHECK(proxy_->listen(*egress_address_));
+  } else {
+    BB_CHECK(proxy_->listen(egress_socket));
+  }
   BB_CHECK(reports_->listen(report_socket));
   // Last: whoever finds it accepting finds everything ready.
   BB_CHECK(control_->listen(control_socket));

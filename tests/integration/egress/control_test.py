@@ -244,6 +244,24 @@ def bad_configurations_are_refused_with_what_is_wrong_and_without_secrets(progra
 
 
 @check
+def on_the_address_wire_the_proxy_listens_there_and_on_no_socket(program, share):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with world(program, share, config={"listen": {"egress": f"127.0.0.1:{port}"}}).start() as w:
+        assert not os.path.exists(os.path.join(w.state, "wire", "egress.sock"))
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"CONNECT evil.example.com:443 HTTP/1.1\r\nHost: evil.example.com:443\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
+    for bad in ["nowhere", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "name.example.com:80", ""]:
+        with world(program, share) as w:
+            document = {**w.document, "listen": {"egress": bad}}
+            result = subprocess.run([program, "--state", w.state, "--share", share], input=json.dumps(document).encode(),
+                                    capture_output=True, timeout=60)
+            assert result.returncode != 0 and b"ADDRESS:PORT" in result.stderr, (bad, result)
+
+
+@check
 def version_help_and_wrong_arguments(program, share):
     run = lambda *arguments: subprocess.run([program, *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
     assert run("--version").stdout.startswith(b"bot-bottle-sidecar ")
