@@ -27,7 +27,8 @@ Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const
       origin_(origin),
       request_(request),
       routes_(house.routes),
-      started_ms_(house.loop.now_ms()) {
+      started_ms_(house.loop.now_ms()),
+      started_ns_(uv_hrtime()) {
   ++house_.counters.open_exchanges;
 }
 

@@ -78,6 +78,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   IncomingRequest request_;
   std::shared_ptr<const policy::RouteTable> routes_;
   std::uint64_t started_ms_;
+  std::uint64_t started_ns_;
 
   policy::Scheme scheme_ = policy::Scheme::https;
   Authority authority_;

@@ -348,6 +348,7 @@ void Exchange::refuse(Refusal refusal) {
 
 void Exchange::finish() {
   over_ = true;
+  house_.metrics.observe(uv_hrtime() - started_ns_);
   note_request("request");
 }
 
@@ -359,7 +360,7 @@ void Exchange::cancel(std::string_view why) {
 }
 
 void Exchange::note_block(const Refusal& refusal) {
-  if (refusal.blame == Blame::policy) ++house_.counters.blocked;
+  if (refusal.blame == Blame::policy) house_.count_block(refusal.reason);
   Event event;
   event.kind = refusal.rule.empty() ? "egress" : "dlp";
   event.level = refusal.blame == Blame::policy ? Level::block : Level::warn;
