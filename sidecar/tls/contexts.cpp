@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t max_sessions = 256;
 constexpr unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+constexpr unsigned char alpn_both[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};  // in order
 
 /// What a session carries for the callbacks: the host name, owned by the SSL object.
 int host_index() {
@@ -34,7 +35,7 @@ int context_index() {
 int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                 unsigned offered_size, void* /*argument*/) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, alpn_http1, sizeof alpn_http1, offered, offered_size) !=
+  if (SSL_select_next_proto(&chosen, out_size, alpn_both, sizeof alpn_both, offered, offered_size) !=
       OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;  // it speaks only what we do not: better no connection than a guess
   }

@@ -13,9 +13,9 @@
 
 namespace bot_bottle::tls {
 
-/// TLS ≥ 1.2, session tickets, ALPN http/1.1, no renegotiation. An SNI other than the host of the CONNECT ends the
-/// handshake with unrecognized_name (attack A2); none at all is accepted, because then only the CONNECT has named the
-/// host.
+/// TLS ≥ 1.2, session tickets, ALPN h2 and http/1.1, no renegotiation. An SNI other than the host of the CONNECT ends
+/// the handshake with unrecognized_name (attack A2); none at all is accepted, because then only the CONNECT has named
+/// the host.
 class ServerContext {
  public:
   enum class NameCheck : std::uint8_t { on, off };  // off: only with the test hook "names"
