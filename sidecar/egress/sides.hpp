@@ -114,6 +114,25 @@ class UpstreamSide {
   [[nodiscard]] virtual bool is_congested() const = 0;
 };
 
+class UpstreamHandler;
+
+/// An upstream for one exchange at a time: a connection (HTTP/1) or a stream of one that others use too (HTTP/2). Owned
+/// by its exchange while in use; a connection that can serve another goes back to the pool.
+class Upstream : public net::Retirable, public UpstreamSide {
+ public:
+  virtual void set_handler(UpstreamHandler* handler) = 0;
+  virtual void start() {}
+  /// Whole request sent, whole response read, nothing left over, and both sides said keep-alive.
+  [[nodiscard]] virtual bool is_reusable() const { return false; }
+  /// It may say that it has not begun with a request that it was sent (UpstreamHandler::Progress::unprocessed).
+  [[nodiscard]] virtual bool may_refuse() const { return false; }
+
+  /// Set by the pool: an idle connection that says anything, or ends, is of no more use.
+  std::function<void()> on_idle_event;
+  std::uint64_t idle_since_ms = 0;
+  std::string pool_key;
+};
+
 /// What an upstream says. Order: informational*, head, body*, end; or failure at any time, which is the last.
 class UpstreamHandler {
  public:
@@ -123,8 +142,11 @@ class UpstreamHandler {
   virtual void on_response_body(std::string_view bytes) = 0;
   virtual void on_response_end(http::Fields* trailers) = 0;
   virtual void on_upstream_drained() = 0;
-  /// `answered`: octets of a response had come.
-  enum class Progress : std::uint8_t { nothing_came, answered };
+  enum class Progress : std::uint8_t {
+    unprocessed,   // the upstream said that it has not begun with it: safe to send again, whatever the method
+    nothing_came,  // sent, and nobody knows
+    answered,      // octets of a response had come
+  };
   virtual void on_upstream_failure(std::string_view reason, Progress progress) = 0;
 };
 

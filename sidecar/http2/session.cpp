@@ -327,10 +327,10 @@ bool Session::State::open() {
   if (code != 0) return false;
   session.reset(raw);
   std::vector<nghttp2_settings_entry> settings = {
-      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server ? options.max_streams : 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, std::uint32_t{64} << 10},
   };
+  if (server) settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_streams});
   if (!server) settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   if (server && options.extended_connect) settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
   return nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0 &&

@@ -159,7 +159,7 @@ Result<std::unique_ptr<ClientContext>> ClientContext::create(const std::string& 
     X509_STORE* store = SSL_CTX_get_cert_store(context.get());
     BB_CHECK(each_certificate(extra_ca, [store](X509* certificate) { X509_STORE_add_cert(store, certificate); }));
   }
-  if (SSL_CTX_set_alpn_protos(context.get(), alpn_http1, sizeof alpn_http1) != 0)
+  if (SSL_CTX_set_alpn_protos(context.get(), alpn_both, sizeof alpn_both) != 0)
     return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   ERR_clear_error();
   return std::unique_ptr<ClientContext>(new ClientContext(std::move(context)));
@@ -174,7 +174,8 @@ int ClientContext::keep_session(SSL* ssl, SSL_SESSION* session) {
   return 1;  // the reference is ours now
 }
 
-Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host, const std::string& resume_key) {
+Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host, const std::string& resume_key,
+                                                        Offer offer) {
   SslPtr ssl(SSL_new(context_.get()));
   if (!ssl) return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   SSL_set_connect_state(ssl.get());
@@ -183,6 +184,8 @@ Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host,
       SSL_set_ex_data(ssl.get(), host_index(), std::make_unique<std::string>(resume_key).release()) != 1) {
     return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   }
+  if (offer == Offer::http1 && SSL_set_alpn_protos(ssl.get(), alpn_http1, sizeof alpn_http1) != 0)
+    return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   if (const auto found = sessions_.find(resume_key); found != sessions_.end()) {
     SSL_set_session(ssl.get(), found->second.get());
     // A TLS 1.3 ticket used twice lets an observer link connections (RFC 8446 §C.4).

@@ -350,7 +350,7 @@ class Peer:
         try:
             self.on_request(self, number, stream)
         except (OSError, AssertionError):
-            pass
+            pass  # the connection is gone
 
     def respond(self, number, status, body=b"", fields=(), trailers=None):
         ends = not body and trailers is None
@@ -364,7 +364,8 @@ class Peer:
 class Http2Origin:
     """TLS with ALPN h2 (`protocols` to change)."""
 
-    def __init__(self, certificate, key, protocols=("h2", "http/1.1"), settings=((3, 100),)):
+    def __init__(self, certificate, key, protocols=("h2", "http/1.1"), settings=((3, 100),), credit=True):
+        self.credit = credit
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
         self.context.set_alpn_protocols(list(protocols))
@@ -372,6 +373,7 @@ class Http2Origin:
         self.lock = threading.Condition()
         self.peers, self.requests, self.refused = [], [], set()
         self.events, self.released = threading.Semaphore(0), threading.Event()
+        self.answer = self._answer  # a test may put its own here
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -414,9 +416,8 @@ class Http2Origin:
             if client.selected_alpn_protocol() != "h2":
                 client.close()
                 return
-            peer = Peer(client, server=True, settings=self.settings, on_request=self._answer)
             with self.lock:
-                peer.number, peer.count = len(self.peers) + 1, 0
+                peer = Peer(client, server=True, settings=self.settings, credit=self.credit, on_request=lambda *request: self.answer(*request))
                 self.peers.append(peer)
                 self.lock.notify_all()
         except (OSError, ssl.SSLError):
@@ -426,7 +427,6 @@ class Http2Origin:
         with self.lock:
             self.requests.append(stream)
             self.lock.notify_all()
-        peer.count += 1
         path = stream.field(":path").split("?")[0]
         parts = path.strip("/").split("/")
         grpc = [("content-type", "application/grpc")]
@@ -449,6 +449,9 @@ class Http2Origin:
         peer.wait(lambda: stream.ended or stream.error is not None, "request body")
         if parts[0] == "length":
             size = int(parts[1])
+            if stream.field(":method") == "HEAD":
+                peer.respond(number, 200, b"", [("content-length", str(size))])
+                return
             peer.respond(number, 200, (bytes(range(65, 91)) * (size // 26 + 1))[:size])
         elif parts[0] == "trailers":
             peer.respond(number, 200, b"body", trailers=[("x-sum", "42"), ("grpc-status", "0")])
@@ -473,7 +476,7 @@ class Http2Origin:
                 self.events.acquire(timeout=30)
                 peer.data(number, f"data: event {event}\n\n".encode(), end=event == 4)
         elif parts[0] == "count":
-            peer.respond(number, 200, f"{peer.number} {peer.count}".encode())
+            peer.respond(number, 200, f"{self.peers.index(peer) + 1} {(number + 1) // 2}".encode())
         else:
             echo = "".join(f"{name}: {value}\n" for name, value in stream.fields)
             peer.respond(number, 200, echo.encode("latin-1") + b"\n" + bytes(stream.data) +
