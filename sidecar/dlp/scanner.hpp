@@ -95,6 +95,8 @@ class Stream {
   [[nodiscard]] std::optional<Finding> write(std::string_view bytes, std::string& released);
   /// The end: scans what is held, then releases it.
   [[nodiscard]] std::optional<Finding> finish(std::string& released);
+  /// Octets that were looked at, over all views: what an input costs. Linear in what was written.
+  [[nodiscard]] std::uint64_t work() const;
 
  private:
   struct State;
