@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sidecar/dlp/hits.hpp"
+#include "sidecar/dlp/runs.hpp"
 #include "sidecar/dlp/views.hpp"
 
 namespace bot_bottle::dlp {
@@ -81,27 +82,39 @@ Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit) {
   return finding;
 }
 
+namespace {
+
+/// Compressed data in runs of digits, and what is too long for one look.
+std::optional<Finding> scan_stream(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
+                                   std::string_view bytes) {
+  // The pointers own nothing: the stream ends with this call.
+  Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules),
+                std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
+  std::string released;
+  for (std::size_t at = 0; at < bytes.size(); at += max_block_octets) {
+    released.clear();
+    if (auto finding = stream.write(bytes.substr(at, max_block_octets), released)) return finding;
+  }
+  return stream.finish(released);
+}
+
+}  // namespace
+
 std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
                             std::string_view bytes) {
   const KnownSecrets::State& known = secrets.state();
-  if (bytes.size() > max_block_octets) {
-    // The pointers own nothing: the stream ends with this call.
-    Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules),
-                  std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
-    std::string released;
-    for (std::size_t at = 0; at < bytes.size(); at += max_block_octets) {
-      released.clear();
-      if (auto finding = stream.write(bytes.substr(at, max_block_octets), released)) return finding;
-    }
-    return stream.finish(released);
-  }
+  if (bytes.size() > max_block_octets) return scan_stream(rules, secrets, detectors, bytes);
   const Engine engine{&rules.state(), known, detectors};
   const auto hits = find_hits(engine, bytes, Extent::first);
-  if (hits.empty()) return std::nullopt;
-  Finding finding = make_finding(known, hits[0]);
-  finding.offset = hits[0].begin;
-  finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end}, Edge::closed);
-  return finding;
+  if (!hits.empty()) {
+    Finding finding = make_finding(known, hits[0]);
+    finding.offset = hits[0].begin;
+    finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end, 0}, Edge::closed);
+    return finding;
+  }
+  if (!known.empty() && detectors.known_secrets && find_run(bytes, 0) != std::string_view::npos)
+    return scan_stream(rules, secrets, detectors, bytes);
+  return detectors.fragments != nullptr && detectors.known_secrets ? detectors.fragments->note(bytes) : std::nullopt;
 }
 
 }  // namespace bot_bottle::dlp

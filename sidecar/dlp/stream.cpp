@@ -1,22 +1,29 @@
 // A body as it streams. Invariant: an octet is released only when no match that is still possible, in any view, can
 // begin at or before it. Guarded by dlp_stream_test: no_octet_of_a_secret_is_released_however_the_body_is_cut.
 #include <algorithm>
-#include <limits>
 
+#include "sidecar/dlp/blobs.hpp"
+#include "sidecar/dlp/fragments.hpp"
 #include "sidecar/dlp/hits.hpp"
+#include "sidecar/dlp/structure.hpp"
+#include "sidecar/dlp/unescape.hpp"
 #include "sidecar/dlp/views.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
 
 constexpr std::size_t block_octets = std::size_t{64} << 10;
-constexpr std::size_t max_hold_octets = std::size_t{64} << 10;
+constexpr std::size_t max_hold_octets = std::size_t{256} << 10;
 /// Octets after the first of the buffer where an escape may have been cut off; what is found there was judged before.
 constexpr std::size_t torn_octets = 32;
 /// What is held is looked at again with each write. Octets pay for that; who sends one at a time soon waits a little.
 constexpr std::uint64_t first_credit = std::uint64_t{256} << 10;
 constexpr std::uint64_t credit_per_octet = 4;
-constexpr auto nowhere = std::numeric_limits<std::uint64_t>::max();
+constexpr unsigned max_depth = 2;
+constexpr std::size_t max_live_blobs = 4;
+/// Of a body, in which pieces of secrets as short as a gram are noticed; beyond, those that are long enough to add up.
+constexpr std::uint64_t closely_noted_octets = std::uint64_t{64} << 10;
+constexpr std::size_t noted_stride = 8;
 
 }  // namespace
 
@@ -37,11 +44,17 @@ struct Stream::State {
   std::string skeleton;  // of the end of the body
   SkeletonState skeleton_state;
 
+  Structure structure;
+  unsigned depth;
+  std::vector<std::unique_ptr<Blob>> blobs;
+  std::uint64_t blobs_from = 0;  // those that begin before are known
+  std::size_t noted = 0;         // of the skeleton
+
   std::optional<Finding> found;
   std::vector<Hit> hits;
 
-  State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d)
-      : rules(std::move(r)), secrets(std::move(s)), engine{&rules->state(), secrets->state(), d} {}
+  State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d, unsigned the_depth)
+      : rules(std::move(r)), secrets(std::move(s)), engine{&rules->state(), secrets->state(), d}, depth(the_depth) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { rules->state().give_back(raw); }
@@ -83,6 +96,7 @@ struct Stream::State {
     if (!knows()) return;
     const KnownSecrets::State& known = secrets->state();
     if (!known.folded_index.empty()) {
+      noted = skeleton.size() - std::min(skeleton.size(), gram6_octets - 1);
       append_skeleton(skeleton, block, skeleton_state);
       known.folded_index.find(skeleton, [&](std::size_t at, std::uint32_t number) {
         const KnownSecrets::State::Pattern& pattern = known.folded[number];
@@ -93,8 +107,6 @@ struct Stream::State {
         hits.push_back({begin, end, nullptr, &pattern, {}});
         return false;
       });
-      const std::size_t keep = known.folded_index.longest();
-      if (skeleton.size() > keep) skeleton.erase(0, skeleton.size() - keep);
     }
     if (!known.exact_index.empty()) {
       const std::size_t begin = seen - std::min(seen, known.exact_index.longest() - 1);
@@ -116,8 +128,9 @@ struct Stream::State {
       release(buffer.size(), out);
       return std::nullopt;
     }
-    if (end == End::no && fresh < seen && credit < seen) return std::nullopt;
-    credit -= std::min<std::uint64_t>(credit, seen);
+    const std::size_t again = seen + structure.values.text.size() + structure.names.text.size();
+    if (end == End::no && fresh < again && credit < again) return std::nullopt;
+    credit -= std::min<std::uint64_t>(credit, again);
     const std::string_view block = std::string_view(buffer).substr(seen);
     work += block.size();
     hits.clear();
@@ -130,9 +143,16 @@ struct Stream::State {
                   hits);
       views.scan();
       work += views.work();
-      hold = views.hold();
+      hold = std::min(views.hold(), scan_structure(end));
       if (base > 0) std::erase_if(hits, [](const Hit& hit) { return hit.begin < torn_octets; });
+      if (hits.empty()) {
+        found = scan_blobs(views, end, hold);
+        if (found) return found;
+      }
     }
+    if (hits.empty() && (found = note_fragments())) return found;
+    const std::size_t keep = engine.longest_folded();
+    if (skeleton.size() > keep) skeleton.erase(0, skeleton.size() - keep);
     seen = buffer.size();
     if (!hits.empty()) {
       found = report(*std::ranges::min_element(hits, {}, &Hit::begin), end);
@@ -140,6 +160,78 @@ struct Stream::State {
       return found;
     }
     release(end == End::yes ? buffer.size() : std::min(hold, raw_hold()), out);
+    return std::nullopt;
+  }
+
+  std::optional<Finding> note_fragments() {
+    if (!knows() || engine.detectors.fragments == nullptr) return std::nullopt;
+    const bool closely = base + seen < closely_noted_octets;
+    const auto much = engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted),
+                                                               closely ? 1 : noted_stride);
+    if (!much) return std::nullopt;
+    Finding finding = make_fragments_finding(secrets->state(), *much);
+    finding.offset = base + seen;
+    return finding;
+  }
+
+  /// The fields of a message, joined. Where a match may begin in them that has not ended yet.
+  std::size_t scan_structure(End end) {
+    if (!knows() || depth > 0) return buffer.size();
+    structure.read(buffer, base, seen);
+    if (end == End::yes) structure.finish(buffer, base);
+    return std::min(scan_joined(structure.values), scan_joined(structure.names));
+  }
+  std::size_t scan_joined(Joined& joined) {
+    const auto here = [&](std::uint64_t position) { return static_cast<std::size_t>(position - std::min(position, base)); };
+    const auto add = [&](std::size_t begin, std::size_t last, const KnownSecrets::State::Pattern& pattern) {
+      hits.push_back({here(joined.origin[begin]), here(joined.origin[last]) + 1, nullptr, &pattern, "joined"});
+      return false;
+    };
+    if (joined.text.size() > joined.seen) {
+      work += joined.text.size();
+      secrets->state().find(joined.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
+        return add(begin, stop - 1, pattern);
+      });
+      if (find_escape(joined.text) != std::string::npos) {
+        const Unescaped view = unescape(joined.text);
+        secrets->state().find(view.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
+          return add(view.origin[begin], view.origin[stop] - 1, pattern);
+        });
+      }
+    }
+    std::size_t keep = go_back(joined.text, joined.text.size(), engine.longest_folded(), Barriers::stop);
+    keep -= std::min(keep, view_slack);
+    joined.text.erase(0, keep);
+    joined.origin.erase(joined.origin.begin(), joined.origin.begin() + static_cast<std::ptrdiff_t>(keep));
+    joined.seen = joined.text.size();
+    return joined.origin.empty() ? buffer.size() : here(joined.origin[0]);
+  }
+
+  void open_blob(std::size_t begin, unsigned bits, Coding coding) {
+    if (base + begin < blobs_from || blobs.size() >= max_live_blobs) return;
+    // Egress reads a compressed body itself.
+    if (depth == 0 && bits == 0 && base + begin == 0 && coding != Coding::deflate) return;
+    blobs_from = base + begin + 1;
+    blobs.push_back(std::make_unique<Blob>(coding, base + begin, bits,
+                                           Stream(rules, secrets, engine.detectors, depth + 1)));
+  }
+  std::optional<Finding> scan_blobs(const Views& views, End end, std::size_t& hold) {
+    if (depth >= max_depth) return std::nullopt;
+    for (const Views::BlobStart& start : views.blobs()) open_blob(start.begin, start.bits, start.coding);
+    for (std::size_t at = seen - std::min(seen, std::size_t{3}); (at = find_blob(buffer, at)) != std::string::npos; ++at)
+      open_blob(at, 0, *blob_coding(std::string_view(buffer).substr(at, 4)));
+    for (const auto& blob : blobs) {
+      const std::uint64_t before = blob->work();
+      if (!blob->read(buffer, base) || (end == End::yes && !blob->finish())) {
+        Finding finding = *blob->finding();
+        finding.encoding = finding.encoding == "plain" ? blob->name() : std::string(blob->name()) + "+" + finding.encoding;
+        finding.offset = blob->begin();
+        return finding;
+      }
+      work += blob->work() - before;
+      if (!blob->over()) hold = std::min(hold, static_cast<std::size_t>(blob->hold() - std::min(blob->hold(), base)));
+    }
+    std::erase_if(blobs, [](const auto& blob) { return blob->over(); });
     return std::nullopt;
   }
 
@@ -177,8 +269,9 @@ struct Stream::State {
   }
 };
 
-Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors)
-    : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors)) {}
+Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors,
+               unsigned depth)
+    : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors, depth)) {}
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "sidecar/dlp/runs.hpp"
+#include "sidecar/dlp/blobs.hpp"
 #include "sidecar/dlp/unescape.hpp"
 
 namespace bot_bottle::dlp {
@@ -98,6 +98,27 @@ void Views::scan_window(std::string_view window, const Map& map, Depth depth, st
   hold_ = std::min(hold_, map(view.origin[hold - std::min(hold, view_slack)]));
 }
 
+/// At the begin of the run, and where a path or a name may end that stands before it.
+void Views::look_for_blobs(const Run& run) {
+  constexpr std::size_t first_digits = 8;
+  constexpr std::size_t prefix_digits = 128;
+  for (std::size_t at = 0; at + first_digits <= run.digits.size() && at < prefix_digits; ++at) {
+    if (at > 0 && std::string_view("/-_+").find(run.digits[at - 1]) == std::string_view::npos) continue;
+    for (const unsigned bits : {6U, 4U}) {
+      std::string first;
+      unsigned value = 0;
+      for (unsigned i = 0; i < first_digits; ++i) {
+        const int digit = digit_value(run.digits[at + i], bits);
+        if (digit < 0) break;
+        value = (value << bits) | static_cast<unsigned>(digit);
+        if ((i + 1) * bits / 8 > first.size()) first += static_cast<char>(value >> ((i + 1) * bits % 8));
+      }
+      if (first.size() < 4) continue;
+      if (const auto coding = blob_coding(first)) blobs_.push_back({run.origin[at], bits, *coding});
+    }
+  }
+}
+
 void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth) {
   if (!engine_.detectors.known_secrets || engine_.secrets.empty() || engine_.decode != Engine::Decode::all) return;
   // A run that reaches into what is fresh, and as many octets of it as it takes to be one.
@@ -110,6 +131,7 @@ void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, 
       hold_ = std::min(hold_, map(held));
     }
     if (run.end <= fresh) continue;
+    if (depth == Depth::text) look_for_blobs(run);
     work_ += run.digits.size();
     for (const DecodedRun& decoded : decode_run(run.digits)) {
       work_ += decoded.text.size();

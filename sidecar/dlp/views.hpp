@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "sidecar/dlp/content_decoder.hpp"
 #include "sidecar/dlp/hits.hpp"
+#include "sidecar/dlp/runs.hpp"
 
 namespace bot_bottle::dlp {
 
@@ -29,6 +31,13 @@ class Views {
 
   /// Where a match may begin in a decoded view that the text does not end yet.
   [[nodiscard]] std::size_t hold() const { return hold_; }
+  /// Compressed data that runs of digits begin with.
+  struct BlobStart {
+    std::size_t begin = 0;
+    unsigned bits = 6;
+    Coding coding = Coding::gzip;
+  };
+  [[nodiscard]] const std::vector<BlobStart>& blobs() const { return blobs_; }
   /// Octets of all views that were looked at.
   [[nodiscard]] std::uint64_t work() const { return work_; }
 
@@ -39,6 +48,7 @@ class Views {
   void scan_escapes(std::string_view text, std::size_t fresh, const Map& map, Depth depth, std::string_view outer);
   void scan_window(std::string_view window, const Map& map, Depth depth, std::string_view outer, bool open);
   void scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth);
+  void look_for_blobs(const Run& run);
   [[nodiscard]] std::size_t window_end(std::string_view text, std::size_t at) const;
 
   const Engine& engine_;
@@ -49,6 +59,7 @@ class Views {
   std::vector<Hit>& hits_;
   std::size_t hold_;
   std::uint64_t work_ = 0;
+  std::vector<BlobStart> blobs_;
 };
 
 }  // namespace bot_bottle::dlp

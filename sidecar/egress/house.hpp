@@ -67,6 +67,8 @@ struct House {
   std::uint64_t generation = 0;
   std::shared_ptr<const dlp::Rules> rules;
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
+  /// Pieces of secrets over all requests of the bottle.
+  std::unique_ptr<dlp::Fragments> fragments;
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().
@@ -76,6 +78,7 @@ struct House {
   /// Memory of the present request, reused by the next.
   std::vector<policy::HeaderView> header_views;
   std::string scan_text;
+  std::string scan_values;
 
   Result<tls::ClientContext*> client_context();
   /// Without known secrets and rule matches; for logs and error bodies.
