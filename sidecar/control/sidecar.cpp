@@ -99,6 +99,7 @@ Result<void> Sidecar::build(const Options& options, Config config) {
     BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database));
   }
   BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
+  house.fragments = std::make_unique<dlp::Fragments>(house.known_secrets, [this] { return loop_.now_ms(); });
   log_->set_redact([&house](std::string_view text) { return house.redact(text); });
   BB_TRY(house.authority, tls::Authority::create(config.slug));
   const bool names = house.guards.is_on(egress::Guard::names);

@@ -53,6 +53,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
 
   bool is_for_us() const;
   void answer_introspection();
+  Objection scan_values();
   Objection scan_text(std::string_view text, std::string_view place);
   Objection body_objection(const BodyGuard::Block& block);
   [[nodiscard]] dlp::Detectors detectors() const;

@@ -59,6 +59,8 @@ struct House {
   std::uint64_t generation = 0;
   std::shared_ptr<const dlp::Rules> rules;
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
+  /// Pieces of secrets over all requests of the bottle.
+  std::unique_ptr<dlp::Fragments> fragments;
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().
@@ -68,6 +70,7 @@ struct House {
   /// Memory of the present request, reused by the next.
   std::vector<policy::HeaderView> header_views;
   std::string scan_text;
+  std::string scan_values;
 
   void count_block(std::string_view reason) {
     ++counters.blocked;
