@@ -8,6 +8,7 @@
 
 #include "core/base/result.hpp"
 #include "sidecar/dlp/rule_file.hpp"
+#include "sidecar/dlp/scanner.hpp"
 
 namespace bot_bottle::dlp {
 
@@ -22,5 +23,8 @@ struct GitleaksFile {
 /// Errors: "FILE:LINE: rule 'x': 'y' is not supported" for what no engine of ours can do (`extend.path`, `extend.url`,
 /// `rules.required`, regexes outside RE2), and for keys that nobody knows.
 Result<GitleaksFile> parse_gitleaks(std::string_view toml, std::string_view file);
+
+/// Everything that compiling would object to, without compiling; the notes.
+Result<std::vector<std::string>> check_own_rules(const std::filesystem::path& directory, const OwnRules& own);
 
 }  // namespace bot_bottle::dlp

@@ -133,8 +133,7 @@ Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
   return DatabasePtr(database);
 }
 
-Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files, const OwnRules& own) {
-  auto state = std::make_unique<Rules::State>();
+Result<std::vector<RuleText>> all_rules(const std::vector<RuleFile>& files, const OwnRules& own) {
   std::set<std::string> ids;
   std::vector<RuleText> all;
   for (const RuleFile& file : files) {
@@ -146,6 +145,12 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
     }
   }
   if (!own.text.empty()) BB_CHECK(merge_own(own, all));
+  return all;
+}
+
+Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files, const OwnRules& own) {
+  auto state = std::make_unique<Rules::State>();
+  BB_TRY(std::vector<RuleText> all, all_rules(files, own));
   for (RuleText& text : all) {
     Rule rule;
     BB_TRY(rule.width, width_of(text));
@@ -358,6 +363,13 @@ Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& di
   }
   BB_TRY(auto state, compile_files(files, own));
   return std::make_shared<const Rules>(std::move(state));
+}
+
+Result<std::vector<std::string>> check_own_rules(const std::filesystem::path& directory, const OwnRules& own) {
+  BB_TRY(GitleaksFile file, parse_gitleaks(own.text, own.file));
+  BB_TRY(const std::vector<RuleFile> files, read_files(directory));
+  BB_TRY(const std::vector<RuleText> rules, all_rules(files, own));
+  return std::move(file.notes);
 }
 
 Result<void> Rules::save(const std::filesystem::path& database) const {
