@@ -96,6 +96,7 @@ struct Egress {
   std::map<std::string, Pin> hosts;
   std::string upstream_ca;  // in a manifest a path, in the sidecar's configuration PEM text
   std::optional<UpstreamProxy> upstream_proxy;
+  std::string dlp_rules;  // a person's own rules (gitleaks' format): in a manifest a path, for the sidecar their text
 };
 
 struct ParsedEgress {

@@ -114,6 +114,7 @@ json::object to_json(const Egress& egress) {
     if (!proxy.token_ref.empty()) document["token_ref"] = proxy.token_ref;
     object["upstream_proxy"] = std::move(document);
   }
+  if (!egress.dlp_rules.empty()) object["dlp"] = {{"rules", egress.dlp_rules}};
   return object;
 }
 

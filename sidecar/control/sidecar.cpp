@@ -93,10 +93,11 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   house.guards = config.guards;
   house.secrets = std::move(config.secrets);
   const std::filesystem::path rules = options.share / "rules";
+  const dlp::OwnRules own{config.egress.dlp_rules, "egress.dlp.rules"};
   if (options.rules_database.empty()) {
-    BB_TRY(house.rules, dlp::Rules::compile(rules));
+    BB_TRY(house.rules, dlp::Rules::compile(rules, own));
   } else {
-    BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database));
+    BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database, own));
   }
   BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
   house.fragments = std::make_unique<dlp::Fragments>(house.known_secrets, [this] { return loop_.now_ms(); });
