@@ -20,11 +20,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto status_timeout = std::chrono::seconds(2);
-constexpr auto first_wait = std::chrono::milliseconds(1);
-constexpr auto longest_wait = std::chrono::milliseconds(20);
+// It is usually there within 20 ms: looked at often at first (a look costs some µs), seldom later.
+constexpr auto eager_time = std::chrono::milliseconds(200);
+constexpr auto eager_wait = std::chrono::microseconds(500);
+constexpr auto patient_wait = std::chrono::milliseconds(20);
 constexpr auto compile_timeout = std::chrono::minutes(3);
 constexpr std::size_t log_tail_bytes = 4096;
 constexpr std::string_view database_prefix = "dlp-rules-";
+constexpr std::string_view own_database_prefix = "dlp-own-";
+constexpr std::size_t max_own_rules_bytes = std::size_t{1} << 20;
+constexpr auto own_database_age = std::chrono::hours(24 * 7);
 
 std::filesystem::path sidecar_program(const Installation& installation) {
   return installation.libexec / "bot-bottle-sidecar";
@@ -62,7 +67,8 @@ void write_config(int fd, std::string_view text, Clock::time_point deadline, con
 json::object wait_until_ready(const state::Directory& directory, const state::ProcessIdentity& process,
                               Clock::time_point deadline, const Signals& signals) {
   std::string last = "it does not listen";
-  for (auto wait = first_wait;; wait = std::min(wait * 2, longest_wait)) {
+  const auto eager_until = Clock::now() + eager_time;
+  while (true) {
     try {
       json::object status = control_call(directory.control_socket(), {{"call", "status"}}, status_timeout);
       if (get_bool(status, "ready", false)) return status;
@@ -77,14 +83,17 @@ json::object wait_until_ready(const state::Directory& directory, const state::Pr
       throw Failure(make_error(
           ErrorKind::timeout, fmt::format("the sidecar was not ready after {} s: {}", sidecar_deadline.count(), last)));
     pollfd polled{.fd = signals.cancel_fd(), .events = POLLIN, .revents = 0};
-    ::poll(&polled, 1, static_cast<int>(wait.count()));
+    const std::chrono::nanoseconds wait =
+        Clock::now() < eager_until ? std::chrono::nanoseconds(eager_wait) : patient_wait;
+    const timespec pause{.tv_sec = 0, .tv_nsec = wait.count()};
+    ::ppoll(&polled, 1, &pause, nullptr);
     signals.throw_if_cancelled();
   }
 }
 
 }  // namespace
 
-std::filesystem::path rules_database_path(const Home& home, const Installation& installation) {
+std::filesystem::path rules_database_path(const Home& home, const Installation& installation, const OwnRules& own) {
   std::vector<std::filesystem::path> files;
   std::error_code code;
   for (std::filesystem::directory_iterator it(installation.share / "rules", code), end; !code && it != end;
@@ -93,20 +102,55 @@ std::filesystem::path rules_database_path(const Home& home, const Installation& 
   std::ranges::sort(files);
   std::string identity = identity_of(sidecar_program(installation));
   for (const std::filesystem::path& file : files) identity += identity_of(file);
-  return home.cache() / (std::string(database_prefix) + sha256_hex(identity).substr(0, 16) + ".db");
+  // Its text, not its date: another one of the same size may come within the same second.
+  if (!own.file.empty()) {
+    identity += own.used_for == OwnRules::For::files ? "files\n" : "streams\n";
+    identity += or_throw(read_file(own.file, max_own_rules_bytes));
+  }
+  return home.cache() / (std::string(own.file.empty() ? database_prefix : own_database_prefix) +
+                         sha256_hex(identity).substr(0, 16) + ".db");
 }
 
-void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
-                           const Signals& signals) {
-  if (::access(database.c_str(), R_OK) == 0) return;
-  or_throw(make_directories(database.parent_path()));
+namespace {
+
+ProcessResult run_sidecar(const Installation& installation, std::vector<std::string> arguments,
+                          const Signals& signals) {
   ProcessRequest request;
-  request.argv = {sidecar_program(installation).string(), "--compile-rules", database.string(), "--share",
-                  installation.share.string()};
+  request.argv = {sidecar_program(installation).string(), "--share", installation.share.string()};
+  std::ranges::move(arguments, std::back_inserter(request.argv));
   request.env = std::map<std::string, std::string>{{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
   request.timeout = compile_timeout;
   request.cancel_fd = signals.cancel_fd();
-  const ProcessResult result = or_throw<ProcessResult>(run_process(request).map_error(in("compiling the DLP rules")));
+  return or_throw<ProcessResult>(run_process(request).map_error(in("compiling the DLP rules")));
+}
+
+/// What older versions and files left; another launch may be doing the same. A database of somebody's own rules goes
+/// when it is old: another bottle may be about to read it.
+void remove_old_databases(const std::filesystem::path& database) {
+  std::error_code code;
+  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
+       it.increment(code)) {
+    const std::string name = it->path().filename().string();
+    if (!name.ends_with(".db") || it->path() == database) continue;
+    std::error_code ignored;
+    const auto age = std::filesystem::file_time_type::clock::now() - it->last_write_time(ignored);
+    if (database.filename().string().starts_with(database_prefix)
+            ? name.starts_with(database_prefix)
+            : name.starts_with(own_database_prefix) && age > own_database_age)
+      ::unlink(it->path().c_str());
+  }
+}
+
+}  // namespace
+
+void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
+                           const Signals& signals, const OwnRules& own) {
+  if (::access(database.c_str(), R_OK) == 0) return;
+  or_throw(make_directories(database.parent_path()));
+  std::vector<std::string> arguments{"--compile-rules", database.string()};
+  if (!own.file.empty()) arguments.insert(arguments.end(), {"--rules", own.file.string()});
+  if (own.used_for == OwnRules::For::files) arguments.emplace_back("--for-files");
+  const ProcessResult result = run_sidecar(installation, std::move(arguments), signals);
   if (result.code != 0) {
     Error error =
         make_error(ErrorKind::failed_precondition,
@@ -114,14 +158,21 @@ void ensure_rules_database(const std::filesystem::path& database, const Installa
     error.details = std::string(trim(result.err));
     throw Failure(std::move(error));
   }
-  // What older versions left; another launch may be doing the same.
-  std::error_code code;
-  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
-       it.increment(code)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with(database_prefix) && name.ends_with(".db") && it->path() != database)
-      ::unlink(it->path().c_str());
+  remove_old_databases(database);
+}
+
+std::vector<std::string> check_own_rules(const std::filesystem::path& file, const Installation& installation,
+                                         const Signals& signals) {
+  const ProcessResult result = run_sidecar(installation, {"--check-rules", file.string()}, signals);
+  if (result.code != 0) {
+    Error error = make_error(ErrorKind::invalid_argument, "egress.dlp.rules: " + file.string() + " cannot be used");
+    error.details = std::string(trim(result.err));
+    throw Failure(std::move(error));
   }
+  std::vector<std::string> notes;
+  for (const std::string_view line : split(trim(result.out), '\n'))
+    if (!line.empty()) notes.emplace_back(line);
+  return notes;
 }
 
 json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config,

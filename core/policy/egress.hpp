@@ -91,10 +91,12 @@ struct UpstreamProxy {
 
 struct Egress {
   std::uint8_t log = 1;  // 0 off, 1 blocks and warnings, 2 every request
+  bool metrics = false;  // Prometheus text on the control socket
   std::vector<Route> routes;
   std::map<std::string, Pin> hosts;
   std::string upstream_ca;  // in a manifest a path, in the sidecar's configuration PEM text
   std::optional<UpstreamProxy> upstream_proxy;
+  std::string dlp_rules;  // a person's own rules (gitleaks' format): in a manifest a path, for the sidecar their text
 };
 
 struct ParsedEgress {

@@ -97,6 +97,7 @@ json::object to_public_json(const Route& route) {
 json::object to_json(const Egress& egress) {
   json::object object;
   object["log"] = egress.log;
+  if (egress.metrics) object["metrics"] = true;
   json::array routes;
   for (const Route& route : egress.routes) routes.emplace_back(to_json(route));
   object["routes"] = std::move(routes);
@@ -113,6 +114,7 @@ json::object to_json(const Egress& egress) {
     if (!proxy.token_ref.empty()) document["token_ref"] = proxy.token_ref;
     object["upstream_proxy"] = std::move(document);
   }
+  if (!egress.dlp_rules.empty()) object["dlp"] = {{"rules", egress.dlp_rules}};
   return object;
 }
 

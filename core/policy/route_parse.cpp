@@ -175,7 +175,8 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
   static constexpr std::array<std::string_view, 2> known{"outbound_detectors", "inbound_detectors"};
   static constexpr std::string_view later = "not supported in this version";
   static constexpr std::array<RefusedKey, 2> refused{
-      {{"rules", later, "remove the key"}, {"on_canary", later, "remove the key"}}};
+      {{"rules", "belongs to the whole block", "egress: {dlp: {rules: ~/.gitleaks.toml}}"},
+       {"on_canary", later, "remove the key"}}};
   reader.check_keys(known, refused);
   if (const json::value* outbound = reader.find("outbound_detectors")) {
     if (outbound->is_bool()) {

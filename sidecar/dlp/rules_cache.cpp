@@ -76,6 +76,8 @@ json::object to_json(const Rule& rule) {
   object["stop"] = to_array(rule.text.allow_stopwords);
   object["on_match"] = rule.text.allow_on_match;
   object["width"] = rule.width;
+  if (!rule.text.allow_lists.empty()) object["allow_lists"] = to_json(rule.text.allow_lists);
+  if (!rule.text.path.empty()) object["path"] = rule.text.path;
   return object;
 }
 
@@ -93,6 +95,8 @@ Rule rule_of(const json::object& object) {
   rule.text.allow_regexes = get_strings(object, "allow");
   rule.text.allow_stopwords = get_strings(object, "stop");
   rule.text.allow_on_match = get_bool(object, "on_match", false);
+  rule.text.allow_lists = allow_lists_of(object, "allow_lists");
+  rule.text.path = get_string(object, "path");
   rule.width = static_cast<std::size_t>(std::max<std::int64_t>(1, get_int(object, "width", 0)));
   return rule;
 }

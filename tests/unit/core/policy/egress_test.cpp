@@ -104,12 +104,11 @@ TEST(Egress, reserved_and_old_keys_show_the_new_form) {
 }
 
 TEST(Egress, what_this_version_cannot_honour_is_refused_by_name) {
-  for (const char* text : {R"({"packs": ["github:read"]})", R"({"canaries": true})", R"({"metrics": true})",
-                           R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})", R"({"dlp": {"rules": "x"}})"})
+  for (const char* text : {R"({"canaries": true})", R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})"})
     EXPECT_THAT(problems_of(text), testing::HasSubstr("not supported in this version")) << text;
   for (const char* text :
        {R"("dlp": {"inbound_detectors": true})", R"("dlp": {"inbound_detectors": ["naive_injection_detection"]})",
-        R"("dlp": {"rules": "x.toml"})", R"("dlp": {"outbound_detectors": ["financial"]})", R"("mcp": {"pin": true})"})
+        R"("dlp": {"outbound_detectors": ["financial"]})", R"("mcp": {"pin": true})"})
     EXPECT_THAT(route_problems(text), testing::HasSubstr("not supported in this version")) << text;
   EXPECT_EQ(problems_of(R"({"canaries": false, "metrics": false, "upstream_proxy": null, "upstream_ca": ""})"), "");
 }
