@@ -1,6 +1,11 @@
 #include "sidecar/dlp/structure.hpp"
 
 #include <algorithm>
+#include <bit>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #include "sidecar/dlp/skeleton.hpp"
 
@@ -15,12 +20,41 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 bool is_name_character(char c) {
   return is_kept('\0', c) || std::string_view("_.-%+[]$").find(c) != std::string_view::npos;
 }
-void append(Joined& target, std::string_view text, std::uint64_t origin) {
-  target.text += text;
-  for (std::size_t i = 0; i < text.size(); ++i) target.origin.push_back(origin + i);
+/// The first of two characters at or after `from`, or the end.
+std::size_t find_either(std::string_view text, std::size_t from, char one, char other) {
+#if defined(__x86_64__)
+  const __m128i ones = _mm_set1_epi8(one);
+  const __m128i others = _mm_set1_epi8(other);
+  for (; from + 16 <= text.size(); from += 16) {
+    const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
+    const auto mask = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(octets, ones), _mm_cmpeq_epi8(octets, others))));
+    if (mask != 0) return from + static_cast<unsigned>(std::countr_zero(mask));
+  }
+#endif
+  while (from < text.size() && text[from] != one && text[from] != other) ++from;
+  return from;
 }
 
 }  // namespace
+
+std::uint64_t Joined::origin_of(std::size_t at) const {
+  const std::uint64_t position = dropped_ + at;
+  const auto after = std::ranges::upper_bound(spans_, position, {}, &Span::at);
+  return after == spans_.begin() ? 0 : (after - 1)->origin + (position - (after - 1)->at);
+}
+void Joined::append(std::string_view text, std::uint64_t origin) {
+  if (text.empty()) return;
+  const std::uint64_t at = dropped_ + text_.size();
+  if (spans_.empty() || spans_.back().origin + (at - spans_.back().at) != origin) spans_.push_back({at, origin});
+  text_ += text;
+}
+void Joined::drop(std::size_t count) {
+  text_.erase(0, count);
+  dropped_ += count;
+  const auto after = std::ranges::upper_bound(spans_, dropped_, {}, &Span::at);
+  if (after != spans_.begin()) spans_.erase(spans_.begin(), after - 1);
+}
 
 void Structure::find_kind(std::string_view text) {
   const std::size_t first = static_cast<std::size_t>(std::ranges::find_if_not(text, is_space) - text.begin());
@@ -55,17 +89,17 @@ void Structure::take(std::size_t count) {
 
 /// The field ends before text_[at_].
 void Structure::commit(Joined& target) {
-  append(target, head_, begin_);
+  target.append(head_, begin_);
   if (size_ > head_.size()) {
-    if (size_ > 2 * end_octets) append(target, std::string(max_gap_octets + 1, ' '), begin_ + head_.size());
+    if (size_ > 2 * end_octets) target.append(std::string(max_gap_octets + 1, ' '), begin_ + head_.size());
     const std::uint64_t end = begin_ + size_;
     const std::uint64_t from =
         std::max({end - std::min<std::uint64_t>(end, end_octets), begin_ + head_.size(), base_});
     // What is not kept any more has left a gap; it is long.
     if (from < end && from >= base_ && end - base_ <= text_.size())
-      append(target, text_.substr(static_cast<std::size_t>(from - base_), static_cast<std::size_t>(end - from)), from);
+      target.append(text_.substr(static_cast<std::size_t>(from - base_), static_cast<std::size_t>(end - from)), from);
   }
-  append(target, "\n", begin_ + size_);
+  target.append("\n", begin_ + size_);
   head_.clear();
   size_ = 0;
 }
@@ -112,7 +146,7 @@ void Structure::read_json() {
         take(1);
         continue;
       }
-      const std::size_t stop = std::min(text_.find_first_of("\"\\", at_), text_.size());
+      const std::size_t stop = find_either(text_, at_, '"', '\\');
       take(stop - at_);
       if (at_ == text_.size()) return;
       if (text_[at_] == '\\') {
@@ -140,14 +174,14 @@ void Structure::read_json() {
       place_ = Place::field;
       continue;
     }
-    if (c >= '0' && c <= '9') append(values, text_.substr(at_, 1), base_ + at_);
+    if (c >= '0' && c <= '9') values.append(text_.substr(at_, 1), base_ + at_);
     ++at_;
   }
 }
 
 void Structure::read_form() {
   while (at_ < text_.size()) {
-    const std::size_t stop = std::min(text_.find_first_of(place_ == Place::name ? "=&" : "&", at_), text_.size());
+    const std::size_t stop = find_either(text_, at_, '&', place_ == Place::name ? '=' : '&');
     take(stop - at_);
     if (at_ == text_.size()) return;
     const bool name = place_ == Place::name;
@@ -177,8 +211,8 @@ void Structure::read_line(std::string_view line, std::uint64_t begin) {
   if (line.starts_with(boundary_)) {
     in_headers_ = true;
   } else if (!in_headers_) {
-    append(values, line, begin);
-    append(values, "\n", begin + line.size());
+    values.append(line, begin);
+    values.append("\n", begin + line.size());
   } else if (line.empty() || line == "\r") {
     in_headers_ = false;
   } else {
@@ -187,7 +221,7 @@ void Structure::read_line(std::string_view line, std::uint64_t begin) {
       const bool file = at >= 8 && line.substr(at - 8, 8) == "filename";
       at += 2;
       const std::size_t end = std::min(line.find('"', at), line.size());
-      append(file ? values : names, line.substr(at, end - at), begin + at);
+      (file ? values : names).append(line.substr(at, end - at), begin + at);
     }
   }
 }
