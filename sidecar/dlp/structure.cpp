@@ -12,7 +12,7 @@
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::size_t end_octets = 768;  // of a long field, at each end: longer than any pattern of a piece
+constexpr std::size_t end_octets = 192;  // of a long field, at each end: longer than a piece, escaped
 constexpr std::size_t max_form_name = 64;
 constexpr std::size_t max_boundary = 80;
 
@@ -82,26 +82,43 @@ void Structure::find_kind(std::string_view text) {
 }
 
 void Structure::take(std::size_t count) {
-  if (head_.size() < end_octets) head_ += text_.substr(at_, std::min(count, end_octets - head_.size()));
   size_ += count;
   at_ += count;
 }
 
+/// The first octets of the field, which may stand in what is not kept any more.
+std::string_view Structure::head() const {
+  if (begin_ < base_ || !head_.empty()) return head_;
+  return text_.substr(static_cast<std::size_t>(begin_ - base_)).substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(size_, 2 * end_octets)));
+}
+
 /// The field ends before text_[at_].
 void Structure::commit(Joined& target) {
-  target.append(head_, begin_);
-  if (size_ > head_.size()) {
-    if (size_ > 2 * end_octets) target.append(std::string(max_gap_octets + 1, ' '), begin_ + head_.size());
-    const std::uint64_t end = begin_ + size_;
-    const std::uint64_t from =
-        std::max({end - std::min<std::uint64_t>(end, end_octets), begin_ + head_.size(), base_});
+  const std::string_view first = head();
+  target.append(first, begin_);
+  const std::uint64_t end = begin_ + size_;
+  std::uint64_t from = begin_ + first.size();
+  if (from < end) {
+    if (size_ > 2 * end_octets) {
+      target.append(std::string(max_gap_octets + 1, ' '), from);
+      from = std::max(from, end - end_octets);
+    }
     // What is not kept any more has left a gap; it is long.
-    if (from < end && from >= base_ && end - base_ <= text_.size())
+    from = std::max(from, base_);
+    if (from < end && end - base_ <= text_.size())
       target.append(text_.substr(static_cast<std::size_t>(from - base_), static_cast<std::size_t>(end - from)), from);
   }
-  target.append("\n", begin_ + size_);
+  target.append("\n", end);
   head_.clear();
   size_ = 0;
+}
+
+/// The text at hand ends inside of a field.
+void Structure::keep_head() {
+  if (size_ > 0 && head_.size() < 2 * end_octets && begin_ + head_.size() >= base_) {
+    const auto from = static_cast<std::size_t>(begin_ + head_.size() - base_);
+    head_ += text_.substr(from).substr(0, 2 * end_octets - head_.size());
+  }
 }
 
 void Structure::read(std::string_view text, std::uint64_t base, std::size_t fresh) {
@@ -115,23 +132,17 @@ void Structure::read(std::string_view text, std::uint64_t base, std::size_t fres
     at_ = 0;
     open();
   }
-  switch (kind_) {
-    case Kind::json:
-      return read_json();
-    case Kind::form:
-      return read_form();
-    case Kind::multipart:
-      return read_multipart();
-    default:
-      return;
-  }
+  if (kind_ == Kind::json) read_json();
+  if (kind_ == Kind::form) read_form();
+  if (kind_ == Kind::multipart) read_multipart();
+  keep_head();
 }
 
 void Structure::finish(std::string_view text, std::uint64_t base) {
   text_ = text;
   base_ = base;
   at_ = text.size();
-  if (kind_ == Kind::multipart && size_ > 0) read_line(head_, begin_);
+  if (kind_ == Kind::multipart && size_ > 0) read_line(head(), begin_);
   if (kind_ == Kind::form && size_ > 0) commit(place_ == Place::name ? names : values);
   if (kind_ == Kind::json && (pending_ || place_ == Place::field)) commit(values);
   pending_ = false;
@@ -141,23 +152,16 @@ void Structure::read_json() {
   while (at_ < text_.size()) {
     const char c = text_[at_];
     if (place_ == Place::field) {
-      if (escaped_) {
-        escaped_ = false;
-        take(1);
-        continue;
-      }
-      const std::size_t stop = find_either(text_, at_, '"', '\\');
-      take(stop - at_);
+      std::size_t stop = at_ + (escaped_ ? 1U : 0U);
+      escaped_ = false;
+      while ((stop = find_either(text_, stop, '"', '\\')) < text_.size() && text_[stop] == '\\') stop += 2;
+      escaped_ = stop > text_.size();
+      take(std::min(stop, text_.size()) - at_);
       if (at_ == text_.size()) return;
-      if (text_[at_] == '\\') {
-        escaped_ = true;
-        take(1);
-        continue;
-      }
       place_ = Place::between;
       pending_ = true;
       // Longer than names are: a value, taken while its end is at hand.
-      if (size_ > end_octets) {
+      if (size_ > 2 * end_octets) {
         commit(values);
         pending_ = false;
       }
@@ -197,10 +201,10 @@ void Structure::read_multipart() {
     const std::size_t stop = std::min(text_.find('\n', at_), text_.size());
     take(stop - at_);
     if (at_ == text_.size()) return;
-    if (size_ > head_.size()) {
+    if (size_ > 2 * end_octets) {
       commit(values);
     } else {
-      read_line(head_, begin_);
+      read_line(head(), begin_);
     }
     ++at_;
     open();

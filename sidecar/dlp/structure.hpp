@@ -59,6 +59,8 @@ class Structure {
   }
   void take(std::size_t count);
   void commit(Joined& target);
+  void keep_head();
+  [[nodiscard]] std::string_view head() const;
 
   Kind kind_ = Kind::unknown;
   Place place_ = Place::between;
