@@ -67,6 +67,7 @@ struct House {
   std::uint64_t generation = 0;
   std::shared_ptr<const dlp::Rules> rules;
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
+  std::shared_ptr<const dlp::KnownSecrets> no_secrets;  // for bodies that are only decoded and read
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().
