@@ -96,9 +96,10 @@ json::object wait_until_ready(const state::Directory& directory, const state::Pr
 std::filesystem::path rules_database_path(const Home& home, const Installation& installation, const OwnRules& own) {
   std::vector<std::filesystem::path> files;
   std::error_code code;
-  for (std::filesystem::directory_iterator it(installation.share / "rules", code), end; !code && it != end;
-       it.increment(code))
-    files.push_back(it->path());
+  for (const char* folder : {"rules", "injection"})
+    for (std::filesystem::directory_iterator it(installation.share / folder, code), end; !code && it != end;
+         it.increment(code))
+      files.push_back(it->path());
   std::ranges::sort(files);
   std::string identity = identity_of(sidecar_program(installation));
   for (const std::filesystem::path& file : files) identity += identity_of(file);

@@ -51,7 +51,8 @@ enum class ForeignCredentials : std::uint8_t { strip, refuse };
 struct Dlp {
   bool token_patterns = true;
   bool known_secrets = true;
-  bool inbound = false;
+  bool financial = true;  // spec 04: off on a provider's own hosts (plan_egress), on elsewhere
+  bool injection = true;  // inbound: naive_injection_detection; off and on likewise
 };
 
 struct RouteLimits {

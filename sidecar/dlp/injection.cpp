@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t max_file_octets = std::size_t{1} << 20;
 constexpr std::size_t piece_octets = std::size_t{64} << 10;
 constexpr std::size_t kept_octets = 1024;  // of folded text: the longest phrase, and what a snippet shows
-constexpr std::size_t closing_reach = 32;  // a mention's closing mark stands that near
+constexpr std::size_t closing_reach = 12;  // a mention's closing mark stands that near
 constexpr std::size_t snippet_octets = 24;
 constexpr std::uint64_t repeat_octets = 64;  // the same phrase within is the same sighting (a grown repeat, a flood)
 

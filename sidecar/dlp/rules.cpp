@@ -13,6 +13,7 @@
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "sidecar/dlp/gitleaks.hpp"
+#include "sidecar/dlp/injection.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
@@ -46,11 +47,29 @@ Result<std::vector<RuleFile>> read_files(const std::filesystem::path& directory)
   return files;
 }
 
-std::string hash_of(const std::vector<RuleFile>& files, const OwnRules& own) {
+std::filesystem::path injection_directory(const std::filesystem::path& rules) {
+  return rules.lexically_normal().parent_path() / "injection";
+}
+
+std::vector<std::filesystem::path> phrase_files(const std::filesystem::path& rules) {
+  std::error_code code;
+  std::vector<std::filesystem::path> paths;
+  for (std::filesystem::directory_iterator at(injection_directory(rules), code), end; !code && at != end;
+       at.increment(code))
+    if (at->path().extension() == ".toml") paths.push_back(at->path());
+  std::ranges::sort(paths);
+  return paths;
+}
+
+std::string hash_of(const std::vector<RuleFile>& files, const OwnRules& own, const std::filesystem::path& directory) {
   std::string all;
   for (const RuleFile& file : files) all += fmt::format("{}\n{}\n{}\n", file.name, file.text.size(), file.text);
   if (!own.text.empty())
     all += fmt::format("own {}\n{}", own.used_for == OwnRules::For::files ? "files" : "streams", own.text);
+  // The phrases are in the same database.
+  for (const auto& path : phrase_files(directory))
+    if (const auto text = read_file(path, max_rule_file_octets))
+      all += fmt::format("injection/{}\n{}\n{}\n", path.filename().string(), text->size(), *text);
   return sha256_hex(all);
 }
 
@@ -148,7 +167,8 @@ Result<std::vector<RuleText>> all_rules(const std::vector<RuleFile>& files, cons
   return all;
 }
 
-Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files, const OwnRules& own) {
+Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files, const OwnRules& own,
+                                                    const std::filesystem::path& directory) {
   auto state = std::make_unique<Rules::State>();
   BB_TRY(std::vector<RuleText> all, all_rules(files, own));
   for (RuleText& text : all) {
@@ -166,7 +186,10 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
                 fmt::format("{} rules: between 1 and {} are accepted", state->rules.size(), max_rules));
   BB_TRY(state->block, build(state->rules, HS_MODE_BLOCK));
   BB_TRY(state->stream, build(state->rules, HS_MODE_STREAM));
-  state->source_hash = hash_of(files, own);
+  state->source_hash = hash_of(files, own, directory);
+  if (!phrase_files(directory).empty()) {
+    BB_TRY(state->injection, InjectionPhrases::compile(injection_directory(directory)));
+  }
   BB_CHECK(state->prepare());
   return state;
 }
@@ -341,13 +364,17 @@ void Rules::State::give_back(hs_stream_t* used) const {
 Rules::Rules(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Rules::~Rules() = default;
 
+std::shared_ptr<const InjectionPhrases> Rules::injection() const {
+  return state_->injection;
+}
+
 std::size_t Rules::count() const {
   return state_->rules.size();
 }
 
 Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path& directory, const OwnRules& own) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
-  BB_TRY(auto state, compile_files(files, own));
+  BB_TRY(auto state, compile_files(files, own, directory));
   return std::make_shared<const Rules>(std::move(state));
 }
 
@@ -359,11 +386,11 @@ Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& di
   if (::stat(database.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
     if (const auto bytes = read_file(database, std::size_t{256} << 20)) {
-      if (auto state = unserialise(*bytes, hash_of(files, own)); state != nullptr && state->prepare())
+      if (auto state = unserialise(*bytes, hash_of(files, own, directory)); state != nullptr && state->prepare())
         return std::make_shared<const Rules>(std::move(state));
     }
   }
-  BB_TRY(auto state, compile_files(files, own));
+  BB_TRY(auto state, compile_files(files, own, directory));
   return std::make_shared<const Rules>(std::move(state));
 }
 

@@ -16,6 +16,8 @@
 
 namespace bot_bottle::dlp {
 
+class InjectionPhrases;
+
 /// The longest match a rule may have: it is the hold-back window, and memory and latency of every stream.
 inline constexpr std::size_t max_match_octets = 1024;
 
@@ -66,8 +68,9 @@ struct Rules::State {
   std::vector<Rule> rules;  // the index is the id in the databases
   DatabasePtr block;
   DatabasePtr stream;
-  std::string source_hash;  // SHA-256 over the rule files
-  std::size_t longest = 0;  // octets of the longest match
+  std::string source_hash;                            // SHA-256 over the rule files
+  std::size_t longest = 0;                            // octets of the longest match
+  std::shared_ptr<const InjectionPhrases> injection;  // null: the installation has none
 
   State() = default;
   ~State();

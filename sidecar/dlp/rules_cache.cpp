@@ -8,12 +8,13 @@
 
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "sidecar/dlp/injection.hpp"
 #include "sidecar/dlp/rules.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::string_view magic = "bot-bottle dlp database 1\n";
+constexpr std::string_view magic = "bot-bottle dlp database 2\n";
 constexpr std::size_t hash_octets = 64;
 
 /// Two machines with the same text here may use each other's databases.
@@ -116,6 +117,12 @@ Result<std::string> serialise(const Rules::State& state) {
   put(payload, to_text(description));
   put(payload, block);
   put(payload, stream);
+  std::pair<std::string, std::string> injection;
+  if (state.injection) {
+    BB_TRY(injection, state.injection->serialise());
+  }
+  put(payload, injection.first);
+  put(payload, injection.second);
   return std::string(magic) + sha256_hex(payload) + payload;
 }
 
@@ -128,7 +135,9 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   const auto text = take(bytes);
   const auto block = take(bytes);
   const auto stream = take(bytes);
-  if (!text || !block || !stream || !bytes.empty()) return nullptr;
+  const auto phrases = take(bytes);
+  const auto phrase_database = take(bytes);
+  if (!text || !block || !stream || !phrases || !phrase_database || !bytes.empty()) return nullptr;
   const auto description = parse_json_object(*text, std::size_t{64} << 20);
   if (!description || get_string(*description, "source") != source_hash ||
       get_string(*description, "platform") != platform())
@@ -145,6 +154,10 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   state->block = database_of(*block);
   state->stream = database_of(*stream);
   state->source_hash = source_hash;
+  if (!phrases->empty()) {
+    state->injection = InjectionPhrases::unserialise(*phrases, *phrase_database);
+    if (!state->injection) return nullptr;
+  }
   return state->block && state->stream ? std::move(state) : nullptr;
 }
 

@@ -25,6 +25,8 @@ struct Finding {
   std::string snippet;  // ±24 characters around, every secret replaced by "********"; may hold hostile text
 };
 
+class InjectionPhrases;
+
 /// A person's own rules beside the shipped ones: the text of a `.gitleaks.toml` (gitleaks.hpp).
 struct OwnRules {
   std::string text;                                                          // empty: none
@@ -43,6 +45,8 @@ class Rules {
   /// Writes what `load` reads; atomically.
   [[nodiscard]] Result<void> save(const std::filesystem::path& database) const;
   [[nodiscard]] std::size_t count() const;
+  /// What speaks to a model (injection.hpp), from `injection/` beside the directory of the rules; null: there is none.
+  [[nodiscard]] std::shared_ptr<const InjectionPhrases> injection() const;
   Rules(const Rules&) = delete;
   Rules& operator=(const Rules&) = delete;
   ~Rules();

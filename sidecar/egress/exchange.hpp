@@ -10,6 +10,7 @@
 #include "sidecar/egress/body_guard.hpp"
 #include "sidecar/egress/dial.hpp"
 #include "sidecar/egress/house.hpp"
+#include "sidecar/egress/inbound_guard.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
@@ -68,6 +69,10 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void give_back_upstream();
   void drop_upstream();
   void deliver(std::string_view bytes);
+  /// Reads for injection, then delivers or keeps. False: it was an attempt, the exchange is over.
+  bool read_and_deliver(std::string_view bytes);
+  bool act_on(const std::vector<dlp::InjectionSighting>& sightings);
+  void release_held();
 
   void refuse(Refusal refusal);
   void finish();
@@ -109,6 +114,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   bool upstream_paused_ = false;
 
   std::optional<ResponseGuard> scrub_;
+  std::optional<InboundGuard> inbound_;
   std::string scrubbed_;
   dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;
   bool head_sent_ = false;
