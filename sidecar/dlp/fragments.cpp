@@ -12,8 +12,8 @@ constexpr std::uint32_t much_percent = 60;
 }  // namespace
 
 void Fragments::State::count_again(Seen& one, std::uint32_t now_s) const {
-  one.live = static_cast<std::uint32_t>(std::ranges::count_if(
-      one.at_s, [&](std::uint32_t at) { return at != 0 && now_s - at <= remembered_s; }));
+  one.live = static_cast<std::uint32_t>(
+      std::ranges::count_if(one.at_s, [&](std::uint32_t at) { return at != 0 && now_s - at <= remembered_s; }));
   one.counted_s = now_s;
 }
 

@@ -36,8 +36,11 @@ constexpr std::array<Spelling, 11> outer_spellings{{{Encoding::base64, 0, false}
                                                     {Encoding::hex, 0, false},
                                                     {Encoding::reversed, 0, false},
                                                     {Encoding::rot13, 0, false}}};
-constexpr std::array<Spelling, 4> inner_only{
-    {{Encoding::base64, 0, true}, {Encoding::base64, 1, true}, {Encoding::base64, 2, true}, {Encoding::hex, 0, true}}};
+constexpr std::array<Spelling, 5> inner_only{{{Encoding::utf16, 0, false},
+                                              {Encoding::base64, 0, true},
+                                              {Encoding::base64, 1, true},
+                                              {Encoding::base64, 2, true},
+                                              {Encoding::hex, 0, true}}};
 
 /// Wiped before it is reused or given back, and never grown, so that no copy of a secret stays behind.
 class Buffer {

@@ -130,6 +130,9 @@ class Decoder {
     const std::string_view tail = last(10);
     const std::size_t hash = tail.rfind("&#");
     if (hash == std::string_view::npos || hash + 2 >= tail.size()) return;
+    // Where it came of decoding, the rest of it may still be encoded.
+    const std::size_t begin = size_ - tail.size() + hash;
+    if (origin_[size_ - 1] - origin_[begin] != size_ - 1 - begin) return;
     const bool hex = tail[hash + 2] == 'x' || tail[hash + 2] == 'X';
     if (hex ? hex_value(next) >= 0 : next >= '0' && next <= '9') return;
     if (const auto code = entity_of(tail.substr(hash + 1))) {
@@ -186,6 +189,8 @@ class Decoder {
       case '"':
       case '\\':
         if (out_[size_ - 2] != '\\') return false;
+        // One that came of decoding begins an escape of the next layer, whatever follows it in this one.
+        if (c == '\\' && origin_[size_ - 1] - origin_[size_ - 2] != 1) return false;
         return replace_octet(2, c == 'n' || c == 'r'   ? '\n'
                                 : c == 't' || c == 'v' ? ' '
                                                        : static_cast<std::uint32_t>(c));
@@ -274,7 +279,7 @@ class Decoder {
   std::vector<std::uint32_t> origin_;
   std::size_t size_ = 0;
   std::size_t hash_until_ = 0;  // up to here a number may end that began with "#"
-  std::size_t open_ = 0;  // for so many octets more something may end that began
+  std::size_t open_ = 0;        // for so many octets more something may end that began
 };
 
 /// Whether what stands at `at`, one of the octets that can begin something, does.
