@@ -351,6 +351,30 @@ std::size_t find_escape(std::string_view text, std::size_t from) {
   return std::string_view::npos;
 }
 
+std::size_t find_quoting(std::string_view text, std::size_t from) {
+  constexpr std::string_view quoted = "nrtbfv\"'";
+  for (; (from = text.find('\\', from)) != std::string_view::npos; ++from)
+    if (from + 1 < text.size() && (text[from + 1] == '\\' || quoted.find(text[from + 1]) != std::string_view::npos))
+      return from;
+  return std::string_view::npos;
+}
+
+std::string without_quoting(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = find_quoting(out, at)) != std::string::npos;) {
+    std::size_t end = at;
+    while (end < out.size() && out[end] == '\\') ++end;
+    const char c = end < out.size() ? out[end] : '\0';
+    const bool quote = c == '"' || c == '\'';
+    const bool space = c == 'n' || c == 'r' || c == 't' || c == 'b' || c == 'f' || c == 'v';
+    if (quote || space)
+      std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+    if (space) out[end] = c == 'n' || c == 'r' ? '\n' : ' ';
+    at = end + 1;
+  }
+  return out;
+}
+
 Unescaped unescape(std::string_view text) {
   return Decoder(text).run();
 }

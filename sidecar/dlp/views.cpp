@@ -10,7 +10,34 @@ namespace bot_bottle::dlp {
 void Views::scan() {
   const Map same = [](std::size_t at) { return at; };
   scan_escapes(text_, fresh_, same, Depth::text, "");
+  if (!done()) scan_quoted();
   if (!done()) scan_runs(text_, fresh_, same, Depth::text);
+}
+
+/// Rules over what JSON quotes: "\nghp_…" begins no word as it stands, and key=\"…\" is no assignment.
+void Views::scan_quoted() {
+  const std::size_t reach = engine_.longest_rule() + 2;
+  if (reach == 2) return;
+  const std::size_t from = fresh_ - std::min(fresh_, reach);
+  for (std::size_t first = find_quoting(text_, from); first != std::string_view::npos && !done();) {
+    std::size_t last = first;
+    std::size_t next = first;
+    while ((next = find_quoting(text_, last + 1)) != std::string_view::npos && next - last <= 2 * reach) last = next;
+    const std::size_t begin = first - std::min(first, reach);
+    const std::string text = without_quoting(text_.substr(begin, last + reach - begin));
+    work_ += text.size();
+    std::vector<Hit> found;
+    find_rules(*engine_.rules, text, Extent::all, found);
+    for (Hit& hit : found) {
+      const std::size_t before = hit.match_begin - std::min<std::size_t>(hit.match_begin, 1);
+      const std::size_t size = hit.match_end + 1 - before;
+      const bool cut = ends_ == Edge::open && begin + hit.match_end == text_.size();
+      if (cut || std::string_view(text).substr(before, size) == text_.substr(begin + before, size)) continue;
+      hits_.push_back({begin + hit.begin, begin + hit.end, hit.rule, nullptr, "json", 0, 0});
+      if (done()) break;
+    }
+    first = next;
+  }
 }
 
 /// How far a match can reach that begins before `at`.

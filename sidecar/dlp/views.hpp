@@ -48,6 +48,7 @@ class Views {
   enum class Depth : std::uint8_t { text, view };
   [[nodiscard]] bool done() const { return extent_ == Extent::first && !hits_.empty(); }
   void scan_escapes(std::string_view text, std::size_t fresh, const Map& map, Depth depth, std::string_view outer);
+  void scan_quoted();
   void scan_window(std::string_view window, const Map& map, Depth depth, std::string_view outer, bool open);
   void scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
                  const Unescaped* view = nullptr);

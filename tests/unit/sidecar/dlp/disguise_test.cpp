@@ -118,6 +118,41 @@ TEST(Disguises, J_a_secret_over_the_fields_of_a_message_is_found) {
   }
 }
 
+/// As JSON writes it inside of a string, `times` over.
+std::string quoted(std::string text, int times) {
+  for (; times > 0; --times) {
+    std::string next;
+    for (const char c : text) {
+      if (c == '\n') {
+        next += "\\n";
+      } else {
+        if (c == '"' || c == '\\') next += '\\';
+        next += c;
+      }
+    }
+    text = next;
+  }
+  return text;
+}
+
+TEST(Disguises, J_a_token_in_a_JSON_string_is_found_behind_line_breaks_and_quotes) {
+  const auto none = known({});
+  const std::string token = or_throw(expand_sample("ghp_{{36:alnum}}", 4));
+  const std::string key = or_throw(expand_sample("{{24:alnum}}", 6));
+  for (const std::string& content : {"line\n" + token + "\nend", "client_secret=\"" + key + "\"\n"}) {
+    for (int times = 1; times <= 2; ++times) {
+      const std::string text = "{\"content\": \"" + quoted(content, times) + "\"}";
+      ASSERT_TRUE(scan(*shipped_rules(), *none, {}, text)) << text;
+      for (std::size_t cut = 0; cut < text.size(); ++cut) {
+        const Streamed streamed = stream_cut(shipped_rules(), none, text, {cut}, {});
+        ASSERT_TRUE(streamed.finding) << text << " at " << cut;
+        ASSERT_LE(streamed.released.size(), streamed.finding->offset);
+      }
+    }
+  }
+  EXPECT_FALSE(scan(*shipped_rules(), *none, {}, "{\"path\": \"" + quoted("C:\\new\\table\n\"nothing\"", 1) + "\"}"));
+}
+
 TEST(Disguises, the_skeleton_by_blocks_is_the_plain_one) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
