@@ -91,8 +91,8 @@ struct Detectors {
   Fragments* fragments = nullptr;
 };
 
-/// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used by
-/// one thread. Memory: four octets per gram.
+/// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used
+/// by one thread. Memory: four octets per gram.
 class Fragments {
  public:
   /// `now_ms` may be any clock that does not go back.
