@@ -102,7 +102,9 @@ constexpr Entity entities[] = {{"nbsp", ' '},   {"ensp", ' '},    {"emsp", ' '},
 
 }  // namespace
 
-char fold_code_point(std::uint32_t code) {
+namespace {
+
+char compute_fold(std::uint32_t code) {
   if (code < 0x80) return fold_ascii(static_cast<unsigned char>(code));
   if (is_invisible(code)) return 0;
   if (is_in(code, 0xff01, 0xff5e)) return fold_ascii(static_cast<unsigned char>(code - 0xff01 + 0x21));
@@ -121,6 +123,21 @@ char fold_code_point(std::uint32_t code) {
     return letter == '.' ? ' ' : letter;
   }
   return ' ';
+}
+
+constexpr std::uint32_t table_end = 0x2200;
+
+}  // namespace
+
+char fold_code_point(std::uint32_t code) {
+  static const std::array<char, table_end> low = [] {
+    std::array<char, table_end> letters{};
+    for (std::uint32_t i = 0; i < table_end; ++i) letters[i] = compute_fold(i);
+    return letters;
+  }();
+  if (code < table_end) return low[code];
+  if (is_in(code, 0x3165, 0xfdff)) return ' ';  // CJK and what follows: nothing that looks like Latin
+  return compute_fold(code);
 }
 
 void Folder::put_octet(char c, std::string& out) {

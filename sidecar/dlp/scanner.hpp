@@ -84,6 +84,9 @@ class KnownSecrets {
 struct Detectors {
   bool token_patterns = true;
   bool known_secrets = true;
+  bool financial = false;  // financial.hpp: a scanner of its own, run by who has the bytes
+
+  [[nodiscard]] bool any() const { return token_patterns || known_secrets || financial; }
 };
 
 /// One value that is there at once (a path, a query, a header). The first finding, or nothing.
