@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "core/cli/command_line.hpp"
@@ -40,11 +41,24 @@ std::vector<std::string> last_throw_trace() {
 
 }  // namespace bot_bottle::cli
 
-// Sanitizers bring their own; theirs stays.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__linux__)
-extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, void* type,
+// Sanitizers bring their own; theirs stays. (clang says so through __has_feature, g++ 12 by a macro.)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BB_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BB_SANITIZED 1
+#endif
+#if !defined(BB_SANITIZED) && defined(__linux__)
+// Each compiler declares it to itself, with another type for the second argument.
+#ifdef __clang__
+using ThrownType = std::type_info;
+#else
+using ThrownType = void;
+#endif
+extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, ThrownType* type,
                                                                              void (*destroy)(void*)) {
-  using Throw = void (*)(void*, void*, void (*)(void*));
+  using Throw = void (*)(void*, ThrownType*, void (*)(void*));
   static const Throw real = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   bot_bottle::cli::remember_throw();
   if (real != nullptr) real(object, type, destroy);

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
-#include "sidecar/dlp/fold.hpp"
+#include "sidecar/dlp/phrase_fold.hpp"
 
 namespace bot_bottle::dlp {
 

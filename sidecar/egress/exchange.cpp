@@ -4,24 +4,10 @@
 
 #include "core/base/text.hpp"
 #include "sidecar/dlp/financial.hpp"
-#include "sidecar/dlp/percent.hpp"
+#include "sidecar/dlp/unescape.hpp"
 #include "sidecar/egress/pool.hpp"
 
 namespace bot_bottle::egress {
-namespace {
-
-/// "%25" → "%", once, left to right.
-std::string peel_percent(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    out += text[at];
-    if (text.substr(at, 3) == "%25") at += 2;
-  }
-  return out;
-}
-
-}  // namespace
 
 Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request)
     : house_(house),
@@ -29,7 +15,8 @@ Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const
       origin_(origin),
       request_(request),
       routes_(house.routes),
-      started_ms_(house.loop.now_ms()) {
+      started_ms_(house.loop.now_ms()),
+      started_ns_(uv_hrtime()) {
   ++house_.counters.open_exchanges;
 }
 
@@ -104,6 +91,8 @@ Exchange::Objection Exchange::agree_on_names() {
   std::string path_and_query;
   std::optional<Authority> named;  // by the target itself
   scheme_ = origin_.scheme;
+  if (!request_.scheme.empty() && request_.scheme != (scheme_ == policy::Scheme::https ? "https" : "http"))
+    return bad_request("bad_target", "the request's scheme is not the connection's");
   if (target.empty() || target.front() != '/') {
     auto absolute = parse_absolute_target(target);
     if (!absolute) return bad_request("bad_target", "the request target is neither a path nor an http URL");
@@ -125,13 +114,15 @@ Exchange::Objection Exchange::agree_on_names() {
   if (check && named && *named != authority_)
     return Refusal{
         .status = 421, .reason = "name_mismatch", .message = "the URL names another host than the connection"};
-  if (request_.authority && *request_.authority != host_field_) {
-    auto host = parse_authority(*request_.authority, default_port_of(scheme_));
+  const std::string expected = host_field_;
+  for (const auto& name : {request_.host, request_.authority}) {
+    if (!name || *name == expected) continue;
+    auto host = parse_authority(*name, default_port_of(scheme_));
     if (check && !host) return blocked("bad_host", host.error().message);
     if (check && *host != authority_)
       return Refusal{
           .status = 421, .reason = "name_mismatch", .message = "Host names another host than the connection"};
-    if (!check) host_field_ = std::string(*request_.authority);
+    if (!check) host_field_ = std::string(*name);
   }
   auto normalised = policy::normalise_target(target);
   if (!normalised) return bad_request("bad_target", normalised.error().message);
@@ -221,8 +212,8 @@ Exchange::Objection Exchange::strip_and_bind() {
 }
 
 dlp::Detectors Exchange::detectors() const {
-  if (!house_.guards.is_on(Guard::dlp)) return {false, false, false};
-  return {route_->dlp.token_patterns, route_->dlp.known_secrets, route_->dlp.financial};
+  if (!house_.guards.is_on(Guard::dlp)) return {false, false};
+  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get(), route_->dlp.financial};
 }
 
 Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
@@ -230,18 +221,10 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   if (!which.any()) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
-  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an
-  // attacker may count on (A6), each a bounded pass.
-  std::string peeled;
-  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos;
-       ++layer) {
-    peeled = peel_percent(layer == 0 ? text : std::string_view(peeled));
-    finding = dlp::scan(*house_.rules, *house_.known_secrets, which, peeled);
-  }
   if (!finding && which.financial) {
     finding = dlp::scan_financial(text);
     if (!finding && dlp::find_escape(text) != std::string_view::npos) {
-      const dlp::DecodedText decoded = dlp::decode_percent(text);
+      const dlp::Unescaped decoded = dlp::unescape(text);
       finding = dlp::scan_financial(decoded.text);
       if (finding) finding->offset = decoded.origin[static_cast<std::size_t>(finding->offset)];
     }
@@ -266,6 +249,28 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   return refusal;
 }
 
+/// A secret scattered over the values of the head: those of the query one after the other, those of the fields.
+Exchange::Objection Exchange::scan_values() {
+  if (!detectors().known_secrets) return std::nullopt;
+  std::string& values = house_.scan_values;
+  values.clear();
+  const std::string target = target_.text();
+  const std::size_t query = target.find('?');
+  for (std::size_t at = query; at != std::string::npos; at = target.find('&', at + 1)) {
+    const std::string_view parameter = std::string_view(target).substr(at + 1, target.find('&', at + 1) - at - 1);
+    values.append(parameter.substr(parameter.find('=') + 1)).append("\n");
+  }
+  request_.fields->each([&](const http::Field& field) { values.append(field.value).append("\n"); });
+  constexpr dlp::Detectors known_only{.token_patterns = false, .known_secrets = true};
+  const auto finding = dlp::scan(*house_.rules, *house_.known_secrets, known_only, values);
+  if (!finding) return std::nullopt;
+  Refusal refusal = blocked("secret_found", "the request holds a credential");
+  refusal.rule = finding->rule;
+  refusal.snippet = finding->snippet;
+  refusal.where = "query and headers joined";
+  return refusal;
+}
+
 Exchange::Objection Exchange::scan_head() {
   std::string& text = house_.scan_text;
   text.clear();
@@ -273,6 +278,7 @@ Exchange::Objection Exchange::scan_head() {
   request_.fields->each(
       [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
   if (Objection objection = scan_text(text, {})) return objection;
+  if (Objection objection = scan_values()) return objection;
   bytes_out_ += text.size();
   if (house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) return std::nullopt;
   return blocked("too_many_bytes", "this route's bytes_out_per_hour are used up");

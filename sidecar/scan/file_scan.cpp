@@ -11,7 +11,6 @@
 
 #include "core/base/unique_fd.hpp"
 #include "sidecar/dlp/hits.hpp"
-#include "sidecar/dlp/percent.hpp"
 
 namespace bot_bottle::scan {
 namespace {
@@ -68,17 +67,9 @@ struct FileScan::Reader {
   };
 
   void collect(std::vector<Sighting>& sightings) const {
-    for (const dlp::Hit& hit : dlp::find_hits(rules, none, {}, text, dlp::Extent::all))
-      if (!is_spared(hit, text)) sightings.push_back({hit.begin, hit.end, hit.rule, ""});
-    if (dlp::find_escape(text) == std::string_view::npos) return;
-    const dlp::DecodedText decoded = dlp::decode_percent(text);
-    for (const dlp::Hit& hit : dlp::find_hits(rules, none, {}, decoded.text, dlp::Extent::all)) {
-      const std::size_t begin = decoded.origin[hit.begin];
-      const std::size_t end = decoded.origin[hit.end];
-      // Without an escape in it the other view has it already.
-      if (end - begin != hit.end - hit.begin && !is_spared(hit, decoded.text))
-        sightings.push_back({begin, end, hit.rule, "percent"});
-    }
+    const dlp::Engine engine{.rules = &rules, .secrets = none, .detectors = {}};
+    for (const dlp::Hit& hit : dlp::find_hits(engine, text, dlp::Extent::all))
+      if (!is_spared(hit, text)) sightings.push_back({hit.begin, hit.end, hit.rule, hit.view});
     std::ranges::stable_sort(sightings, {}, &Sighting::begin);
   }
 

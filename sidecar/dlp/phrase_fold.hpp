@@ -47,6 +47,6 @@ class Folder {
 };
 
 /// The letter a code point is read as; 0: nothing at all (zero-width); ' ': anything else.
-char fold_code_point(std::uint32_t code);
+char fold_letter(std::uint32_t code);
 
 }  // namespace bot_bottle::dlp
