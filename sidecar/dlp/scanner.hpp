@@ -89,6 +89,9 @@ struct Detectors {
   bool known_secrets = true;
   /// Where pieces of known secrets are summed up over many texts; null: nowhere. Outlives the scan.
   Fragments* fragments = nullptr;
+  bool financial = false;  // financial.hpp: a scanner of its own, run by who has the bytes
+
+  [[nodiscard]] bool any() const { return token_patterns || known_secrets || financial; }
 };
 
 /// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "core/base/text.hpp"
+#include "sidecar/dlp/financial.hpp"
+#include "sidecar/dlp/unescape.hpp"
 #include "sidecar/egress/pool.hpp"
 
 namespace bot_bottle::egress {
@@ -211,14 +213,22 @@ Exchange::Objection Exchange::strip_and_bind() {
 
 dlp::Detectors Exchange::detectors() const {
   if (!house_.guards.is_on(Guard::dlp)) return {false, false};
-  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get()};
+  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get(), route_->dlp.financial};
 }
 
 Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
   const dlp::Detectors which = detectors();
-  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  if (!which.any()) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  if (!finding && which.financial) {
+    finding = dlp::scan_financial(text);
+    if (!finding && dlp::find_escape(text) != std::string_view::npos) {
+      const dlp::Unescaped decoded = dlp::unescape(text);
+      finding = dlp::scan_financial(decoded.text);
+      if (finding) finding->offset = decoded.origin[static_cast<std::size_t>(finding->offset)];
+    }
+  }
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;
@@ -277,7 +287,7 @@ Exchange::Objection Exchange::scan_head() {
 Exchange::Objection Exchange::prepare_body() {
   if (request_.body.kind == BodyLength::Kind::none) return std::nullopt;
   const dlp::Detectors which = detectors();
-  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  if (!which.any()) return std::nullopt;
   std::optional<Coding> coding;
   bool unreadable = false;
   std::size_t codings = 0;

@@ -275,7 +275,7 @@ TEST(Preflight, is_what_the_operator_reads) {
             "env        EDITOR, TELEMETRY\n"
             "skills     pdf\n"
             "git        Ann Example <ann@example.com> (agents/writer.md:4)\n"
-            "egress     api.example.com [auth:Bearer] [matches:2] [dlp:tokens+secrets]\n"
+            "egress     api.example.com [auth:Bearer] [matches:2] [dlp:tokens+secrets+financial+inbound]\n"
             "           model.example.com [auth:Bearer] [dlp:tokens+secrets] (provider:claude)\n"
             "warning    the route of the bottle for model.example.com gives way to the one of the provider claude\n");
 }
