@@ -13,6 +13,7 @@
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
+#include "sidecar/egress/websocket_guard.hpp"
 
 namespace bot_bottle::egress {
 
@@ -32,6 +33,8 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void cancel(std::string_view why);
   /// The client waited too long for the upstream.
   void on_timeout();
+  /// It asks to switch to WebSocket: what comes behind its head are frames, once the answer has said 101.
+  [[nodiscard]] bool is_websocket() const { return websocket_; }
 
   void on_informational(int status, http::Fields& fields) override;
   void on_response_head(ResponseStart& head) override;
@@ -67,6 +70,13 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void give_back_upstream();
   void drop_upstream();
   void deliver(std::string_view bytes);
+
+  // exchange_websocket.cpp
+  Objection read_upgrade();
+  void switch_protocols(ResponseStart& head);
+  void on_agent_frames(std::string_view bytes);
+  void on_upstream_frames(std::string_view bytes);
+  void end_websocket(const WebSocketGuard::End& end, Blame blame);
 
   void refuse(Refusal refusal);
   void finish();
@@ -105,6 +115,12 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   bool replayable_ = true;
   bool client_paused_ = false;
   bool upstream_paused_ = false;
+
+  bool websocket_ = false;
+  bool switched_ = false;
+  std::string agent_key_;     // of its handshake; none with HTTP/2
+  std::string early_frames_;  // before the upstream has switched
+  std::optional<WebSocketGuard> frames_;
 
   std::optional<ResponseGuard> scrub_;
   std::string scrubbed_;

@@ -6,6 +6,7 @@
 
 #include "sidecar/egress/exchange.hpp"
 #include "sidecar/egress/pool.hpp"
+#include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
 namespace {
@@ -27,13 +28,16 @@ void Exchange::connect() {
   // Everything that makes a connection good for this request and for no other (A9).
   pool_key_ = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
                           credential_.token_ref);
-  if (std::unique_ptr<Upstream> idle = house_.pool->take(pool_key_)) {
+  // A switch ends a connection for HTTP: it gets one of its own.
+  if (std::unique_ptr<Upstream> idle = websocket_ ? nullptr : house_.pool->take(pool_key_)) {
     reused_ = true;
     use(std::move(idle));
     return;
   }
   reused_ = false;
-  const auto security = scheme_ == policy::Scheme::https ? Dial::Security::tls : Dial::Security::plain;
+  const auto security = scheme_ != policy::Scheme::https ? Dial::Security::plain
+                        : websocket_                     ? Dial::Security::tls_http1_only
+                                                         : Dial::Security::tls;
   dial_ = std::make_unique<Dial>(house_, routes_, authority_, security,
                                  [this](Dial::Done done) { on_dialled(std::move(done)); });
   dial_->start();
@@ -60,10 +64,11 @@ void Exchange::use(std::unique_ptr<Upstream> upstream) {
   outgoing.body = request_.body;
   outgoing.expects_continue = request_.expects_continue;
   outgoing.accepts_trailers = request_.accepts_trailers;
+  if (websocket_) outgoing.websocket_key = websocket::make_key();
   upstream_->send_head(outgoing);
   upstream_->start();
   if (!waiting_.empty()) send_upstream(std::exchange(waiting_, {}));
-  if (request_ended_) finish_request();
+  if (request_ended_ || websocket_) finish_request();
   if (client_paused_ && !upstream_->is_congested()) {
     client_paused_ = false;
     client_.resume_request();
@@ -104,6 +109,10 @@ void Exchange::on_request_body(std::string_view bytes) {
     refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
     return;
   }
+  if (websocket_) {
+    on_agent_frames(bytes);
+    return;
+  }
   if (!guard_) {
     forward(bytes);
     return;
@@ -135,6 +144,17 @@ void Exchange::forward(std::string_view bytes) {
 
 void Exchange::on_request_end(const http::Fields* trailers) {
   if (over_) return;
+  if (websocket_) {
+    // The agent ends its side of the stream: for WebSocket that is the connection's end (RFC 8441 §5).
+    drop_upstream();
+    finish();
+    if (head_sent_) {
+      client_.send_end(nullptr);
+    } else {
+      client_.abort();
+    }
+    return;
+  }
   if (guard_) {
     released_.clear();
     if (const auto block = guard_->finish(released_)) {
@@ -187,6 +207,10 @@ void Exchange::on_informational(int status, http::Fields& fields) {
 
 void Exchange::on_response_head(ResponseStart& head) {
   status_ = head.status;
+  if (status_ == 101) {
+    switch_protocols(head);
+    return;
+  }
   http::Fields& fields = *head.fields;
   strip_response_fields(fields);
   const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
@@ -239,6 +263,10 @@ void Exchange::on_response_body(std::string_view bytes) {
   if (over_) return;
   bytes_in_ += bytes.size();
   house_.counters.bytes_in += bytes.size();
+  if (switched_) {
+    on_upstream_frames(bytes);
+    return;
+  }
   if (!scrub_) {
     deliver(bytes);
     return;
