@@ -281,6 +281,9 @@ Exchange::Objection Exchange::prepare_body() {
     return std::nullopt;
   }
   if (request_.body.kind == BodyLength::Kind::none) return std::nullopt;
+  const bool grpc = is_grpc(*request_.fields);
+  // Answers are asked for as they are: what is compressed could not be scrubbed.
+  if (grpc) request_.fields->remove("grpc-accept-encoding");
   if (!which.token_patterns && !which.known_secrets) return std::nullopt;
   std::optional<Coding> coding;
   bool unreadable = false;
@@ -300,6 +303,10 @@ Exchange::Objection Exchange::prepare_body() {
     Refusal refusal = blocked("unscannable", "the body's Content-Encoding cannot be read");
     refusal.where = "header content-encoding";
     return refusal;
+  }
+  if (grpc && !coding && !unreadable) {
+    grpc_.emplace(house_.rules, house_.known_secrets, which, grpc_coding(*request_.fields), route_->on_unscannable);
+    return std::nullopt;
   }
   guard_.emplace(house_.rules, house_.known_secrets, which, coding, route_->on_unscannable);
   return std::nullopt;

@@ -9,6 +9,7 @@
 
 #include "sidecar/egress/body_guard.hpp"
 #include "sidecar/egress/dial.hpp"
+#include "sidecar/egress/grpc_guard.hpp"
 #include "sidecar/egress/house.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
@@ -98,6 +99,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   policy::Route open_route_;  // only with the test hook "routes"
   Credential credential_;
   std::optional<BodyGuard> guard_;
+  std::optional<GrpcGuard> grpc_;  // instead of it
   std::string released_;
   std::uint64_t scanned_ = 0;
 
@@ -123,6 +125,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   std::optional<WebSocketGuard> frames_;
 
   std::optional<ResponseGuard> scrub_;
+  std::optional<GrpcScrubber> grpc_scrub_;  // instead of it
   std::string scrubbed_;
   dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;
   bool head_sent_ = false;

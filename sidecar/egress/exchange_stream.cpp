@@ -113,14 +113,14 @@ void Exchange::on_request_body(std::string_view bytes) {
     on_agent_frames(bytes);
     return;
   }
-  if (!guard_) {
+  if (!guard_ && !grpc_) {
     forward(bytes);
     return;
   }
   released_.clear();
-  const auto block = guard_->write(bytes, released_);
-  house_.counters.dlp_bytes += guard_->scanned() - scanned_;
-  scanned_ = guard_->scanned();
+  const auto block = grpc_ ? grpc_->write(bytes, released_) : guard_->write(bytes, released_);
+  const std::uint64_t scanned = grpc_ ? grpc_->scanned() : guard_->scanned();
+  house_.counters.dlp_bytes += scanned - std::exchange(scanned_, scanned);
   if (block) {
     refuse(std::move(*body_objection(*block)));
     return;
@@ -155,9 +155,9 @@ void Exchange::on_request_end(const http::Fields* trailers) {
     }
     return;
   }
-  if (guard_) {
+  if (guard_ || grpc_) {
     released_.clear();
-    if (const auto block = guard_->finish(released_)) {
+    if (const auto block = grpc_ ? grpc_->finish(released_) : guard_->finish(released_)) {
       refuse(std::move(*body_objection(*block)));
       return;
     }
@@ -232,7 +232,10 @@ void Exchange::on_response_head(ResponseStart& head) {
       return;
     }
     if (unreadable || !has_body) coding.reset();
-    if (has_body) scrub_.emplace(house_.known_secrets, coding);
+    if (has_body && !coding && is_grpc(fields)) {
+      grpc_scrub_.emplace(house_.known_secrets, route_->on_unscannable);
+    } else if (has_body)
+      scrub_.emplace(house_.known_secrets, coding);
     if (coding) {
       fields.remove("content-encoding");
       head.body = {BodyLength::Kind::unknown, 0};
@@ -267,11 +270,17 @@ void Exchange::on_response_body(std::string_view bytes) {
     on_upstream_frames(bytes);
     return;
   }
-  if (!scrub_) {
+  if (!scrub_ && !grpc_scrub_) {
     deliver(bytes);
     return;
   }
   scrubbed_.clear();
+  if (grpc_scrub_) {
+    const bool read = grpc_scrub_->write(bytes, scrubbed_);
+    deliver(scrubbed_);
+    if (!read) on_upstream_failure("a gRPC message of the answer is compressed unasked", Progress::answered);
+    return;
+  }
   if (!scrub_->write(bytes, scrubbed_, flush_)) {
     on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
     return;
@@ -281,6 +290,12 @@ void Exchange::on_response_body(std::string_view bytes) {
 
 void Exchange::on_response_end(http::Fields* trailers) {
   if (over_) return;
+  if (grpc_scrub_) {
+    scrubbed_.clear();
+    grpc_scrub_->finish(scrubbed_);
+    deliver(scrubbed_);
+    if (grpc_scrub_->replaced() > 0) note_request("secret_scrubbed");
+  }
   if (scrub_) {
     scrubbed_.clear();
     if (!scrub_->finish(scrubbed_)) {
@@ -302,7 +317,7 @@ void Exchange::on_response_end(http::Fields* trailers) {
   }
   if (trailers != nullptr) {
     strip_trailers(*trailers);
-    if (scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
+    if (scrub_ || grpc_scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
   }
   give_back_upstream();
   finish();
