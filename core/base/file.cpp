@@ -92,6 +92,14 @@ Result<void> write_file_fast(const std::filesystem::path& path, std::string_view
 }
 
 Result<void> make_directories(const std::filesystem::path& path, mode_t mode) {
+  // Nearly always it is there, or its parent is: from the root only where neither is.
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) return {};
+  if (::mkdir(path.c_str(), mode) == 0) {
+    if (::chmod(path.c_str(), mode) != 0)
+      return fail(error_from_errno("cannot set the mode of " + path.string(), errno));
+    return {};
+  }
   std::filesystem::path made;
   for (const auto& part : path) {
     made /= part;

@@ -17,7 +17,7 @@ struct Installation {
   std::filesystem::path bin;      // PREFIX/bin
   std::filesystem::path libexec;  // PREFIX/libexec/bot-bottle: sidecar, bottle-init, bottle-keeper
   std::filesystem::path plugins;  // PREFIX/lib/bot-bottle/plugins/<name>/
-  std::filesystem::path share;    // PREFIX/share/bot-bottle: rules/, packs/, schemas/
+  std::filesystem::path share;    // PREFIX/share/bot-bottle: rules/, schemas/
 
   /// From /proc/self/exe. Works for programs in bin/ and in libexec/bot-bottle/.
   static Result<Installation> find();

@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 
@@ -19,12 +20,14 @@ std::string random_base36(std::size_t count) {
   static constexpr char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   constexpr unsigned char limit = 252;  // 7 * 36: values above would favour the first digits
   std::string text;
-  while (text.size() < count) {
-    unsigned char byte = 0;
-    random_bytes({&byte, 1});
-    if (byte < limit) text += digits[byte % 36];
+  std::array<unsigned char, 32> bytes{};
+  while (true) {
+    random_bytes(bytes);
+    for (const unsigned char byte : bytes) {
+      if (text.size() == count) return text;
+      if (byte < limit) text += digits[byte % 36];
+    }
   }
-  return text;
 }
 
 }  // namespace bot_bottle

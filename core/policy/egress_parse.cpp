@@ -8,6 +8,7 @@
 
 #include "core/base/text.hpp"
 #include "core/policy/decide.hpp"
+#include "core/policy/packs.hpp"
 #include "core/policy/reader.hpp"
 
 namespace bot_bottle::policy {
@@ -296,17 +297,17 @@ ParsedEgress parse_egress(const json::value& document) {
   Egress& egress = result.egress;
   ObjectReader reader(document, "", result.problems);
   if (!reader.is_object()) return result;
-  static constexpr std::array<std::string_view, 8> known{
-      "log", "routes", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp"};
+  static constexpr std::array<std::string_view, 9> known{
+      "log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp"};
   static constexpr std::string_view later = "not supported in this version";
-  static constexpr std::array<RefusedKey, 4> refused{{
+  static constexpr std::array<RefusedKey, 3> refused{{
       {"role", "'role' is reserved", "remove the key"},
-      {"packs", later, "write the routes out under 'routes'"},
       {"on_canary", later, "remove the key"},
       {"dlp", later, "set dlp in each route"},
   }};
   reader.check_keys(known, refused);
-  for (const std::string_view key : {"canaries", "metrics", "mcp"}) check_absent_feature(reader, key);
+  for (const std::string_view key : {"canaries", "mcp"}) check_absent_feature(reader, key);
+  if (const auto metrics = reader.boolean("metrics")) egress.metrics = *metrics;
   if (const auto log = reader.integer("log", 0, 2)) egress.log = static_cast<std::uint8_t>(*log);
   if (const json::array* routes = reader.list("routes")) {
     if (routes->size() > max_routes) reader.problem("routes", fmt::format("more than {} routes", max_routes));
@@ -325,6 +326,7 @@ ParsedEgress parse_egress(const json::value& document) {
       egress.routes.push_back(std::move(route));
     }
   }
+  if (const json::value* packs = reader.find("packs")) read_packs(*packs, "packs", egress, result.problems);
   if (const json::value* hosts = reader.find("hosts")) read_hosts(*hosts, "hosts", egress, result.problems);
   if (const json::value* ca = reader.find("upstream_ca"); ca != nullptr && !ca->is_null()) {
     if (const auto text = reader.string("upstream_ca")) {

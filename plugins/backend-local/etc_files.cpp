@@ -32,18 +32,26 @@ constexpr std::array<const char*, 16> harmless{
 constexpr std::array<const char*, 5> harmless_directories{"alternatives", "ld.so.conf.d", "terminfo", "fonts",
                                                           "crypto-policies"};
 
+/// Into a directory that was made new and that nobody reads yet.
+Result<void> write_new(const std::string& path, std::string_view text) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file) return fail(error_from_errno("cannot create " + path, errno));
+  ::fchmod(file.get(), 0644);  // whatever the operator's umask is
+  return write_all(file.get(), text);
+}
+
 /// Copies what `path` leads to; absent is fine.
 Result<void> copy_file(const std::string& path, const std::string& dest) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
   const auto text = read_file(path);
   if (!text) return {};
-  return write_file_fast(dest, *text, 0644);
+  return write_new(dest, *text);
 }
 
 Result<void> write(const std::string& path, std::string_view text) {
   BB_CHECK(make_directories(fs::path(path).parent_path(), 0755));
-  return write_file_fast(path, text, 0644);
+  return write_new(path, text);
 }
 
 std::string system_bundle() {
@@ -112,14 +120,8 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
   BB_CHECK(write(directory + "/shells", "/bin/sh\n/bin/bash\n"));
   BB_CHECK(write(directory + "/profile", "export PATH=\"${PATH:-/usr/local/bin:/usr/bin:/bin}\"\n"));
   std::string bundle = system_bundle();
-  if (!options.ca_pem.empty()) {
-    if (!bundle.empty() && bundle.back() != '\n') bundle.push_back('\n');
-    bundle += options.ca_pem;
-    BB_CHECK(write(directory + "/bot-bottle/ca.pem", options.ca_pem));
-  }
+  if (!bundle.empty() && bundle.back() != '\n') bundle.push_back('\n');
   BB_CHECK(write_trust(directory, bundle));
-  if (const std::string hash = subject_hash(options.ca_pem); !hash.empty())
-    BB_CHECK(make_link("../../bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0"));
   for (const char* name : harmless) BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
   EtcResult result;
   for (const char* name : harmless_directories) {
@@ -130,6 +132,17 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
     result.binds.push_back(source);
   }
   return result;
+}
+
+Result<void> add_trusted_ca(const std::string& directory, const std::string& ca_pem) {
+  BB_CHECK(write(directory + "/bot-bottle/ca.pem", ca_pem));
+  const UniqueFd bundle(
+      ::open((directory + "/ssl/certs/ca-certificates.crt").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!bundle) return fail(error_from_errno("cannot open the bottle's trust store", errno));
+  BB_CHECK(write_all(bundle.get(), ca_pem));
+  if (const std::string hash = subject_hash(ca_pem); !hash.empty())
+    return make_link("../../bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0");
+  return {};
 }
 
 Result<void> write_sidecar_etc(const std::string& directory, std::uint32_t uid, std::uint32_t gid) {

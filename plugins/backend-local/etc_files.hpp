@@ -14,7 +14,6 @@ struct EtcOptions {
   std::uint32_t uid = 1000;
   std::uint32_t gid = 1000;
   std::string home = "/home/agent";
-  std::string ca_pem;
   std::vector<std::string> names;  // of endpoints: 127.0.0.1 in hosts
 };
 
@@ -25,6 +24,9 @@ struct EtcResult {
   std::vector<std::string> binds;  // "/etc/alternatives", …
 };
 Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOptions& options);
+/// Adds the bottle's certification authority to what `write_bottle_etc` made. Once; before anything of the
+/// agent's runs (its sandbox may exist).
+Result<void> add_trusted_ca(const std::string& directory, const std::string& ca_pem);
 
 /// The sidecar's: the host's own resolver configuration, name files and trust, by copy.
 Result<void> write_sidecar_etc(const std::string& directory, std::uint32_t uid, std::uint32_t gid);

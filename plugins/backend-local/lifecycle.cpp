@@ -59,6 +59,7 @@ void LocalBackend::reap(pid_t pid) {
 }
 
 void LocalBackend::end_both(const std::string& state_dir) {
+  if (prepared_ && prepared_->state_dir == state_dir) drop_prepared();
   // The agent first: the sidecar sees its last bytes and writes them down.
   const auto bottle = end_keeper(lock_path(state_dir, Component::bottle), grace);
   const auto sidecar = end_keeper(lock_path(state_dir, Component::sidecar), grace);

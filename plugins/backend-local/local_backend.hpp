@@ -12,7 +12,9 @@
 #include "core/base/result.hpp"
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-local/copy_tree.hpp"
+#include "plugins/backend-local/etc_files.hpp"
 #include "plugins/backend-local/keeper_document.hpp"
+#include "plugins/backend-local/processes.hpp"
 #include "plugins/backend-local/safe_path.hpp"
 
 namespace bot_bottle::backend_local {
@@ -42,16 +44,35 @@ class LocalBackend final : public sdk::Backend {
     pid_t pid = -1;
     pid_t init = -1;
   };
-  /// Starts a keeper and waits until it is ready or has said why not; in that case it has ended.
-  StartedKeeper start_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd,
+  struct SpawnedKeeper {
+    pid_t pid = -1;
+    UniqueFd status;  // what it says
+    std::string lock;
+    std::string state_dir;
+  };
+  SpawnedKeeper spawn_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd,
                              int uid_lock_fd);
+  /// Waits until it is ready or has said why not; in that case it has ended.
+  StartedKeeper await_keeper(const sdk::Call& call, const SpawnedKeeper& keeper);
+  /// A bottle on its way: its files are made and its keeper runs; nothing of it depends on the sidecar.
+  struct Prepared {
+    std::string state_dir;
+    ReservedUid reserved;  // as root
+    sdk::Bottle bottle;
+    SpawnedKeeper keeper;
+    std::pair<dev_t, ino_t> lifeline;  // the pipe that it was given
+  };
+  Prepared prepare_bottle(const sdk::Call& call, const sdk::Plan& plan, int lifeline_fd);
+  /// Ends what start_sidecar began and launch did not take over.
+  void drop_prepared();
   void end_both(const std::string& state_dir);
   void reap(pid_t pid);
   void prepare_home(const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
   void copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
                       const std::optional<std::pair<uid_t, gid_t>>& owner);
 
-  std::vector<pid_t> keepers_;  // our children: to be reaped
+  std::vector<pid_t> keepers_;        // our children: to be reaped
+  std::optional<Prepared> prepared_;  // by start_sidecar, for launch
 };
 
 /// The host side of a guest path: a directory to start from and the rest. Throws for what is not below home or
@@ -63,6 +84,13 @@ struct GuestPlace {
 GuestPlace find_guest_place(const json::object& data, const std::string& state_dir, const std::string& guest_path);
 /// uid and gid of what is copied in, as root; nothing for an ordinary user.
 std::optional<std::pair<uid_t, gid_t>> agent_owner(const std::string& state_dir);
+bool is_root();
+/// As root: a uid for this component, the same as last time when it is free; written down for resume and for copies.
+ReservedUid reserve_for(const std::string& state_dir, Component component);
+/// Throws unavailable.
+std::string find_bwrap();
+/// Which pipe (or file) it is; zeros for none.
+std::pair<dev_t, ino_t> identity_of(int fd);
 /// Opens a directory of the state that the backend owns.
 UniqueFd open_state_directory(const std::string& path);
 

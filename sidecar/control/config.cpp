@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
 #include <new>
 
 #include "core/base/json.hpp"
@@ -12,14 +14,17 @@
 namespace bot_bottle::sidecar {
 namespace {
 
-/// Memory for a document with secrets: wiped before it is given back.
+/// Memory for a document with secrets: wiped before it is given back. The alignment is always new's own:
+/// Boost.JSON 1.81 gives keys back with another alignment than it asked for (AddressSanitizer:
+/// new-delete-type-mismatch), and asks for no larger one.
 class WipingResource final : public json::memory_resource {
   void* do_allocate(std::size_t size, std::size_t alignment) override {
-    return ::operator new(size, std::align_val_t(alignment));
+    if (alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__) std::abort();
+    return ::operator new(size);
   }
-  void do_deallocate(void* memory, std::size_t size, std::size_t alignment) override {
+  void do_deallocate(void* memory, std::size_t size, std::size_t /*alignment*/) override {
     wipe(memory, size);
-    ::operator delete(memory, std::align_val_t(alignment));
+    ::operator delete(memory);
   }
   [[nodiscard]] bool do_is_equal(const json::memory_resource& other) const noexcept override { return this == &other; }
 };
@@ -84,6 +89,19 @@ Result<policy::Egress> read_egress(const json::object& document) {
   return bad(std::move(message));
 }
 
+/// "192.0.2.1:9099", "[2001:db8::1]:9099".
+Result<net::Address> read_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  std::uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  if (colon != std::string::npos && std::from_chars(text.data() + colon + 1, end, port).ptr == end && port != 0) {
+    std::string host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (auto address = net::Address::parse(host, port)) return *address;
+  }
+  return bad("listen: '" + text + "' is not ADDRESS:PORT");
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text) {
@@ -117,6 +135,9 @@ Result<Config> parse_config(std::string_view text) {
   if (config.control_peer_uids.empty()) config.control_peer_uids.push_back(::geteuid());
   BB_TRY(config.egress, read_egress(*document));
   BB_CHECK(read_secrets(*document, config.secrets));
+  if (const json::object* listen = find_object(*document, "listen")) {
+    BB_TRY(config.egress_address, read_address(get_string(*listen, "egress")));
+  }
   const std::vector<std::string> disabled = get_strings(*document, "disabled_guards");
   BB_TRY(config.guards, egress::Guards::disable(disabled));
   return config;

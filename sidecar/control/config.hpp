@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/policy/egress.hpp"
 #include "sidecar/egress/guards.hpp"
 #include "sidecar/egress/secret_store.hpp"
+#include "sidecar/net/address.hpp"
 
 namespace bot_bottle::sidecar {
 
@@ -21,6 +23,7 @@ struct Config {
   policy::Egress egress;
   egress::SecretStore secrets;
   egress::Guards guards;
+  std::optional<net::Address> egress_address;  // the address wire; without it, the socket wire
 };
 
 /// Reads `fd` to its end (≤ 4 MiB). No value of a secret is in an error.

@@ -55,7 +55,8 @@ class Sidecar {
   std::optional<net::Timer> end_timer_;
   struct Signals;
   std::unique_ptr<Signals> signals_;
-  policy::Egress configured_;  // what a reload does not replace: trust, parent proxy
+  policy::Egress configured_;
+  std::optional<net::Address> egress_address_;  // what a reload does not replace: trust, parent proxy
   Confinement confinement_;
   std::string started_at_;
   std::uint64_t ending_since_ms_ = 0;

@@ -21,6 +21,12 @@ Result<void> Proxy::listen(const std::string& socket_path) {
   return {};
 }
 
+Result<void> Proxy::listen(const net::Address& address) {
+  BB_TRY(listener_, net::Listener::listen_tcp(house_.loop, address,
+                                              [this](net::Stream stream) { on_connection(std::move(stream)); }));
+  return {};
+}
+
 void Proxy::stop_listening() {
   listener_.close();
 }

@@ -1,6 +1,7 @@
 #include "sidecar/net/stream.hpp"
 
 #include <fmt/format.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -191,7 +192,7 @@ std::optional<uid_t> Stream::peer_uid() const {
 }
 
 struct Listener::Handle {
-  uv_pipe_t pipe{};
+  uv_pipe_t pipe{};  // of a TCP socket too: libuv's pipes and sockets differ only in how they are bound
   Loop* loop = nullptr;
   OnConnection on_connection;
 };
@@ -210,6 +211,23 @@ Result<Listener> Listener::listen_unix(Loop& loop, const std::string& path, mode
     return fail(error_from_errno(fmt::format("cannot listen on {}", path), errno));
   if (::chmod(path.c_str(), mode) != 0) return fail(error_from_errno(fmt::format("chmod {}", path), errno));
 
+  return adopt(loop, std::move(fd), path, std::move(on_connection));
+}
+
+Result<Listener> Listener::listen_tcp(Loop& loop, const Address& address, OnConnection on_connection) {
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail(error_from_errno("socket", errno));
+  const int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  // Accepted sockets inherit it: an answer must not wait for an acknowledgement.
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const socklen_t size = address.storage.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  if (::bind(fd.get(), address.raw(), size) != 0)
+    return fail(error_from_errno(fmt::format("cannot listen on {}", address.text()), errno));
+  return adopt(loop, std::move(fd), address.text(), std::move(on_connection));
+}
+
+Result<Listener> Listener::adopt(Loop& loop, UniqueFd fd, const std::string& name, OnConnection on_connection) {
   auto handle = std::make_unique<Handle>();
   handle->loop = &loop;
   handle->on_connection = std::move(on_connection);
@@ -232,7 +250,7 @@ Result<Listener> Listener::listen_unix(Loop& loop, const std::string& path, mode
   };
   if (status == 0) status = uv_listen(reinterpret_cast<uv_stream_t*>(&listener.handle_->pipe), 511, accept);
   if (status != 0)
-    return fail(ErrorKind::unavailable, fmt::format("cannot listen on {}: {}", path, uv_strerror(status)));
+    return fail(ErrorKind::unavailable, fmt::format("cannot listen on {}: {}", name, uv_strerror(status)));
   return listener;
 }
 

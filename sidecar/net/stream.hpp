@@ -13,6 +13,7 @@
 
 #include "core/base/result.hpp"
 #include "core/base/unique_fd.hpp"
+#include "sidecar/net/address.hpp"
 #include "sidecar/net/loop.hpp"
 
 namespace bot_bottle::net {
@@ -70,6 +71,7 @@ class Listener {
   Listener() = default;
   /// `path` is at most 107 octets (sun_path). `mode` is set whatever the umask.
   static Result<Listener> listen_unix(Loop& loop, const std::string& path, mode_t mode, OnConnection on_connection);
+  static Result<Listener> listen_tcp(Loop& loop, const Address& address, OnConnection on_connection);
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&& other) noexcept;
   Listener(const Listener&) = delete;
@@ -81,6 +83,8 @@ class Listener {
 
  private:
   explicit Listener(Handle* handle) : handle_(handle) {}
+  /// Takes a bound socket. `name` is for errors.
+  static Result<Listener> adopt(Loop& loop, UniqueFd fd, const std::string& name, OnConnection on_connection);
   Handle* handle_ = nullptr;
 };
 

@@ -126,7 +126,7 @@ typedef struct bb_paths_service {
   uint32_t struct_size;
   /* since 1.0 */
   /* name: "home" ($BOT_BOTTLE_HOME), "state" (home/state), "cache" (home/cache), "libexec" (bot-bottle-sidecar,
-   * bottle-init, bottle-keeper), "share" (rules, packs), "plugin" (the calling plugin's own directory),
+   * bottle-init, bottle-keeper), "share" (rules), "plugin" (the calling plugin's own directory),
    * "operator-home". out: the absolute path as text (not JSON). BB_NOT_FOUND for other names. [any] */
   bb_status (*get)(void* host_data, const bb_call* call, bb_str name, bb_writer out);
 } bb_paths_service;

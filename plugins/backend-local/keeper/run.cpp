@@ -72,6 +72,9 @@ class Keeper {
     ::unlink(exit_record_path(document_.state_dir, document_.component).c_str());
     if (document_.component == Component::bottle) {
       place_ = find_cgroup_place();
+      // On v1 each controller is a hierarchy of its own: one that limits nothing is not entered (it costs time, and a
+      // real-time process may not enter a cpu group).
+      if (!place_.unified && !document_.limits.cpus) place_.cpu.clear();
       directories_ = cgroup_directories(place_, cgroup_name(document_.slug, document_.state_dir, document_.component));
       if (auto made = create_cgroup(place_, cgroup_name(document_.slug, document_.state_dir, document_.component),
                                     document_.limits);

@@ -249,13 +249,12 @@ Result<UniqueFd> make_argument_file(const std::vector<std::string>& args) {
 }
 
 /// Runs in the child; returns only when something failed.
-Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups, const SandboxFds& fds) {
+Result<void> enter_and_exec(KeeperDocument document, const SandboxFds& fds, int grouped) {
   // In its own session: no controlling terminal, and no signal of the operator's terminal arrives.
   ::setsid();
   if (document.component == Component::bottle) {
     // The bottle dies before anything of the operator's does (raising needs no privilege).
     if (auto done = write_text("/proc/self/oom_score_adj", "1000"); !done) return done;
-    BB_CHECK(enter_cgroup(cgroups, cgroup_name(document.slug, document.state_dir, document.component), 0));
   }
   limit(RLIMIT_CORE, 0);  // no secret and no agent memory in a dump
   limit(RLIMIT_NOFILE, 65536);
@@ -265,6 +264,9 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
   if (document.uid) BB_CHECK(become(*document.uid));
 
   BB_TRY(const UniqueFd args_file, make_argument_file(make_bwrap_arguments(document, fds)));
+  // Nothing runs in the sandbox before this process is in its control group.
+  char byte = 0;
+  if (::read(grouped, &byte, 1) != 1) return fail(ErrorKind::failed_precondition, "not in its control group");
   std::vector<std::string> argv{document.bwrap, "--args", std::to_string(args_at), "--"};
   argv.insert(argv.end(), document.init.begin(), document.init.end());
   if (fds.exec_listener >= 0) argv.insert(argv.end(), {"--exec-fd", std::to_string(exec_at)});
@@ -304,10 +306,28 @@ Result<void> enter_and_exec(KeeperDocument document, const CgroupPlace& cgroups,
 }  // namespace
 
 Result<pid_t> start_sandbox(const KeeperDocument& document, const CgroupPlace& cgroups, const SandboxFds& fds) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(error_from_errno("cannot make a pipe", errno));
+  const UniqueFd grouped(ends[0]);
+  UniqueFd group_now(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return fail(error_from_errno("cannot start a process", errno));
-  if (pid > 0) return pid;
-  const Result<void> failed = enter_and_exec(document, cgroups, fds);
+  if (pid > 0) {
+    // Entering waits for a grace period of the kernel (9 ms on v1); the child makes its namespaces meanwhile.
+    Result<void> entered;
+    if (document.component == Component::bottle)
+      entered = enter_cgroup(cgroups, cgroup_name(document.slug, document.state_dir, document.component), pid);
+    if (!entered) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+      return fail(std::move(entered.error()));
+    }
+    // Had the child failed meanwhile, its end says so to the caller.
+    [[maybe_unused]] const ssize_t told = ::write(group_now.get(), "1", 1);
+    return pid;
+  }
+  group_now.reset();
+  const Result<void> failed = enter_and_exec(document, fds, grouped.get());
   const std::string line =
       "bottle-keeper: " + (failed ? std::string("bwrap did not start") : failed.error().message) + "\n";
   [[maybe_unused]] const ssize_t told = ::write(fds.log, line.data(), line.size());

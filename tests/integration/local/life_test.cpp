@@ -271,6 +271,32 @@ TEST_F(SidecarSandbox, ends_with_the_lifeline) {
   EXPECT_TRUE(soon([&] { return !is_running("x-1"); }));
 }
 
+// The bottle's sandbox is made while the sidecar starts: nothing of it may stay when it never comes to a launch.
+TEST_F(SidecarSandbox, a_stop_before_the_launch_leaves_nothing_of_the_bottle) {
+  const json::object plan = backend().plan(spec());
+  std::filesystem::create_directories(state_of("x-1"));
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  backend().start_sidecar(plan, null.get(), -1);
+  const std::string uid = read(state_of("x-1") / "backend/bottle.uid");
+  backend().remove(plan);
+  EXPECT_FALSE(is_running("x-1"));
+  EXPECT_TRUE(groups("x-1").empty());
+  EXPECT_EQ(processes_with(home_.string()), 0);
+  EXPECT_FALSE(!uid.empty() && std::filesystem::exists("/run/bot-bottle/uids/" + uid));
+}
+
+TEST_F(SidecarSandbox, a_sidecar_that_cannot_start_leaves_nothing_of_the_bottle) {
+  json::object plan = backend().plan(spec());
+  std::filesystem::remove(options_.installation.libexec / "bot-bottle-sidecar");
+  std::filesystem::create_directories(state_of("x-1"));
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Error error = error_of([&] { backend().start_sidecar(plan, null.get(), -1); });
+  EXPECT_THAT(error.message, ::testing::HasSubstr("bot-bottle-sidecar"));
+  EXPECT_TRUE(groups("x-1").empty());
+  EXPECT_EQ(processes_with(home_.string()), 0);
+  backend().remove(plan);
+}
+
 TEST_F(SidecarSandbox, as_root_it_has_another_uid_than_the_agent) {
   if (!is_root()) return;
   const json::object plan = backend().plan(spec());
