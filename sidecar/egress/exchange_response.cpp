@@ -23,6 +23,11 @@ void Exchange::on_response_head(ResponseStart& head) {
     switch_protocols(head);
     return;
   }
+  // To an extended CONNECT any 2xx says that it is a WebSocket now (RFC 8441 §5).
+  if (request_.websocket && status_ >= 200 && status_ < 300) {
+    refuse(upstream_failed(502, "upstream_websocket", "the upstream did not switch to WebSocket"));
+    return;
+  }
   http::Fields& fields = *head.fields;
   strip_response_fields(fields);
   const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();

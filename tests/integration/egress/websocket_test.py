@@ -146,6 +146,16 @@ def A4_frames_before_the_switch_do_not_reach_the_upstream_as_a_request(program, 
         assert client.head()[0] == 101
         assert client.take(7) == b"\x81\x05early"
         assert b"smuggled" not in w.origin.raw
+        # Over HTTP/2 nothing keeps an agent from sending at once: it is kept here until the upstream has switched.
+        w.origin.clear()
+        agent = w.http2("two.example.com")
+        number = agent.open([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "two.example.com"),
+                             (":path", "/slow"), ("sec-websocket-version", "13")], end=False)
+        agent.data(number, early)
+        assert w.origin.wait_for(lambda o: o.requests)
+        w.origin.release()
+        assert agent.response(number).status == 502  # a 200 would say that this is a WebSocket
+        assert w.origin.raw.endswith(b"\r\n\r\n") and not w.origin.wait_for(lambda o: not o.raw.endswith(b"\r\n\r\n"), 0.5)
 
 
 @check
