@@ -14,6 +14,8 @@
 #include <string>
 
 #include "sidecar/control/sidecar.hpp"
+#include "sidecar/dlp/gitleaks.hpp"
+#include "sidecar/scan/report.hpp"
 
 namespace {
 
@@ -22,18 +24,29 @@ using bot_bottle::Result;
 
 constexpr const char* help =
     "bot-bottle-sidecar --state DIR --share DIR [--rules-database FILE] < sidecar-config.json\n"
-    "bot-bottle-sidecar --compile-rules FILE --share DIR\n"
+    "bot-bottle-sidecar --compile-rules FILE --share DIR [--rules FILE [--for-files]]\n"
+    "bot-bottle-sidecar --check-rules FILE --share DIR\n"
+    "bot-bottle-sidecar --scan --share DIR [--rules-database FILE] [--rules FILE] [--json] PATH...\n"
     "\n"
     "The process of a bottle that holds its secrets and touches the outside. bot-bottle starts it.\n"
     "  --state DIR            the bottle's state: egress/, wire/, control/, logs/\n"
     "  --share DIR            the installed data: rules/\n"
     "  --rules-database FILE  the compiled rules; without it they are compiled at the start\n"
     "  --compile-rules FILE   compile the rules into FILE and exit\n"
+    "  --rules FILE           a person's own rules besides, a .gitleaks.toml; --for-files: as scan uses them\n"
+    "  --check-rules FILE     say what is wrong or worth knowing about such a file and exit\n"
+    "  --scan                 search files and directories; exit 0: clean, 1: findings, 2: errors\n"
     "  --version, --help\n";
 
 struct Arguments {
   bot_bottle::sidecar::Options options;
   std::string compile_rules;
+  std::string check_rules;
+  std::string own_rules;
+  bot_bottle::dlp::OwnRules::For used_for = bot_bottle::dlp::OwnRules::For::streams;
+  bool scan = false;
+  bot_bottle::scan::Form form = bot_bottle::scan::Form::text;
+  std::vector<std::filesystem::path> paths;
   bool version = false;
   bool help = false;
   bool bad = false;
@@ -45,6 +58,11 @@ Arguments parse_arguments(int argc, char** argv) {
                           {"share", required_argument, nullptr, 'd'},
                           {"rules-database", required_argument, nullptr, 'r'},
                           {"compile-rules", required_argument, nullptr, 'c'},
+                          {"rules", required_argument, nullptr, 'o'},
+                          {"for-files", no_argument, nullptr, 'f'},
+                          {"check-rules", required_argument, nullptr, 'k'},
+                          {"scan", no_argument, nullptr, 'n'},
+                          {"json", no_argument, nullptr, 'j'},
                           {"version", no_argument, nullptr, 'v'},
                           {"help", no_argument, nullptr, 'h'},
                           {nullptr, 0, nullptr, 0}};
@@ -62,6 +80,21 @@ Arguments parse_arguments(int argc, char** argv) {
       case 'c':
         arguments.compile_rules = optarg;
         break;
+      case 'o':
+        arguments.own_rules = optarg;
+        break;
+      case 'f':
+        arguments.used_for = bot_bottle::dlp::OwnRules::For::files;
+        break;
+      case 'k':
+        arguments.check_rules = optarg;
+        break;
+      case 'n':
+        arguments.scan = true;
+        break;
+      case 'j':
+        arguments.form = bot_bottle::scan::Form::json;
+        break;
       case 'v':
         arguments.version = true;
         break;
@@ -73,7 +106,8 @@ Arguments parse_arguments(int argc, char** argv) {
         break;
     }
   }
-  arguments.bad = arguments.bad || optind != argc;
+  for (int i = optind; i < argc; ++i) arguments.paths.emplace_back(argv[i]);
+  arguments.bad = arguments.bad || arguments.scan == arguments.paths.empty();
   return arguments;
 }
 
@@ -85,8 +119,16 @@ int report(const Error& error) {
 }
 
 Result<void> compile_rules(const Arguments& arguments) {
-  BB_TRY(const auto rules, bot_bottle::dlp::Rules::compile(arguments.options.share / "rules"));
+  BB_TRY(const auto own, bot_bottle::scan::read_own_rules(arguments.own_rules, arguments.used_for));
+  BB_TRY(const auto rules, bot_bottle::dlp::Rules::compile(arguments.options.share / "rules", own));
   return rules->save(arguments.compile_rules);
+}
+
+Result<void> check_rules(const Arguments& arguments) {
+  BB_TRY(const auto own, bot_bottle::scan::read_own_rules(arguments.check_rules, arguments.used_for));
+  BB_TRY(const auto notes, bot_bottle::dlp::check_own_rules(arguments.options.share / "rules", own));
+  for (const std::string& note : notes) fmt::print("{}\n", note);
+  return {};
 }
 
 Result<void> serve(const Arguments& arguments) {
@@ -114,10 +156,15 @@ int main(int argc, char** argv) {
     return 0;
   }
   const bool compile = !arguments.compile_rules.empty();
-  if (arguments.bad || arguments.options.share.empty() || (!compile && arguments.options.state.empty())) {
+  const bool check = !arguments.check_rules.empty();
+  const bool serves = !compile && !check && !arguments.scan;
+  if (arguments.bad || arguments.options.share.empty() || (serves && arguments.options.state.empty())) {
     std::fputs(help, stderr);
     return 2;
   }
+  if (arguments.scan)
+    return bot_bottle::scan::run({arguments.options.share, arguments.options.rules_database, arguments.own_rules,
+                                  arguments.form, arguments.paths});
   ::signal(SIGPIPE, SIG_IGN);
   // 512 agents' connections with an upstream each do not fit into the usual 1024 descriptors.
   rlimit files{};
@@ -128,6 +175,6 @@ int main(int argc, char** argv) {
   // Only getaddrinfo(3) runs on other threads: two of them, and one arena of memory for all.
   ::setenv("UV_THREADPOOL_SIZE", "2", 1);
   ::mallopt(M_ARENA_MAX, 1);
-  const Result<void> result = compile ? compile_rules(arguments) : serve(arguments);
+  const Result<void> result = compile ? compile_rules(arguments) : check ? check_rules(arguments) : serve(arguments);
   return result ? 0 : report(result.error());
 }

@@ -23,8 +23,8 @@ namespace bot_bottle::cli {
 namespace {
 
 /// In spec 02, in a later version.
-constexpr std::array<std::string_view, 9> later_verbs{"routes", "commit", "supervise", "diff",      "cp",
-                                                      "sync",   "scan",   "fork",      "completion"};
+constexpr std::array<std::string_view, 8> later_verbs{"routes", "commit", "supervise", "diff",
+                                                      "cp",     "sync",   "fork",      "completion"};
 
 template <typename List>
 bool has(const List& list, std::string_view word) {
@@ -228,6 +228,7 @@ void declare_command_line(CLI::App& app, Context& context) {
   add_info(app, context);
   add_logs(app, context);
   add_check(app, context);
+  add_scan(app, context);
   add_doctor(app, context);
   add_demo(app, context);
   add_init(app, context);

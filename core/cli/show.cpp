@@ -71,7 +71,8 @@ std::string describe_dlp(const policy::Route& route) {
     parts.emplace_back("out:patterns");
   else if (route.dlp.known_secrets)
     parts.emplace_back("out:known");
-  if (route.dlp.inbound) parts.emplace_back("in");
+  if (route.dlp.financial) parts.emplace_back("financial");
+  if (route.dlp.injection) parts.emplace_back("in");
   return parts.empty() ? "off" : join(parts, "+");
 }
 

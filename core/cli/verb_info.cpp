@@ -164,6 +164,8 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
     sheet.add("pin " + name, pin.address + (pin.port ? fmt::format(":{}", *pin.port) : ""), "egress.hosts." + name);
   sheet.add("upstream CA", manifest.egress.upstream_ca.empty() ? "" : short_path(manifest.egress.upstream_ca),
             "egress.upstream_ca");
+  sheet.add("DLP rules", manifest.egress.dlp_rules.empty() ? "" : short_path(manifest.egress.dlp_rules),
+            "egress.dlp.rules");
   if (manifest.egress.upstream_proxy)
     sheet.add("upstream proxy",
               fmt::format("{}:{}", manifest.egress.upstream_proxy->host, manifest.egress.upstream_proxy->port),

@@ -26,6 +26,7 @@ void add_list(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
+void add_scan(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_demo(CLI::App& app, Context& context);
 // Configure.

@@ -115,7 +115,9 @@ void Session::launch() {
   // purpose.
   steps_.run("state", [this] { reserve(); });
   steps_.run("rules", [this] {
-    ensure_rules_database(rules_database_path(parts_.home, parts_.installation), parts_.installation, *parts_.signals);
+    const OwnRules own{plan_.egress.dlp_rules, OwnRules::For::streams};
+    ensure_rules_database(rules_database_path(parts_.home, parts_.installation, own), parts_.installation,
+                          *parts_.signals, own);
   });
   steps_.run("image", [this] {
     try {

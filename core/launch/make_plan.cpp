@@ -43,7 +43,11 @@ plan::Plan make_plan(const Parts& parts, manifest::Manifest manifest, plan::Choi
   plan.provider_plan = parts.provider->plan(plan.provider_spec);
   plan::plan_egress(plan);
   plan.backend_spec = plan::make_backend_spec(plan);
-  plan.backend_spec["rules_database"] = rules_database_path(parts.home, parts.installation).string();
+  const OwnRules own{plan.egress.dlp_rules, OwnRules::For::streams};
+  if (!own.file.empty())
+    for (const std::string& note : check_own_rules(own.file, parts.installation, *parts.signals))
+      plan.warnings.push_back("egress.dlp.rules: " + note);
+  plan.backend_spec["rules_database"] = rules_database_path(parts.home, parts.installation, own).string();
   if (const auto guards = disabled_guards(); !guards.empty()) plan.backend_spec["disabled_guards"] = to_array(guards);
   plan.backend_plan = parts.backend->plan(plan.backend_spec);
   if (plan.manifest.resources.timeout_ms && plan.choices.session == plan::Session::detached)

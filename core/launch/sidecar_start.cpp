@@ -27,6 +27,9 @@ constexpr auto patient_wait = std::chrono::milliseconds(20);
 constexpr auto compile_timeout = std::chrono::minutes(3);
 constexpr std::size_t log_tail_bytes = 4096;
 constexpr std::string_view database_prefix = "dlp-rules-";
+constexpr std::string_view own_database_prefix = "dlp-own-";
+constexpr std::size_t max_own_rules_bytes = std::size_t{1} << 20;
+constexpr auto own_database_age = std::chrono::hours(24 * 7);
 
 std::filesystem::path sidecar_program(const Installation& installation) {
   return installation.libexec / "bot-bottle-sidecar";
@@ -90,29 +93,65 @@ json::object wait_until_ready(const state::Directory& directory, const state::Pr
 
 }  // namespace
 
-std::filesystem::path rules_database_path(const Home& home, const Installation& installation) {
+std::filesystem::path rules_database_path(const Home& home, const Installation& installation, const OwnRules& own) {
   std::vector<std::filesystem::path> files;
   std::error_code code;
-  for (std::filesystem::directory_iterator it(installation.share / "rules", code), end; !code && it != end;
-       it.increment(code))
-    files.push_back(it->path());
+  for (const char* folder : {"rules", "injection"})
+    for (std::filesystem::directory_iterator it(installation.share / folder, code), end; !code && it != end;
+         it.increment(code))
+      files.push_back(it->path());
   std::ranges::sort(files);
   std::string identity = identity_of(sidecar_program(installation));
   for (const std::filesystem::path& file : files) identity += identity_of(file);
-  return home.cache() / (std::string(database_prefix) + sha256_hex(identity).substr(0, 16) + ".db");
+  // Its text, not its date: another one of the same size may come within the same second.
+  if (!own.file.empty()) {
+    identity += own.used_for == OwnRules::For::files ? "files\n" : "streams\n";
+    identity += or_throw(read_file(own.file, max_own_rules_bytes));
+  }
+  return home.cache() / (std::string(own.file.empty() ? database_prefix : own_database_prefix) +
+                         sha256_hex(identity).substr(0, 16) + ".db");
 }
 
-void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
-                           const Signals& signals) {
-  if (::access(database.c_str(), R_OK) == 0) return;
-  or_throw(make_directories(database.parent_path()));
+namespace {
+
+ProcessResult run_sidecar(const Installation& installation, std::vector<std::string> arguments,
+                          const Signals& signals) {
   ProcessRequest request;
-  request.argv = {sidecar_program(installation).string(), "--compile-rules", database.string(), "--share",
-                  installation.share.string()};
+  request.argv = {sidecar_program(installation).string(), "--share", installation.share.string()};
+  std::ranges::move(arguments, std::back_inserter(request.argv));
   request.env = std::map<std::string, std::string>{{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
   request.timeout = compile_timeout;
   request.cancel_fd = signals.cancel_fd();
-  const ProcessResult result = or_throw<ProcessResult>(run_process(request).map_error(in("compiling the DLP rules")));
+  return or_throw<ProcessResult>(run_process(request).map_error(in("compiling the DLP rules")));
+}
+
+/// What older versions and files left; another launch may be doing the same. A database of somebody's own rules goes
+/// when it is old: another bottle may be about to read it.
+void remove_old_databases(const std::filesystem::path& database) {
+  std::error_code code;
+  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
+       it.increment(code)) {
+    const std::string name = it->path().filename().string();
+    if (!name.ends_with(".db") || it->path() == database) continue;
+    std::error_code ignored;
+    const auto age = std::filesystem::file_time_type::clock::now() - it->last_write_time(ignored);
+    if (database.filename().string().starts_with(database_prefix)
+            ? name.starts_with(database_prefix)
+            : name.starts_with(own_database_prefix) && age > own_database_age)
+      ::unlink(it->path().c_str());
+  }
+}
+
+}  // namespace
+
+void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
+                           const Signals& signals, const OwnRules& own) {
+  if (::access(database.c_str(), R_OK) == 0) return;
+  or_throw(make_directories(database.parent_path()));
+  std::vector<std::string> arguments{"--compile-rules", database.string()};
+  if (!own.file.empty()) arguments.insert(arguments.end(), {"--rules", own.file.string()});
+  if (own.used_for == OwnRules::For::files) arguments.emplace_back("--for-files");
+  const ProcessResult result = run_sidecar(installation, std::move(arguments), signals);
   if (result.code != 0) {
     Error error =
         make_error(ErrorKind::failed_precondition,
@@ -120,14 +159,21 @@ void ensure_rules_database(const std::filesystem::path& database, const Installa
     error.details = std::string(trim(result.err));
     throw Failure(std::move(error));
   }
-  // What older versions left; another launch may be doing the same.
-  std::error_code code;
-  for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
-       it.increment(code)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with(database_prefix) && name.ends_with(".db") && it->path() != database)
-      ::unlink(it->path().c_str());
+  remove_old_databases(database);
+}
+
+std::vector<std::string> check_own_rules(const std::filesystem::path& file, const Installation& installation,
+                                         const Signals& signals) {
+  const ProcessResult result = run_sidecar(installation, {"--check-rules", file.string()}, signals);
+  if (result.code != 0) {
+    Error error = make_error(ErrorKind::invalid_argument, "egress.dlp.rules: " + file.string() + " cannot be used");
+    error.details = std::string(trim(result.err));
+    throw Failure(std::move(error));
   }
+  std::vector<std::string> notes;
+  for (const std::string_view line : split(trim(result.out), '\n'))
+    if (!line.empty()) notes.emplace_back(line);
+  return notes;
 }
 
 json::object start_sidecar(plugins::Backend& backend, const json::object& plan, const SecretBytes& config,

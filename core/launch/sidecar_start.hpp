@@ -2,7 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "core/base/json.hpp"
 #include "core/base/paths.hpp"
@@ -15,13 +18,22 @@ namespace bot_bottle::launch {
 
 inline constexpr std::chrono::seconds sidecar_deadline{10};
 
+/// A person's own rule file besides the installed ones (`egress.dlp.rules`, `scan --rules`).
+struct OwnRules {
+  std::filesystem::path file;  // empty: none
+  enum class For : std::uint8_t { streams, files } used_for = For::streams;
+};
+
 /// Where the compiled DLP rules of this installation are in the cache. The name holds a fingerprint of the rule files
 /// and the sidecar's program, so that a new version never loads an old database.
-std::filesystem::path rules_database_path(const Home& home, const Installation& installation);
+std::filesystem::path rules_database_path(const Home& home, const Installation& installation, const OwnRules& own = {});
 /// Compiles them when they are not there, with the installed sidecar program: done by the trusted side before a bottle
 /// exists, so that no sidecar writes what another one loads.
 void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
-                           const Signals& signals);
+                           const Signals& signals, const OwnRules& own = {});
+/// Throws what is wrong with the file, with its line; returns what the operator should know about it.
+std::vector<std::string> check_own_rules(const std::filesystem::path& file, const Installation& installation,
+                                         const Signals& signals);
 
 /// start_sidecar, then the configuration over the pipe, then `status` until it is ready. Gives the status. On failure
 /// the Failure's details end with the tail of logs/sidecar.log; the caller undoes.

@@ -94,6 +94,7 @@ class HostCheck {
       if (const auto& auth = block.routes[i].auth)
         variable(index_path("egress.routes", i) + ".auth.token_ref", auth->token_ref);
     if (!block.upstream_ca.empty()) path("egress.upstream_ca", block.upstream_ca, Wanted::file);
+    if (!block.dlp_rules.empty()) path("egress.dlp.rules", block.dlp_rules, Wanted::file);
     if (block.upstream_proxy && !block.upstream_proxy->token_ref.empty())
       variable("egress.upstream_proxy.token_ref", block.upstream_proxy->token_ref);
   }

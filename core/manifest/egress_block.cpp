@@ -111,6 +111,7 @@ void read_egress(const View& block, Manifest& manifest) {
   if (!parsed.problems.empty() || !sound) return;
   manifest.egress = std::move(parsed.egress);
   expand(block, "upstream_ca", manifest.egress.upstream_ca);
+  if (const auto dlp = block.child("dlp")) expand(*dlp, "rules", manifest.egress.dlp_rules);
   for (policy::Route& route : manifest.egress.routes)
     if (route.origin.empty()) route.origin = "bottle";
 }

@@ -123,6 +123,10 @@ void plan_egress(Plan& plan) {
       }
       policy::Route route = std::move(parsed.egress.routes.front());
       route.origin = "provider:" + plan.provider;
+      // Spec 04: conversations speak of card numbers and of instructions. What the provider itself says stands.
+      const json::object* dlp = find_object(document.as_object(), "dlp");
+      if (dlp == nullptr || !dlp->contains("outbound_detectors")) route.dlp.financial = false;
+      if (dlp == nullptr || !dlp->contains("inbound_detectors")) route.dlp.injection = false;
       const auto same_host = [&route](const policy::Route& other) { return other.host == route.host; };
       if (std::erase_if(routes, same_host) > 0)
         plan.warnings.push_back("the route of the bottle for " + route.host + " gives way to the one of the provider " +

@@ -42,7 +42,8 @@ std::string dlp_text(const policy::Route& route) {
   std::vector<std::string> on;
   if (route.dlp.token_patterns) on.emplace_back("tokens");
   if (route.dlp.known_secrets) on.emplace_back("secrets");
-  if (route.dlp.inbound) on.emplace_back("inbound");
+  if (route.dlp.financial) on.emplace_back("financial");
+  if (route.dlp.injection) on.emplace_back("inbound");
   return on.empty() ? "off" : join(on, "+");
 }
 

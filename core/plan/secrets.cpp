@@ -122,6 +122,12 @@ json::object make_public_sidecar_config(const Plan& plan, const std::vector<std:
                                "egress.upstream_ca: " + file.string() + " holds no PEM certificate",
                                "give a file with -----BEGIN CERTIFICATE-----"));
   }
+  if (!egress.dlp_rules.empty()) {
+    const std::filesystem::path file = egress.dlp_rules;
+    egress.dlp_rules = or_throw<std::string>(read_file(file, std::size_t{1} << 20).map_error(in("egress.dlp.rules")));
+    if (egress.dlp_rules.empty())
+      throw Failure(make_error(ErrorKind::invalid_argument, "egress.dlp.rules: " + file.string() + " is empty"));
+  }
   json::array peers;
   if (const json::array* asked = find_array(plan.backend_plan, "control_peer_uids"); asked != nullptr) peers = *asked;
   if (peers.empty()) peers.push_back(static_cast<std::int64_t>(::geteuid()));

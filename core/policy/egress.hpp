@@ -51,7 +51,8 @@ enum class ForeignCredentials : std::uint8_t { strip, refuse };
 struct Dlp {
   bool token_patterns = true;
   bool known_secrets = true;
-  bool inbound = false;
+  bool financial = true;  // spec 04: off on a provider's own hosts (plan_egress), on elsewhere
+  bool injection = true;  // inbound: naive_injection_detection; off and on likewise
 };
 
 struct RouteLimits {
@@ -96,6 +97,7 @@ struct Egress {
   std::map<std::string, Pin> hosts;
   std::string upstream_ca;  // in a manifest a path, in the sidecar's configuration PEM text
   std::optional<UpstreamProxy> upstream_proxy;
+  std::string dlp_rules;  // a person's own rules (gitleaks' format): in a manifest a path, for the sidecar their text
 };
 
 struct ParsedEgress {

@@ -67,9 +67,12 @@ json::object dlp_of(const Dlp& dlp) {
   json::array detectors;
   if (dlp.token_patterns) detectors.emplace_back("token_patterns");
   if (dlp.known_secrets) detectors.emplace_back("known_secrets");
+  if (dlp.financial) detectors.emplace_back("financial");
   json::object object;
   object["outbound_detectors"] = std::move(detectors);
-  if (dlp.inbound) object["inbound_detectors"] = true;
+  json::array inbound;
+  if (dlp.injection) inbound.emplace_back("naive_injection_detection");
+  object["inbound_detectors"] = std::move(inbound);
   return object;
 }
 
@@ -78,7 +81,8 @@ json::object dlp_of(const Dlp& dlp) {
 json::object to_json(const Route& route) {
   json::object object = public_part(route);
   if (route.auth) object["auth"] = {{"scheme", scheme_text(*route.auth)}, {"token_ref", route.auth->token_ref}};
-  if (!route.dlp.token_patterns || !route.dlp.known_secrets || route.dlp.inbound) object["dlp"] = dlp_of(route.dlp);
+  const bool all_on = route.dlp.token_patterns && route.dlp.known_secrets && route.dlp.financial && route.dlp.injection;
+  if (!all_on && route.tls != Tls::passthrough) object["dlp"] = dlp_of(route.dlp);
   if (route.on_unscannable == OnUnscannable::pass) object["on_unscannable"] = "pass";
   if (route.foreign_credentials == ForeignCredentials::refuse) object["foreign_credentials"] = "refuse";
   json::object limits;
@@ -114,6 +118,7 @@ json::object to_json(const Egress& egress) {
     if (!proxy.token_ref.empty()) document["token_ref"] = proxy.token_ref;
     object["upstream_proxy"] = std::move(document);
   }
+  if (!egress.dlp_rules.empty()) object["dlp"] = {{"rules", egress.dlp_rules}};
   return object;
 }
 

@@ -284,6 +284,24 @@ void read_upstream_proxy(const json::value& value, const std::string& path, Egre
   egress.upstream_proxy = std::move(proxy);
 }
 
+/// `dlp` of the whole block: what every route shares.
+void read_dlp_block(const json::value& value, Egress& egress, Problems& problems) {
+  ObjectReader reader(value, "dlp", problems);
+  if (!reader.is_object()) return;
+  static constexpr std::array<std::string_view, 1> known{"rules"};
+  static constexpr std::array<RefusedKey, 2> refused{{
+      {"outbound_detectors", "belongs to a route", "routes: [{host: api.example.com, dlp: {outbound_detectors: …}}]"},
+      {"inbound_detectors", "belongs to a route", "routes: [{host: api.example.com, dlp: {inbound_detectors: false}}]"},
+  }};
+  reader.check_keys(known, refused);
+  if (const auto rules = reader.string("rules")) {
+    if (rules->find('\0') != std::string::npos)
+      reader.problem("rules", "holds a NUL character");
+    else
+      egress.dlp_rules = *rules;
+  }
+}
+
 void check_absent_feature(ObjectReader& reader, std::string_view key) {
   const json::value* value = reader.find(key);
   if (value == nullptr || (value->is_bool() && !value->as_bool())) return;  // "off" can be honoured
@@ -297,13 +315,12 @@ ParsedEgress parse_egress(const json::value& document) {
   Egress& egress = result.egress;
   ObjectReader reader(document, "", result.problems);
   if (!reader.is_object()) return result;
-  static constexpr std::array<std::string_view, 9> known{
-      "log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp"};
+  static constexpr std::array<std::string_view, 10> known{
+      "log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp", "dlp"};
   static constexpr std::string_view later = "not supported in this version";
   static constexpr std::array<RefusedKey, 3> refused{{
       {"role", "'role' is reserved", "remove the key"},
       {"on_canary", later, "remove the key"},
-      {"dlp", later, "set dlp in each route"},
   }};
   reader.check_keys(known, refused);
   for (const std::string_view key : {"canaries", "mcp"}) check_absent_feature(reader, key);
@@ -339,6 +356,7 @@ ParsedEgress parse_egress(const json::value& document) {
   }
   if (const json::value* proxy = reader.find("upstream_proxy"))
     read_upstream_proxy(*proxy, "upstream_proxy", egress, result.problems);
+  if (const json::value* dlp = reader.find("dlp")) read_dlp_block(*dlp, egress, result.problems);
   return result;
 }
 

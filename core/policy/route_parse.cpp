@@ -173,34 +173,44 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
   static constexpr std::array<std::string_view, 2> known{"outbound_detectors", "inbound_detectors"};
-  static constexpr std::string_view later = "not supported in this version";
   static constexpr std::array<RefusedKey, 2> refused{
-      {{"rules", later, "remove the key"}, {"on_canary", later, "remove the key"}}};
+      {{"rules", "belongs to the whole block", "egress: {dlp: {rules: ~/.gitleaks.toml}}"},
+       {"on_canary", "not supported in this version", "remove the key"}}};
   reader.check_keys(known, refused);
   if (const json::value* outbound = reader.find("outbound_detectors")) {
     if (outbound->is_bool()) {
-      dlp.token_patterns = dlp.known_secrets = outbound->as_bool();
+      dlp.token_patterns = dlp.known_secrets = dlp.financial = outbound->as_bool();
     } else if (const auto names = reader.strings("outbound_detectors")) {
-      dlp.token_patterns = dlp.known_secrets = false;
+      dlp.token_patterns = dlp.known_secrets = dlp.financial = false;
       for (const std::string& name : *names) {
         if (name == "token_patterns") {
           dlp.token_patterns = true;
         } else if (name == "known_secrets") {
           dlp.known_secrets = true;
-        } else if (name == "financial" || name == "canaries") {
-          reader.problem("outbound_detectors", fmt::format("'{}' is not supported in this version", name),
-                         "token_patterns, known_secrets");
+        } else if (name == "financial") {
+          dlp.financial = true;
+        } else if (name == "canaries") {
+          reader.problem("outbound_detectors", "'canaries' is not a detector of a route", "egress: {canaries: true}");
         } else {
           reader.problem("outbound_detectors", fmt::format("{} is not a detector", in_quotes(name)),
-                         "token_patterns, known_secrets");
+                         "token_patterns, known_secrets, financial");
         }
       }
     }
   }
   if (const json::value* inbound = reader.find("inbound_detectors")) {
-    const bool off =
-        (inbound->is_bool() && !inbound->as_bool()) || (inbound->is_array() && inbound->as_array().empty());
-    if (!off) reader.problem("inbound_detectors", std::string(later), "inbound_detectors: false");
+    if (inbound->is_bool()) {
+      dlp.injection = inbound->as_bool();
+    } else if (const auto names = reader.strings("inbound_detectors")) {
+      dlp.injection = false;
+      for (const std::string& name : *names) {
+        if (name == "naive_injection_detection")
+          dlp.injection = true;
+        else
+          reader.problem("inbound_detectors", fmt::format("{} is not a detector", in_quotes(name)),
+                         "naive_injection_detection");
+      }
+    }
   }
 }
 

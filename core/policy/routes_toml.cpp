@@ -103,7 +103,7 @@ Result<Egress> parse_routes_toml(std::string_view text) {
 std::string to_routes_toml(const Egress& egress) {
   const json::object document = to_json(egress);
   std::string out;
-  for (const std::string_view key : {"log", "upstream_ca", "upstream_proxy"})
+  for (const std::string_view key : {"log", "upstream_ca", "upstream_proxy", "dlp"})
     if (const json::value* value = document.if_contains(key))
       out += fmt::format("{} = {}\n", key, inline_value(*value));
   if (egress.routes.empty()) out += "routes = []\n";

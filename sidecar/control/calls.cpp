@@ -81,6 +81,7 @@ Result<json::object> Sidecar::call_reload() {
     egress.upstream_ca = configured_.upstream_ca;
     egress.upstream_proxy = configured_.upstream_proxy;
     egress.log = configured_.log;
+    egress.dlp_rules = configured_.dlp_rules;  // compiled once, at the start
     return policy::RouteTable::create(std::move(egress));
   };
   auto table = load();

@@ -93,13 +93,19 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   house.guards = config.guards;
   house.secrets = std::move(config.secrets);
   const std::filesystem::path rules = options.share / "rules";
+  const dlp::OwnRules own{config.egress.dlp_rules, "egress.dlp.rules"};
   if (options.rules_database.empty()) {
-    BB_TRY(house.rules, dlp::Rules::compile(rules));
+    BB_TRY(house.rules, dlp::Rules::compile(rules, own));
   } else {
-    BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database));
+    BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database, own));
   }
   BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
   house.fragments = std::make_unique<dlp::Fragments>(house.known_secrets, [this] { return loop_.now_ms(); });
+  BB_TRY(house.no_secrets, dlp::KnownSecrets::create({}));
+  // As with rules: none of them is a broken installation, never "nothing to look for".
+  if (house.rules->injection() == nullptr)
+    return fail(ErrorKind::failed_precondition, "there are no injection phrases in " + options.share.string(),
+                "reinstall bot-bottle");
   log_->set_redact([&house](std::string_view text) { return house.redact(text); });
   BB_TRY(house.authority, tls::Authority::create(config.slug));
   const bool names = house.guards.is_on(egress::Guard::names);

@@ -28,7 +28,7 @@ char rot13(char c) {
 }  // namespace
 
 std::string_view name_of(Encoding encoding) {
-  static constexpr std::array<std::string_view, 6> names{"plain", "base64", "base32", "hex", "reversed", "rot13"};
+  static constexpr std::array<std::string_view, 7> names{"plain", "base64", "base32", "hex", "reversed", "rot13", "utf16"};
   return names.at(static_cast<std::size_t>(encoding));
 }
 
@@ -53,6 +53,10 @@ void append_encoded(std::string& out, std::string_view text, Spelling spelling) 
       break;
     case Encoding::rot13:
       for (const char c : text) out += rot13(c);
+      break;
+    case Encoding::utf16:  // of ASCII; the big-endian form is the same but for its first octet
+      for (const char c : text) out.append(1, c).append(1, '\0');
+      out.pop_back();
       break;
   }
 }

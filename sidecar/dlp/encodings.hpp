@@ -8,7 +8,7 @@
 
 namespace bot_bottle::dlp {
 
-enum class Encoding : std::uint8_t { plain, base64, base32, hex, reversed, rot13 };
+enum class Encoding : std::uint8_t { plain, base64, base32, hex, reversed, rot13, utf16 };
 std::string_view name_of(Encoding encoding);
 
 /// One way to apply an encoding. `shift`: octets that stand before the text in its group (base64: of 3, base32: of 5).

@@ -26,13 +26,19 @@ void GramIndex::build(std::span<const std::string_view> patterns) {
     }
   }
   std::ranges::sort(grams_, {}, &Gram::hash);
+  starts_.reserve((std::size_t{1} << (bits - start_shift)) + 1);
+  for (std::uint32_t i = 0; i < grams_.size(); ++i)
+    while (starts_.size() <= (grams_[i].hash >> start_shift)) starts_.push_back(i);
+  starts_.resize((std::size_t{1} << (bits - start_shift)) + 1, static_cast<std::uint32_t>(grams_.size()));
   sorted_.resize(patterns_.size());
   std::iota(sorted_.begin(), sorted_.end(), 0U);
   std::ranges::sort(sorted_, {}, [&](std::uint32_t i) { return patterns_[i]; });
 }
 
 std::size_t GramIndex::first_gram(std::uint32_t hash) const {
-  return static_cast<std::size_t>(std::ranges::lower_bound(grams_, hash, {}, &Gram::hash) - grams_.begin());
+  std::size_t at = starts_[hash >> start_shift];
+  while (at < grams_.size() && grams_[at].hash < hash) ++at;
+  return at;
 }
 
 std::size_t GramIndex::open_suffix(std::string_view text) const {

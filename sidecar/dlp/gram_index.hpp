@@ -42,6 +42,7 @@ class GramIndex {
   };
   static constexpr std::size_t gram_octets = 4;
   static constexpr std::size_t max_stride = 16;
+  static constexpr unsigned start_shift = 5;
 
   std::vector<std::string_view> patterns_;
   std::size_t shortest_ = 0;
@@ -50,6 +51,7 @@ class GramIndex {
   unsigned shift_ = 16;                // hash bits = 32 - shift
   std::vector<std::uint64_t> bitmap_;  // which hashes occur at all
   std::vector<Gram> grams_;            // by hash
+  std::vector<std::uint32_t> starts_;  // where those of a hash >> start_shift begin
   std::vector<std::uint32_t> sorted_;  // patterns by text, for open_suffix
 
   [[nodiscard]] std::uint32_t hash_of(const char* at) const {

@@ -49,8 +49,9 @@ struct Engine {
 /// Matches of rules in one view, which is `text` itself. False: stopped at the first one.
 void find_rules(const Rules::State& rules, std::string_view text, Extent extent, std::vector<Hit>& hits);
 
-/// Hits of all views of a text that is there as a whole. `Extent::first` stops at the first one.
-std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent extent);
+/// Hits of all views of a text that is there as a whole. `Extent::first` stops at the first one. `blobs`: whether
+/// runs of digits begin with compressed data, which only a Stream reads.
+std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent extent, bool* blobs = nullptr);
 
 /// Begin and end of every secret in `text` in any view, merged and in order. The end of a rule's hit goes on over the
 /// characters tokens are made of, or to the rule's `through`.

@@ -101,7 +101,7 @@ class Builder {
  private:
   static std::size_t room(std::size_t pieces) {
     constexpr std::size_t once = 16 * max_piece_octets * 4;
-    constexpr std::size_t twice = 200 * max_piece_octets * 8;
+    constexpr std::size_t twice = 220 * max_piece_octets * 8;
     return 64 + pieces * once + std::min(pieces, max_pieces_twice) * twice;
   }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/base/text.hpp"
+#include "sidecar/dlp/bounded_regex.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
@@ -31,16 +32,6 @@ void walk_regex(std::string_view regex, Visit visit) {
       if (c == '(') ++depth;
     }
   }
-}
-
-bool has_unbalanced_anchor(std::string_view regex) {
-  bool alternation = false;
-  bool anchor = false;
-  walk_regex(regex, [&](char c, int depth) {
-    alternation = alternation || (c == '|' && depth == 0);
-    anchor = anchor || ((c == '^' || c == '$') && depth == 0);
-  });
-  return alternation && anchor;
 }
 
 bool has_begin_anchor(std::string_view regex) {

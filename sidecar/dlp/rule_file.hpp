@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "sidecar/dlp/allow_list.hpp"
 
 namespace bot_bottle::dlp {
 
@@ -25,6 +26,10 @@ struct RuleText {
   bool allow_on_match = false;               // regexTarget = "match": allow regexes see the whole match
   std::vector<std::string> catches;          // sample templates (rule_samples.hpp)
   std::vector<std::string> spares;
+  // Of a person's own file only (gitleaks.hpp).
+  std::vector<AllowList> allow_lists;
+  std::string path;      // a regex over a file's path: the rule is for files, not for streams
+  std::size_t line = 0;  // where the rule stands in its file
 };
 
 /// Errors name the rule and the key: unknown keys, fewer than two `catches` or `spares`, an allow regex whose anchors

@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cmath>
 #include <set>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
+#include "sidecar/dlp/gitleaks.hpp"
+#include "sidecar/dlp/injection.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
@@ -18,6 +21,7 @@ namespace {
 constexpr std::size_t max_rule_file_octets = std::size_t{1} << 20;
 constexpr std::size_t max_rules = 5000;
 constexpr std::size_t max_pooled = 64;
+constexpr std::size_t line_octets = 256;  // before a match, for allow lists that look at its line
 
 struct RuleFile {
   std::string name;
@@ -43,37 +47,87 @@ Result<std::vector<RuleFile>> read_files(const std::filesystem::path& directory)
   return files;
 }
 
-std::string hash_of(const std::vector<RuleFile>& files) {
+std::filesystem::path injection_directory(const std::filesystem::path& rules) {
+  return rules.lexically_normal().parent_path() / "injection";
+}
+
+std::vector<std::filesystem::path> phrase_files(const std::filesystem::path& rules) {
+  std::error_code code;
+  std::vector<std::filesystem::path> paths;
+  for (std::filesystem::directory_iterator at(injection_directory(rules), code), end; !code && at != end;
+       at.increment(code))
+    if (at->path().extension() == ".toml") paths.push_back(at->path());
+  std::ranges::sort(paths);
+  return paths;
+}
+
+std::string hash_of(const std::vector<RuleFile>& files, const OwnRules& own, const std::filesystem::path& directory) {
   std::string all;
   for (const RuleFile& file : files) all += fmt::format("{}\n{}\n{}\n", file.name, file.text.size(), file.text);
+  if (!own.text.empty())
+    all += fmt::format("own {}\n{}", own.used_for == OwnRules::For::files ? "files" : "streams", own.text);
+  // The phrases are in the same database.
+  for (const auto& path : phrase_files(directory))
+    if (const auto text = read_file(path, max_rule_file_octets))
+      all += fmt::format("injection/{}\n{}\n{}\n", path.filename().string(), text->size(), *text);
   return sha256_hex(all);
 }
 
-std::unique_ptr<RE2> make_regex(const std::string& pattern) {
-  RE2::Options options(RE2::Quiet);
-  options.set_encoding(RE2::Options::EncodingLatin1);  // octets, as Hyperscan sees them
-  options.set_max_mem(std::int64_t{8} << 20);
-  return std::make_unique<RE2>(pattern, options);
-}
-
 Result<std::size_t> width_of(const RuleText& rule) {
-  hs_expr_info_t* info = nullptr;
-  hs_compile_error_t* error = nullptr;
-  if (hs_expression_info(rule.regex.c_str(), 0, &info, &error) != HS_SUCCESS) {
-    const std::string message = error != nullptr ? error->message : "unknown";
-    hs_free_compile_error(error);
-    return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': {}", rule.id, message));
-  }
-  const unsigned width = info->max_width;
-  const unsigned shortest = info->min_width;
-  std::free(info);  // NOLINT: the library allocates with malloc
-  if (width > max_match_octets)
+  std::size_t shortest = 0;
+  BB_TRY(const std::optional<std::size_t> width,
+         regex_width(rule.regex, shortest).map_error(in(fmt::format("rule '{}'", rule.id))));
+  if (!width || *width > max_match_octets)
     return fail(ErrorKind::invalid_argument,
                 fmt::format("rule '{}': its match is not bounded by {} octets", rule.id, max_match_octets),
                 "write {20,100} instead of {20,}, or match only what proves the credential");
   if (shortest == 0)
     return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': it matches nothing at all", rule.id));
-  return width;
+  return *width;
+}
+
+/// What a person's file says of rules that are there: its own take the place of a shipped one of the same id, without a
+/// regex they add to it.
+Result<void> merge_own(const OwnRules& own, std::vector<RuleText>& rules) {
+  BB_TRY(GitleaksFile file, parse_gitleaks(own.text, own.file));
+  const auto find = [&](const std::string& id) { return std::ranges::find(rules, id, &RuleText::id); };
+  std::vector<RuleText> added;
+  for (RuleText& rule : file.rules) {
+    const auto at = [&](std::string_view message) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{}:{}: rule '{}': {}", own.file, rule.line, rule.id, message));
+    };
+    const auto shipped = find(rule.id);
+    if (rule.regex.empty() && rule.path.empty()) {
+      if (shipped == rules.end()) return at("has no 'regex', and no shipped rule has its name");
+      std::ranges::move(rule.allow_lists, std::back_inserter(shipped->allow_lists));
+      if (rule.entropy > 0) shipped->entropy = rule.entropy;
+      continue;
+    }
+    if (rule.regex.empty() && own.used_for == OwnRules::For::streams) continue;  // only a path: nothing to see in bytes
+    if (rule.regex.empty()) return at("a rule with a 'path' and no 'regex' is not supported");
+    if (!rule.path.empty() && own.used_for == OwnRules::For::streams) continue;
+    if (const auto width = width_of(rule); !width) return at(width.error().message);
+    Rule probe;
+    probe.text = rule;
+    if (const auto compiled = probe.compile(); !compiled) return at(compiled.error().message);
+    if (shipped != rules.end()) rules.erase(shipped);
+    added.push_back(std::move(rule));
+  }
+  if (file.use_default) {
+    std::erase_if(
+        rules, [&](const RuleText& rule) { return std::ranges::find(file.disabled, rule.id) != file.disabled.end(); });
+  }
+  const auto allow = [&](std::vector<RuleText>& all) {
+    for (RuleText& rule : all)
+      for (const AllowList& list : file.allow)
+        if (list.target_rules.empty() || std::ranges::find(list.target_rules, rule.id) != list.target_rules.end())
+          rule.allow_lists.push_back(list);
+  };
+  if (file.use_default) allow(rules);
+  allow(added);
+  std::ranges::move(added, std::back_inserter(rules));
+  return {};
 }
 
 Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
@@ -98,33 +152,63 @@ Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
   return DatabasePtr(database);
 }
 
-Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files) {
-  auto state = std::make_unique<Rules::State>();
+Result<std::vector<RuleText>> all_rules(const std::vector<RuleFile>& files, const OwnRules& own) {
   std::set<std::string> ids;
+  std::vector<RuleText> all;
   for (const RuleFile& file : files) {
     BB_TRY(std::vector<RuleText> texts, parse_rules(file.text).map_error(in(file.name)));
     for (RuleText& text : texts) {
       if (!ids.insert(text.id).second)
         return fail(ErrorKind::invalid_argument, fmt::format("{}: rule '{}' is there twice", file.name, text.id));
-      Rule rule;
-      BB_TRY(rule.width, width_of(text).map_error(in(file.name)));
-      rule.text = std::move(text);
-      BB_CHECK(rule.compile().map_error(in(file.name)));
-      state->longest = std::max(state->longest, rule.width);
-      state->rules.push_back(std::move(rule));
+      all.push_back(std::move(text));
     }
+  }
+  if (!own.text.empty()) BB_CHECK(merge_own(own, all));
+  return all;
+}
+
+Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>& files, const OwnRules& own,
+                                                    const std::filesystem::path& directory) {
+  auto state = std::make_unique<Rules::State>();
+  BB_TRY(std::vector<RuleText> all, all_rules(files, own));
+  for (RuleText& text : all) {
+    Rule rule;
+    BB_TRY(rule.width, width_of(text));
+    if (std::ranges::any_of(text.allow_lists, [](const auto& list) { return list.target == AllowList::Target::line; }))
+      rule.width = std::min(max_match_octets, rule.width + line_octets);  // confirm() sees that much of the line
+    rule.text = std::move(text);
+    BB_CHECK(rule.compile());
+    state->longest = std::max(state->longest, rule.width);
+    state->rules.push_back(std::move(rule));
   }
   if (state->rules.empty() || state->rules.size() > max_rules)
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{} rules: between 1 and {} are accepted", state->rules.size(), max_rules));
   BB_TRY(state->block, build(state->rules, HS_MODE_BLOCK));
   BB_TRY(state->stream, build(state->rules, HS_MODE_STREAM));
-  state->source_hash = hash_of(files);
+  state->source_hash = hash_of(files, own, directory);
+  if (!phrase_files(directory).empty()) {
+    BB_TRY(state->injection, InjectionPhrases::compile(injection_directory(directory)));
+  }
   BB_CHECK(state->prepare());
   return state;
 }
 
 }  // namespace
+
+Result<std::optional<std::size_t>> regex_width(const std::string& regex, std::size_t& shortest) {
+  hs_expr_info_t* info = nullptr;
+  hs_compile_error_t* error = nullptr;
+  if (hs_expression_info(regex.c_str(), 0, &info, &error) != HS_SUCCESS) {
+    const std::string message = error != nullptr ? error->message : "unknown";
+    hs_free_compile_error(error);
+    return fail(ErrorKind::invalid_argument, message);
+  }
+  const unsigned width = info->max_width;
+  shortest = info->min_width;
+  std::free(info);  // NOLINT: the library allocates with malloc
+  return width == UINT_MAX ? std::nullopt : std::optional<std::size_t>(width);
+}
 
 double shannon_entropy(std::string_view text) {
   if (text.empty()) return 0;
@@ -142,12 +226,19 @@ double shannon_entropy(std::string_view text) {
 Result<void> Rule::compile() const {
   std::string fault;
   std::call_once(*once, [&] {
-    compiled.regex = make_regex("(" + text.regex + ")\\z");
+    compiled.regex = make_octet_regex("(" + text.regex + ")\\z");
     compiled.groups = compiled.regex->ok() ? compiled.regex->NumberOfCapturingGroups() : 0;
     if (!compiled.regex->ok()) fault = compiled.regex->error();
     for (const std::string& pattern : text.allow_regexes) {
-      compiled.allow.push_back(make_regex(pattern));
+      compiled.allow.push_back(make_octet_regex(pattern));
       if (!compiled.allow.back()->ok()) fault = compiled.allow.back()->error();
+    }
+    if (!text.path.empty()) compiled.path = make_octet_regex(text.path);
+    for (const AllowList& list : text.allow_lists) {
+      if (auto made = CompiledAllowList::create(list))
+        compiled.allow_lists.push_back(std::move(*made));
+      else
+        fault = made.error().message;
     }
   });
   if (!fault.empty()) return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': {}", text.id, fault));
@@ -193,9 +284,26 @@ bool Rule::confirm(std::string_view window, Located& located) const {
                             [&](const std::string& word) { return lower.find(word) != std::string::npos; }))
       return false;
   }
+  if (!compiled.allow_lists.empty()) {
+    const std::string_view match(groups[1].data(), groups[1].size());
+    const auto begin = static_cast<std::size_t>(match.data() - window.data());
+    const std::size_t newline = begin == 0 ? std::string_view::npos : window.rfind('\n', begin - 1);
+    const std::string_view line = window.substr(newline == std::string_view::npos ? 0 : newline + 1);
+    if (std::ranges::any_of(compiled.allow_lists, [&](const auto& list) {
+          return list.spares({value, match, line, {}});
+        }))
+      return false;
+  }
   const re2::StringPiece target = text.allow_on_match ? groups[1] : secret;
   return std::ranges::none_of(compiled.allow,
                               [&](const auto& allow) { return allow->ok() && RE2::PartialMatch(target, *allow); });
+}
+
+bool Rule::spares_in_file(const MatchView& view) const {
+  if (!compile()) return false;
+  const re2::StringPiece path(view.path.data(), view.path.size());
+  if (compiled.path && compiled.path->ok() && !RE2::PartialMatch(path, *compiled.path)) return true;
+  return std::ranges::any_of(compiled.allow_lists, [&](const auto& list) { return list.spares(view); });
 }
 
 Rules::State::~State() {
@@ -256,30 +364,41 @@ void Rules::State::give_back(hs_stream_t* used) const {
 Rules::Rules(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Rules::~Rules() = default;
 
+std::shared_ptr<const InjectionPhrases> Rules::injection() const {
+  return state_->injection;
+}
+
 std::size_t Rules::count() const {
   return state_->rules.size();
 }
 
-Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path& directory) {
+Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path& directory, const OwnRules& own) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
-  BB_TRY(auto state, compile_files(files));
+  BB_TRY(auto state, compile_files(files, own, directory));
   return std::make_shared<const Rules>(std::move(state));
 }
 
 Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& directory,
-                                                 const std::filesystem::path& database) {
+                                                 const std::filesystem::path& database, const OwnRules& own) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
   // Who may write the file decides what is never found: a file that others can write is not used.
   struct stat status {};
   if (::stat(database.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
     if (const auto bytes = read_file(database, std::size_t{256} << 20)) {
-      if (auto state = unserialise(*bytes, hash_of(files)); state != nullptr && state->prepare())
+      if (auto state = unserialise(*bytes, hash_of(files, own, directory)); state != nullptr && state->prepare())
         return std::make_shared<const Rules>(std::move(state));
     }
   }
-  BB_TRY(auto state, compile_files(files));
+  BB_TRY(auto state, compile_files(files, own, directory));
   return std::make_shared<const Rules>(std::move(state));
+}
+
+Result<std::vector<std::string>> check_own_rules(const std::filesystem::path& directory, const OwnRules& own) {
+  BB_TRY(GitleaksFile file, parse_gitleaks(own.text, own.file));
+  BB_TRY(const std::vector<RuleFile> files, read_files(directory));
+  BB_TRY(const std::vector<RuleText> rules, all_rules(files, own));
+  return std::move(file.notes);
 }
 
 Result<void> Rules::save(const std::filesystem::path& database) const {

@@ -16,6 +16,8 @@
 
 namespace bot_bottle::dlp {
 
+class InjectionPhrases;
+
 /// The longest match a rule may have: it is the hold-back window, and memory and latency of every stream.
 inline constexpr std::size_t max_match_octets = 1024;
 
@@ -31,17 +33,22 @@ struct Rule {
   std::size_t width = 0;  // octets of the longest match
 
   [[nodiscard]] bool needs_confirmation() const {
-    return text.entropy > 0 || !text.allow_regexes.empty() || !text.allow_stopwords.empty();
+    return text.entropy > 0 || !text.allow_regexes.empty() || !text.allow_stopwords.empty() ||
+           !text.allow_lists.empty();
   }
   /// Hyperscan saw a match that ends where `window` ends. False: entropy or an allow list spares it. The window begins
   /// at least one octet before the longest match, or with the text. A match that RE2 cannot reproduce stays one (fail
   /// closed), but for rules with a prefilter, where RE2 alone decides.
   bool confirm(std::string_view window, Located& located) const;
   Result<void> compile() const;
+  /// Of a file: whether the rule is not for `path`, or an allow list that names paths spares the match.
+  [[nodiscard]] bool spares_in_file(const MatchView& view) const;
 
   struct Compiled {
     std::unique_ptr<RE2> regex;  // (regex)\z: what ends with the window
     std::vector<std::unique_ptr<RE2>> allow;
+    std::vector<CompiledAllowList> allow_lists;
+    std::unique_ptr<RE2> path;  // null: every file
     int groups = 0;
   };
   mutable std::unique_ptr<std::once_flag> once = std::make_unique<std::once_flag>();
@@ -61,8 +68,9 @@ struct Rules::State {
   std::vector<Rule> rules;  // the index is the id in the databases
   DatabasePtr block;
   DatabasePtr stream;
-  std::string source_hash;  // SHA-256 over the rule files
-  std::size_t longest = 0;  // octets of the longest match
+  std::string source_hash;                            // SHA-256 over the rule files
+  std::size_t longest = 0;                            // octets of the longest match
+  std::shared_ptr<const InjectionPhrases> injection;  // null: the installation has none
 
   State() = default;
   ~State();
@@ -95,6 +103,9 @@ class Scratch {
   const Rules::State& state_;
   ScratchPtr scratch_;
 };
+
+/// Octets of the longest match of `regex`; nothing when it has no end. Errors: Hyperscan does not take it.
+Result<std::optional<std::size_t>> regex_width(const std::string& regex, std::size_t& shortest);
 
 /// Bits per octet.
 double shannon_entropy(std::string_view text);

@@ -8,12 +8,13 @@
 
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "sidecar/dlp/injection.hpp"
 #include "sidecar/dlp/rules.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::string_view magic = "bot-bottle dlp database 1\n";
+constexpr std::string_view magic = "bot-bottle dlp database 2\n";
 constexpr std::size_t hash_octets = 64;
 
 /// Two machines with the same text here may use each other's databases.
@@ -76,6 +77,8 @@ json::object to_json(const Rule& rule) {
   object["stop"] = to_array(rule.text.allow_stopwords);
   object["on_match"] = rule.text.allow_on_match;
   object["width"] = rule.width;
+  if (!rule.text.allow_lists.empty()) object["allow_lists"] = to_json(rule.text.allow_lists);
+  if (!rule.text.path.empty()) object["path"] = rule.text.path;
   return object;
 }
 
@@ -93,6 +96,8 @@ Rule rule_of(const json::object& object) {
   rule.text.allow_regexes = get_strings(object, "allow");
   rule.text.allow_stopwords = get_strings(object, "stop");
   rule.text.allow_on_match = get_bool(object, "on_match", false);
+  rule.text.allow_lists = allow_lists_of(object, "allow_lists");
+  rule.text.path = get_string(object, "path");
   rule.width = static_cast<std::size_t>(std::max<std::int64_t>(1, get_int(object, "width", 0)));
   return rule;
 }
@@ -112,6 +117,12 @@ Result<std::string> serialise(const Rules::State& state) {
   put(payload, to_text(description));
   put(payload, block);
   put(payload, stream);
+  std::pair<std::string, std::string> injection;
+  if (state.injection) {
+    BB_TRY(injection, state.injection->serialise());
+  }
+  put(payload, injection.first);
+  put(payload, injection.second);
   return std::string(magic) + sha256_hex(payload) + payload;
 }
 
@@ -124,7 +135,9 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   const auto text = take(bytes);
   const auto block = take(bytes);
   const auto stream = take(bytes);
-  if (!text || !block || !stream || !bytes.empty()) return nullptr;
+  const auto phrases = take(bytes);
+  const auto phrase_database = take(bytes);
+  if (!text || !block || !stream || !phrases || !phrase_database || !bytes.empty()) return nullptr;
   const auto description = parse_json_object(*text, std::size_t{64} << 20);
   if (!description || get_string(*description, "source") != source_hash ||
       get_string(*description, "platform") != platform())
@@ -141,6 +154,10 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   state->block = database_of(*block);
   state->stream = database_of(*stream);
   state->source_hash = source_hash;
+  if (!phrases->empty()) {
+    state->injection = InjectionPhrases::unserialise(*phrases, *phrase_database);
+    if (!state->injection) return nullptr;
+  }
   return state->block && state->stream ? std::move(state) : nullptr;
 }
 

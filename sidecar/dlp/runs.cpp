@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 namespace bot_bottle::dlp {
 namespace {
 
@@ -49,20 +53,33 @@ constexpr auto make_texty() {
 }
 constexpr auto texty = make_texty();
 
-std::string decode(std::string_view digits, unsigned bits) {
-  std::string out;
-  out.reserve(digits.size() * bits / 8 + 1);
-  unsigned value = 0;
-  unsigned have = 0;
-  for (const char c : digits) {
-    value = (value << bits) | static_cast<unsigned>(std::max(0, digit_value(c, bits)));
-    have += bits;
-    if (have >= 8) {
-      have -= 8;
-      out += static_cast<char>((value >> have) & 0xffU);
+/// Octet `at` of what the digits say, straight from the two or three digits it lies in. Two digits more than there are.
+unsigned char octet_of(const std::uint8_t* values, unsigned bits, std::size_t at) {
+  const std::size_t bit = at * 8;
+  const std::uint8_t* first = values + bit / bits;
+  const unsigned value = (static_cast<unsigned>(first[0]) << (2 * bits)) | (static_cast<unsigned>(first[1]) << bits) | first[2];
+  return static_cast<unsigned char>(value >> (3 * bits - 8 - bit % bits));
+}
+
+/// Texts in what the digits say from `values` on, as one searches a word: the last octet of where a text could stand
+/// decides first, and mostly alone.
+void find_texts(const std::uint8_t* values, std::size_t digits, unsigned bits, std::size_t offset,
+                std::vector<DecodedRun>& all) {
+  const std::size_t octets = digits * bits / 8;
+  const auto is_text = [&](std::size_t at) { return texty[octet_of(values, bits, at)]; };
+  for (std::size_t from = 0; from + min_text_octets <= octets;) {
+    std::size_t checked = from + min_text_octets;
+    while (checked > from && is_text(checked - 1)) --checked;
+    if (checked > from) {
+      from = checked;
+      continue;
     }
+    DecodedRun found{{}, bits, offset, from};
+    for (std::size_t at = from; at < octets && is_text(at); ++at)
+      found.text += static_cast<char>(octet_of(values, bits, at));
+    from += found.text.size() + 1;
+    all.push_back(std::move(found));
   }
-  return out;
 }
 
 }  // namespace
@@ -76,6 +93,11 @@ std::size_t find_run(std::string_view text, std::size_t from) {
   // A run of 32 covers one of every two neighbouring blocks of 16, wherever these begin.
   constexpr std::size_t block = min_run_octets / 2;
   for (std::size_t at = from; at + block <= text.size(); at += block) {
+#if defined(__x86_64__)
+    // Nearly every block of other text has a space or a sign in it, or an octet above ASCII (negative here).
+    const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    if (_mm_movemask_epi8(_mm_cmplt_epi8(octets, _mm_set1_epi8('+'))) != 0) continue;
+#endif
     std::size_t i = block;
     while (i > 0 && digit_value(text[at + i - 1], 6) >= 0) --i;
     if (i > 0) continue;
@@ -95,10 +117,10 @@ Run read_run(std::string_view text, std::size_t at) {
   while (run.begin > 0 && is_digit(run.begin - 1)) --run.begin;
   std::size_t i = run.begin;
   while (true) {
-    for (; is_digit(i) && !(text[i] == 'n' && i > 0 && text[i - 1] == '\\'); ++i) {
-      run.digits += text[i];
-      run.origin.push_back(static_cast<std::uint32_t>(i));
-    }
+    const std::size_t line = i;
+    while (is_digit(i) && !(i == line && text[i] == 'n' && i > 0 && text[i - 1] == '\\')) ++i;
+    if (i > line) run.lines.push_back({run.digits.size(), line});
+    run.digits += text.substr(line, i - line);
     run.end = i;
     while (i < text.size() && (text[i] == '\r' || text[i] == '\n')) ++i;
     while (text.substr(i, 2) == "\\n" || text.substr(i, 2) == "\\r") i += 2;
@@ -109,36 +131,39 @@ Run read_run(std::string_view text, std::size_t at) {
   return run;
 }
 
+std::size_t Run::origin_of(std::size_t digit) const {
+  if (digit >= digits.size() || lines.empty()) return end;
+  const auto after = std::ranges::upper_bound(lines, digit, {}, &Line::digit);
+  return (after - 1)->at + (digit - (after - 1)->digit);
+}
+
 std::vector<DecodedRun> decode_run(std::string_view digits) {
   std::vector<DecodedRun> all;
-  const auto add = [&](std::size_t begin, std::string_view part, unsigned bits) {
+  std::vector<std::uint8_t> values(digits.size() + 2, 0);
+  const auto add = [&](std::size_t begin, std::size_t end, unsigned bits) {
+    for (std::size_t i = begin; i < end; ++i)
+      values[i] = static_cast<std::uint8_t>(std::max(0, digit_value(digits[i], bits)));
     const std::size_t alignments = bits == 6 ? 4 : bits == 5 ? 8 : 2;
-    for (std::size_t skip = 0; skip < alignments && skip < part.size(); ++skip) {
-      const std::string text = decode(part.substr(skip), bits);
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t from = at;
-        while (at < text.size() && texty[static_cast<unsigned char>(text[at])]) ++at;
-        if (at - from >= min_text_octets) all.push_back({text.substr(from, at - from), bits, begin + skip, from});
-        ++at;
-      }
-    }
+    for (std::size_t skip = 0; skip < alignments && begin + skip < end; ++skip)
+      find_texts(values.data() + begin + skip, end - begin - skip, bits, begin + skip, all);
   };
   // Hex and base32 stand between the signs that only base64 knows.
   bool narrow = false;
   for (std::size_t begin = 0; begin < digits.size();) {
-    const std::size_t end = std::min(digits.find_first_of("+/-_", begin), digits.size());
+    std::size_t end = begin;
+    while (end < digits.size() && digit_value(digits[end], 6) < 62) ++end;
     const std::string_view part = digits.substr(begin, end - begin);
     if (part.size() >= min_run_octets) {
       for (const unsigned bits : {4U, 5U}) {
         if (std::ranges::all_of(part, [&](char c) { return digit_value(c, bits) >= 0; })) {
-          add(begin, part, bits);
+          add(begin, end, bits);
           narrow = narrow || part.size() == digits.size();
         }
       }
     }
     begin = end + 1;
   }
-  if (!narrow) add(0, digits, 6);
+  if (!narrow) add(0, digits.size(), 6);
   return all;
 }
 

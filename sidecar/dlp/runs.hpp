@@ -18,7 +18,13 @@ struct Run {
   std::size_t begin = 0;  // in the text
   std::size_t end = 0;
   std::string digits;
-  std::vector<std::uint32_t> origin;  // of each digit, in the text
+  struct Line {
+    std::size_t digit = 0;
+    std::size_t at = 0;  // in the text
+  };
+  std::vector<Line> lines;
+  /// Where a digit stands in the text.
+  [[nodiscard]] std::size_t origin_of(std::size_t digit) const;
 };
 /// A place in the first run of min_run_octets digits or more that goes on at or after `from`; npos when there is none.
 std::size_t find_run(std::string_view text, std::size_t from);

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "sidecar/dlp/hits.hpp"
-#include "sidecar/dlp/runs.hpp"
 #include "sidecar/dlp/views.hpp"
 
 namespace bot_bottle::dlp {
@@ -46,7 +45,7 @@ void find_rules(const Rules::State& rules, std::string_view text, Extent extent,
   if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({0, text.size(), nullptr, nullptr, {}});
 }
 
-std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent extent) {
+std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent extent, bool* blobs) {
   std::vector<Hit> hits;
   if (engine.detectors.known_secrets) {
     engine.secrets.find(text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
@@ -57,7 +56,9 @@ std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent e
   }
   if (engine.longest_rule() > 0) find_rules(*engine.rules, text, extent, hits);
   if (extent == Extent::first && !hits.empty()) return hits;
-  Views(engine, text, 0, Edge::closed, extent, hits).scan();
+  Views views(engine, text, 0, Edge::closed, extent, hits);
+  views.scan();
+  if (blobs != nullptr) *blobs = !views.blobs().empty();
   return hits;
 }
 
@@ -105,15 +106,15 @@ std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Det
   const KnownSecrets::State& known = secrets.state();
   if (bytes.size() > max_block_octets) return scan_stream(rules, secrets, detectors, bytes);
   const Engine engine{&rules.state(), known, detectors};
-  const auto hits = find_hits(engine, bytes, Extent::first);
+  bool blobs = false;
+  const auto hits = find_hits(engine, bytes, Extent::first, &blobs);
   if (!hits.empty()) {
     Finding finding = make_finding(known, hits[0]);
     finding.offset = hits[0].begin;
     finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end, 0}, Edge::closed);
     return finding;
   }
-  if (!known.empty() && detectors.known_secrets && find_run(bytes, 0) != std::string_view::npos)
-    return scan_stream(rules, secrets, detectors, bytes);
+  if (blobs) return scan_stream(rules, secrets, detectors, bytes);
   return detectors.fragments != nullptr && detectors.known_secrets ? detectors.fragments->note(bytes) : std::nullopt;
 }
 

@@ -25,17 +25,28 @@ struct Finding {
   std::string snippet;  // ±24 characters around, every secret replaced by "********"; may hold hostile text
 };
 
+class InjectionPhrases;
+
+/// A person's own rules beside the shipped ones: the text of a `.gitleaks.toml` (gitleaks.hpp).
+struct OwnRules {
+  std::string text;                                                          // empty: none
+  std::string file;                                                          // for messages
+  enum class For : std::uint8_t { streams, files } used_for = For::streams;  // files: rules that ask for a path, too
+};
+
 /// Rules compiled once per sidecar: a Hyperscan database and what it takes to confirm a match (entropy, allow lists).
 class Rules {
  public:
   /// Reads every *.toml of `directory` (gitleaks' rule format plus `catches`, `spares`) and compiles.
-  static Result<std::shared_ptr<const Rules>> compile(const std::filesystem::path& directory);
+  static Result<std::shared_ptr<const Rules>> compile(const std::filesystem::path& directory, const OwnRules& own = {});
   /// The same, from `database` when it was made from the same rules, library and CPU; compiles when it was not.
   static Result<std::shared_ptr<const Rules>> load(const std::filesystem::path& directory,
-                                                   const std::filesystem::path& database);
+                                                   const std::filesystem::path& database, const OwnRules& own = {});
   /// Writes what `load` reads; atomically.
   [[nodiscard]] Result<void> save(const std::filesystem::path& database) const;
   [[nodiscard]] std::size_t count() const;
+  /// What speaks to a model (injection.hpp), from `injection/` beside the directory of the rules; null: there is none.
+  [[nodiscard]] std::shared_ptr<const InjectionPhrases> injection() const;
   Rules(const Rules&) = delete;
   Rules& operator=(const Rules&) = delete;
   ~Rules();

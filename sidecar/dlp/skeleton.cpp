@@ -40,16 +40,14 @@ constexpr auto make_shuffles() {
 }
 constexpr auto shuffles = make_shuffles();
 
-// Hyperscan needs SSSE3 as well, so it is there.
-__attribute__((target("ssse3"))) inline char* compress8(char* out, __m128i octets, unsigned mask) {
+__attribute__((target("ssse3,popcnt"))) inline char* compress8(char* out, __m128i octets, unsigned mask) {
   const __m128i shuffle = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(shuffles[mask].data()));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(octets, shuffle));
   return out + std::popcount(mask);
 }
 
-}  // namespace
-
-__attribute__((target("ssse3"))) void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {
+__attribute__((target("ssse3,popcnt"))) void append_by_blocks(std::string& out, std::string_view text,
+                                                              SkeletonState& state) {
   const std::size_t before = out.size();
   out.resize(before + text.size() + text.size() / max_gap_octets + 2 * width);
   char* to = out.data() + before;
@@ -82,6 +80,11 @@ __attribute__((target("ssse3"))) void append_skeleton(std::string& out, std::str
     }
     if (gap + static_cast<unsigned>(std::countr_zero(mask)) > max_gap_octets) *to++ = barrier;
     gap = width - static_cast<unsigned>(std::bit_width(mask));
+    if (mask == 0xffff) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), lower);
+      to += width;
+      continue;
+    }
     to = compress8(to, lower, mask & 255U);
     to = compress8(to, _mm_srli_si128(lower, 8), mask >> 8U);
   }
@@ -89,6 +92,18 @@ __attribute__((target("ssse3"))) void append_skeleton(std::string& out, std::str
   state.gap = gap;
   out.resize(static_cast<std::size_t>(to - out.data()));
   append_skeleton_plainly(out, text.substr(at), state);
+}
+
+}  // namespace
+
+void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {
+  // Processors of 2009 and later; Hyperscan asks for the first as well.
+  static const bool fast = __builtin_cpu_supports("ssse3") != 0 && __builtin_cpu_supports("popcnt") != 0;
+  if (fast) {
+    append_by_blocks(out, text, state);
+  } else {
+    append_skeleton_plainly(out, text, state);
+  }
 }
 #else
 void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {

@@ -128,7 +128,7 @@ struct Stream::State {
       release(buffer.size(), out);
       return std::nullopt;
     }
-    const std::size_t again = seen + structure.values.text.size() + structure.names.text.size();
+    const std::size_t again = seen + structure.values.text().size() + structure.names.text().size();
     if (end == End::no && fresh < again && credit < again) return std::nullopt;
     credit -= std::min<std::uint64_t>(credit, again);
     const std::string_view block = std::string_view(buffer).substr(seen);
@@ -186,27 +186,26 @@ struct Stream::State {
       return static_cast<std::size_t>(position - std::min(position, base));
     };
     const auto add = [&](std::size_t begin, std::size_t last, const KnownSecrets::State::Pattern& pattern) {
-      hits.push_back({here(joined.origin[begin]), here(joined.origin[last]) + 1, nullptr, &pattern, "joined"});
+      hits.push_back({here(joined.origin_of(begin)), here(joined.origin_of(last)) + 1, nullptr, &pattern, "joined"});
       return false;
     };
-    if (joined.text.size() > joined.seen) {
-      work += joined.text.size();
-      secrets->state().find(joined.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
+    const std::string_view text = joined.text();
+    if (text.size() > joined.seen) {
+      work += text.size();
+      secrets->state().find(text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
         return add(begin, stop - 1, pattern);
       });
-      if (find_escape(joined.text) != std::string::npos) {
-        const Unescaped view = unescape(joined.text);
+      if (find_escape(text) != std::string_view::npos) {
+        const Unescaped view = unescape(text);
         secrets->state().find(view.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
           return add(view.origin[begin], view.origin[stop] - 1, pattern);
         });
       }
     }
-    std::size_t keep = go_back(joined.text, joined.text.size(), engine.longest_folded(), Barriers::stop);
-    keep -= std::min(keep, view_slack);
-    joined.text.erase(0, keep);
-    joined.origin.erase(joined.origin.begin(), joined.origin.begin() + static_cast<std::ptrdiff_t>(keep));
-    joined.seen = joined.text.size();
-    return joined.origin.empty() ? buffer.size() : here(joined.origin[0]);
+    const std::size_t keep = go_back(text, text.size(), engine.longest_folded(), Barriers::stop);
+    joined.drop(keep - std::min(keep, view_slack));
+    joined.seen = joined.text().size();
+    return joined.seen == 0 ? buffer.size() : here(joined.origin_of(0));
   }
 
   void open_blob(std::size_t begin, unsigned bits, Coding coding) {

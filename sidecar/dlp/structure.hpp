@@ -12,10 +12,24 @@
 namespace bot_bottle::dlp {
 
 /// Fields one after the other, with the way back.
-struct Joined {
-  std::string text;
-  std::vector<std::uint64_t> origin;  // of each octet, in the body
-  std::size_t seen = 0;               // octets that were scanned
+class Joined {
+ public:
+  [[nodiscard]] std::string_view text() const { return text_; }
+  /// Where an octet of the text stands in the body.
+  [[nodiscard]] std::uint64_t origin_of(std::size_t at) const;
+  void append(std::string_view text, std::uint64_t origin);
+  /// Forgets the first octets.
+  void drop(std::size_t count);
+  std::size_t seen = 0;  // octets that were scanned
+
+ private:
+  struct Span {
+    std::uint64_t at = 0;  // in all that was ever appended
+    std::uint64_t origin = 0;
+  };
+  std::string text_;
+  std::uint64_t dropped_ = 0;
+  std::vector<Span> spans_;
 };
 
 class Structure {
@@ -45,6 +59,8 @@ class Structure {
   }
   void take(std::size_t count);
   void commit(Joined& target);
+  void keep_head();
+  [[nodiscard]] std::string_view head() const;
 
   Kind kind_ = Kind::unknown;
   Place place_ = Place::between;

@@ -74,14 +74,11 @@ class Decoder {
     for (std::size_t at = 0; at < text_.size();) {
       if (open_ == 0) {
         // Nothing is open: all is copied up to the next octet that can begin something.
-        while (at < text_.size() && !opens(text_[at])) {
-          put(text_[at], at);
-          ++at;
-        }
+        at = copy(at);
         if (at == text_.size()) break;
       }
       const char c = text_[at];
-      close_number(c);
+      if (size_ <= hash_until_) close_number(c);
       put(c, at++);
       open_ = opens(c) ? reach : open_ - 1;
       while (collapse()) open_ = reach;
@@ -99,9 +96,28 @@ class Decoder {
   }
 
  private:
+  /// From `at` to the next octet that opens something. Characters that stay as they are open nothing.
+  std::size_t copy(std::size_t at) {
+    while (at < text_.size()) {
+      const char c = text_[at];
+      if (!opens(c)) {
+        put(c, at++);
+        continue;
+      }
+      const std::size_t size = utf8_size(static_cast<unsigned char>(c));
+      if (size == 0 || at + size > text_.size()) return at;
+      for (std::size_t i = 1; i < size; ++i)
+        if ((static_cast<unsigned char>(text_[at + i]) & 0xc0U) != 0x80) return at;
+      const std::uint32_t code = utf8_code(text_.data() + at, size);
+      if (fold_code_point(code) >= 0 || (code >= 0xd800 && code < 0xe000)) return at;
+      for (std::size_t i = 0; i < size; ++i, ++at) put(text_[at], at);
+    }
+    return at;
+  }
   static bool opens(char c) { return c == '%' || c == '\\' || c == '&' || static_cast<unsigned char>(c) >= 0x80; }
   void put(char c, std::size_t origin) {
     out_[size_] = c;
+    if (c == '#') hash_until_ = size_ + 11;
     origin_[size_++] = static_cast<std::uint32_t>(origin);
   }
   [[nodiscard]] std::string_view last(std::size_t count) const {
@@ -179,9 +195,8 @@ class Decoder {
   }
 
   bool collapse_hex() {
-    const std::string_view tail = last(10);
-    const std::size_t n = tail.size();
-    const char* end = tail.data() + n;
+    const std::size_t n = size_;
+    const char* end = out_.data() + n;
     const int low = hex_value(end[-1]);
     const int high = hex_value(end[-2]);
     // "\b" and "\f".
@@ -193,13 +208,13 @@ class Decoder {
         return replace_octet(4, static_cast<std::uint32_t>((end[-3] - '0') * 64 + high * 8 + low));
     }
     if (n >= 6 && end[-5] == 'u' && (end[-6] == '\\' || end[-6] == '%')) {
-      if (const auto code = number_of(tail.substr(n - 4), 16)) {
+      if (const auto code = number_of({end - 4, 4}, 16)) {
         replace(6, *code);
         return true;
       }
     }
     if (n >= 10 && end[-9] == 'U' && end[-10] == '\\') {
-      if (const auto code = number_of(tail.substr(n - 8), 16)) {
+      if (const auto code = number_of({end - 8, 8}, 16)) {
         replace(10, *code);
         return true;
       }
@@ -258,6 +273,7 @@ class Decoder {
   std::string out_;
   std::vector<std::uint32_t> origin_;
   std::size_t size_ = 0;
+  std::size_t hash_until_ = 0;  // up to here a number may end that began with "#"
   std::size_t open_ = 0;  // for so many octets more something may end that began
 };
 
@@ -317,6 +333,8 @@ std::size_t find_escape(std::string_view text, std::size_t from) {
                      _mm_or_si128(_mm_cmpeq_epi8(octets, ampersand), octets));  // the sign bit: not ASCII
     for (auto mask = static_cast<unsigned>(_mm_movemask_epi8(found)); mask != 0; mask &= mask - 1) {
       const std::size_t at = from + static_cast<unsigned>(std::countr_zero(mask));
+      // The line breaks and quotes of JSON; they fill it.
+      if (text[at] == '\\' && at + 1 < text.size() && (text[at + 1] == 'n' || text[at + 1] == '"')) continue;
       if (check(at)) return at;
     }
   }

@@ -89,7 +89,7 @@ void Views::scan_window(std::string_view window, const Map& map, Depth depth, st
   }
   if (depth == Depth::text && !done()) {
     const Map deeper = [&](std::size_t at) { return map(view.origin[at]); };
-    scan_runs(view.text, 0, deeper, Depth::view);
+    scan_runs(view.text, 0, deeper, Depth::view, &view);
   }
   if (!open || depth != Depth::text) return;
   const std::size_t size = view.text.size();
@@ -114,12 +114,13 @@ void Views::look_for_blobs(const Run& run) {
         if ((i + 1) * bits / 8 > first.size()) first += static_cast<char>(value >> ((i + 1) * bits % 8));
       }
       if (first.size() < 4) continue;
-      if (const auto coding = blob_coding(first)) blobs_.push_back({run.origin[at], bits, *coding});
+      if (const auto coding = blob_coding(first)) blobs_.push_back({run.origin_of(at), bits, *coding});
     }
   }
 }
 
-void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth) {
+void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
+                      const Unescaped* view) {
   if (!engine_.detectors.known_secrets || engine_.secrets.empty() || engine_.decode != Engine::Decode::all) return;
   // A run that reaches into what is fresh, and as many octets of it as it takes to be one.
   std::size_t at = find_run(text, fresh - std::min(fresh, min_run_octets - 1));
@@ -130,14 +131,13 @@ void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, 
       const std::size_t held = run.end - std::min(run.end - run.begin, held_run_octets);
       hold_ = std::min(hold_, map(held));
     }
-    if (run.end <= fresh) continue;
+    if (run.end <= fresh || (view != nullptr && !view->differs(run.begin, run.end))) continue;
     if (depth == Depth::text) look_for_blobs(run);
     work_ += run.digits.size();
     for (const DecodedRun& decoded : decode_run(run.digits)) {
       work_ += decoded.text.size();
       const Map deeper = [&](std::size_t octet) {
-        const std::size_t digit = decoded.digit_of(octet);
-        return map(digit < run.origin.size() ? run.origin[digit] : run.end);
+        return map(run.origin_of(decoded.digit_of(octet)));
       };
       engine_.secrets.find(decoded.text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
         hits_.push_back({deeper(begin), deeper(end), nullptr, &pattern, decoded.name()});

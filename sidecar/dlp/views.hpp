@@ -11,6 +11,7 @@
 #include "sidecar/dlp/content_decoder.hpp"
 #include "sidecar/dlp/hits.hpp"
 #include "sidecar/dlp/runs.hpp"
+#include "sidecar/dlp/unescape.hpp"
 
 namespace bot_bottle::dlp {
 
@@ -47,7 +48,8 @@ class Views {
   [[nodiscard]] bool done() const { return extent_ == Extent::first && !hits_.empty(); }
   void scan_escapes(std::string_view text, std::size_t fresh, const Map& map, Depth depth, std::string_view outer);
   void scan_window(std::string_view window, const Map& map, Depth depth, std::string_view outer, bool open);
-  void scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth);
+  void scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
+                 const Unescaped* view = nullptr);
   void look_for_blobs(const Run& run);
   [[nodiscard]] std::size_t window_end(std::string_view text, std::size_t at) const;
 

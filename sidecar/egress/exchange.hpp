@@ -11,6 +11,7 @@
 #include "sidecar/egress/dial.hpp"
 #include "sidecar/egress/grpc_guard.hpp"
 #include "sidecar/egress/house.hpp"
+#include "sidecar/egress/inbound_guard.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
@@ -72,6 +73,10 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void give_back_upstream();
   void drop_upstream();
   void deliver(std::string_view bytes);
+  /// Reads for injection, then delivers or keeps. False: it was an attempt, the exchange is over.
+  bool read_and_deliver(std::string_view bytes);
+  bool act_on(const std::vector<dlp::InjectionSighting>& sightings);
+  void release_held();
 
   // exchange_websocket.cpp
   Objection read_upgrade();
@@ -128,6 +133,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
 
   std::optional<ResponseGuard> scrub_;
   std::optional<GrpcScrubber> grpc_scrub_;  // instead of it
+  std::optional<InboundGuard> inbound_;
   std::string scrubbed_;
   dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;
   bool head_sent_ = false;

@@ -1,4 +1,6 @@
 // The answer's way back: stripped, scrubbed, and never more of it than was promised.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "sidecar/egress/exchange.hpp"
@@ -31,8 +33,12 @@ void Exchange::on_response_head(ResponseStart& head) {
   http::Fields& fields = *head.fields;
   strip_response_fields(fields);
   const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
-  if (scrub) {
-    const bool has_body = head.body.kind != BodyLength::Kind::none;
+  const bool has_body = head.body.kind != BodyLength::Kind::none;
+  // The messages of gRPC are binary, and must not wait for one another.
+  const bool grpc = is_grpc(fields);
+  const bool inbound = has_body && !grpc && house_.guards.is_on(Guard::dlp) && route_->dlp.injection &&
+                       house_.rules->injection() != nullptr;
+  if (scrub || inbound) {
     std::optional<Coding> coding;
     bool unreadable = false;
     fields.each([&](const http::Field& field) {
@@ -49,22 +55,70 @@ void Exchange::on_response_head(ResponseStart& head) {
       return;
     }
     if (unreadable || !has_body) coding.reset();
-    if (has_body && !coding && is_grpc(fields)) {
+    if (has_body && grpc && !coding) {
       grpc_scrub_.emplace(house_.known_secrets, route_->on_unscannable);
     } else if (has_body) {
-      scrub_.emplace(house_.known_secrets, coding);
+      scrub_.emplace(scrub ? house_.known_secrets : house_.no_secrets, coding);
     }
     if (coding) {
       fields.remove("content-encoding");
       head.body = {BodyLength::Kind::unknown, 0};
     }
-    if (scrub_fields(house_.rules, house_.known_secrets, fields) > 0) note_request("secret_scrubbed");
+    if (scrub && scrub_fields(house_.rules, house_.known_secrets, fields) > 0) note_request("secret_scrubbed");
   }
   if (head.body.kind == BodyLength::Kind::known) promised_ = head.body.size;
   // Where nobody knows the length somebody may be waiting for the next event.
   flush_ = head.body.kind == BodyLength::Kind::unknown ? dlp::Scrubber::Flush::now : dlp::Scrubber::Flush::no;
+  if (inbound) inbound_.emplace(house_.rules->injection(), head);
+  if (inbound_ && inbound_->hold(head)) return;
   head_sent_ = true;
   client_.send_head(head);
+}
+
+bool Exchange::act_on(const std::vector<dlp::InjectionSighting>& sightings) {
+  for (const dlp::InjectionSighting& sighting : sightings) {
+    const std::string where = fmt::format("response body near offset {}", sighting.offset);
+    const std::string snippet = house_.redact(sighting.snippet);
+    if (sighting.is_attempt) {
+      Refusal refusal = blocked("injection_found", "the answer holds text that gives orders to a model");
+      refusal.rule = fmt::format("{} ({} with {})", sighting.phrase, sighting.family, sighting.with);
+      refusal.where = where;
+      refusal.snippet = snippet;
+      refuse(std::move(refusal));
+      return false;
+    }
+    Event event;
+    event.kind = "dlp";
+    event.level = Level::warn;
+    event.event = "injection_phrase";
+    event.host = authority_.host;
+    event.method = request_.method;
+    event.path = target_.path;
+    event.reason = sighting.is_mention ? "in quotation marks" : "alone";
+    event.rule = sighting.phrase;
+    event.where = where;
+    event.snippet = snippet;
+    house_.log.write(event);
+  }
+  return true;
+}
+
+void Exchange::release_held() {
+  if (!inbound_ || !inbound_->is_holding()) return;
+  ResponseStart head = inbound_->take_head();
+  head_sent_ = true;
+  client_.send_head(head);
+  deliver(inbound_->take_body());
+}
+
+bool Exchange::read_and_deliver(std::string_view bytes) {
+  if (inbound_) {
+    if (!act_on(inbound_->write(bytes))) return false;
+    if (inbound_->hold(bytes) || (inbound_->is_holding() && bytes.empty())) return true;
+    release_held();
+  }
+  deliver(bytes);
+  return true;
 }
 
 void Exchange::deliver(std::string_view bytes) {
@@ -103,7 +157,7 @@ void Exchange::on_response_body(std::string_view bytes) {
     on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
     return;
   }
-  deliver(scrubbed_);
+  (void)read_and_deliver(scrubbed_);
 }
 
 void Exchange::on_response_end(http::Fields* trailers) {
@@ -120,11 +174,13 @@ void Exchange::on_response_end(http::Fields* trailers) {
       on_upstream_failure("the compressed answer is cut off", Progress::answered);
       return;
     }
-    deliver(scrubbed_);
+    if (!read_and_deliver(scrubbed_)) return;
+    if (inbound_ && !act_on(inbound_->finish())) return;
+    release_held();
     if (scrub_->replaced() > 0) note_request("secret_scrubbed");
   }
   // The stars are never longer than what they stand for: spaces keep the promised length, and JSON stays JSON.
-  while (promised_ && delivered_ < *promised_ && scrub_)
+  while (promised_ && delivered_ < *promised_ && scrub_ && scrub_->replaced() > 0)
     deliver(
         padding.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(padding.size(), *promised_ - delivered_))));
   if (promised_ && delivered_ != *promised_) {
@@ -135,7 +191,8 @@ void Exchange::on_response_end(http::Fields* trailers) {
   }
   if (trailers != nullptr) {
     strip_trailers(*trailers);
-    if (scrub_ || grpc_scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
+    if ((scrub_ || grpc_scrub_) && house_.guards.is_on(Guard::scrub))
+      scrub_fields(house_.rules, house_.known_secrets, *trailers);
   }
   give_back_upstream();
   finish();

@@ -61,6 +61,7 @@ struct House {
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
   /// Pieces of secrets over all requests of the bottle.
   std::unique_ptr<dlp::Fragments> fragments;
+  std::shared_ptr<const dlp::KnownSecrets> no_secrets;  // for bodies that are only decoded and read
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().

@@ -102,6 +102,9 @@ void Http1Client::on_bytes(std::string_view bytes) {
     fail("the upstream sent more than a response");
     return;
   }
+  // Dropped in the midst of an answer: one read of the socket may bring several TLS records, and the ones behind still
+  // arrive here before this object goes (inbound_test: a_long_answer_is_cut_before_the_attempt_is_delivered).
+  if (handler_ == nullptr) return;
   answered_ = true;
   if (state_ == State::switched) {
     if (handler_ != nullptr) handler_->on_response_body(bytes);

@@ -26,7 +26,7 @@
 namespace bot_bottle::guest {
 
 /// How much output of a detached session is kept for the next one who attaches.
-constexpr std::size_t max_replay_bytes = 64 * 1024;
+constexpr std::size_t max_replay_bytes = std::size_t{64} * 1024;
 constexpr std::size_t max_clients = 64;
 
 struct ExecServer::Client {

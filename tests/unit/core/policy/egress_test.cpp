@@ -78,7 +78,7 @@ TEST(Egress, defaults_are_https_on_443_with_both_outbound_detectors) {
   EXPECT_EQ(egress.routes[0].ports, (std::vector<std::uint16_t>{443}));
   EXPECT_EQ(egress.routes[1].ports, (std::vector<std::uint16_t>{443, 80}));
   EXPECT_TRUE(egress.routes[0].dlp.token_patterns && egress.routes[0].dlp.known_secrets &&
-              !egress.routes[0].dlp.inbound);
+              egress.routes[0].dlp.injection);
   EXPECT_FALSE(egress.routes[0].auth || egress.routes[0].git_fetch || egress.routes[0].plain);
   EXPECT_EQ(egress.routes[0].on_unscannable, OnUnscannable::block);
 }
@@ -104,14 +104,30 @@ TEST(Egress, reserved_and_old_keys_show_the_new_form) {
 }
 
 TEST(Egress, what_this_version_cannot_honour_is_refused_by_name) {
-  for (const char* text : {R"({"canaries": true})", R"({"mcp": {"pin": true}})",
-                           R"({"on_canary": "freeze"})", R"({"dlp": {"rules": "x"}})"})
+  for (const char* text : {R"({"canaries": true})", R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})"})
     EXPECT_THAT(problems_of(text), testing::HasSubstr("not supported in this version")) << text;
-  for (const char* text :
-       {R"("dlp": {"inbound_detectors": true})", R"("dlp": {"inbound_detectors": ["naive_injection_detection"]})",
-        R"("dlp": {"rules": "x.toml"})", R"("dlp": {"outbound_detectors": ["financial"]})", R"("mcp": {"pin": true})"})
+  for (const char* text : {R"("dlp": {"on_canary": "freeze"})", R"("mcp": {"pin": true})"})
     EXPECT_THAT(route_problems(text), testing::HasSubstr("not supported in this version")) << text;
   EXPECT_EQ(problems_of(R"({"canaries": false, "metrics": false, "upstream_proxy": null, "upstream_ca": ""})"), "");
+}
+
+TEST(Egress, detectors_are_on_unless_a_route_names_others) {
+  const auto dlp = [](const std::string& text) {
+    return parse(R"({"routes": [{"host": "a.example")" + (text.empty() ? "" : ", \"dlp\": " + text) + "}]}")
+        .egress.routes[0]
+        .dlp;
+  };
+  EXPECT_TRUE(dlp("").injection && dlp("").financial);
+  EXPECT_FALSE(dlp(R"({"inbound_detectors": false})").injection);
+  EXPECT_FALSE(dlp(R"({"inbound_detectors": []})").injection);
+  EXPECT_TRUE(dlp(R"({"inbound_detectors": ["naive_injection_detection"]})").injection);
+  EXPECT_FALSE(dlp(R"({"outbound_detectors": ["token_patterns", "known_secrets"]})").financial);
+  EXPECT_TRUE(dlp(R"({"outbound_detectors": ["financial"]})").financial);
+  EXPECT_FALSE(dlp(R"({"outbound_detectors": ["financial"]})").token_patterns);
+  EXPECT_THAT(route_problems(R"("dlp": {"inbound_detectors": ["x"]})"), testing::HasSubstr("is not a detector"));
+  EXPECT_THAT(route_problems(R"("dlp": {"rules": "x.toml"})"), testing::HasSubstr("belongs to the whole block"));
+  EXPECT_EQ(parse(R"({"dlp": {"rules": "/x.toml"}})").egress.dlp_rules, "/x.toml");
+  EXPECT_THAT(problems_of(R"({"dlp": {"inbound_detectors": false}})"), testing::HasSubstr("belongs to a route"));
 }
 
 TEST(Egress, A11_A14_route_hosts_are_exact_names) {
