@@ -272,6 +272,13 @@ struct Stream::State {
   }
 };
 
+std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors) {
+  std::size_t longest = detectors.token_patterns ? rules.state().longest : 0;
+  if (detectors.known_secrets)
+    longest = std::max({longest, secrets.state().folded_index.longest(), secrets.state().exact_index.longest()});
+  return longest == 0 ? 0 : 3 * longest + view_slack;  // percent-escaped, each octet takes three
+}
+
 Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors,
                unsigned depth)
     : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors, depth)) {}
