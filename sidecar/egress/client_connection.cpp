@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sidecar/egress/http2_server.hpp"
+
 namespace bot_bottle::egress {
 namespace {
 constexpr char tls_handshake_record = 0x16;
@@ -30,12 +32,19 @@ ClientConnection::~ClientConnection() {
 
 void ClientConnection::serve(Origin::Kind kind) {
   origin_.kind = kind;
-  Http1Server::Owner owner;
+  ServerSide::Owner owner;
   owner.on_connect = [this](std::string_view authority, std::string_view rest) { on_connect(authority, rest); };
   owner.on_finished = [this] { linger(); };
   owner.on_aborted = [this] { over(); };
   if (server_) house_.loop.retire(std::move(server_));
-  server_ = std::make_unique<Http1Server>(house_, *channel_, origin_, std::move(owner));
+  http1_ = nullptr;
+  if (kind == Origin::Kind::tunnel && channel_->is_secure() && channel_->session()->alpn() == "h2") {
+    server_ = std::make_unique<Http2Server>(house_, *channel_, origin_, std::move(owner));
+    return;
+  }
+  auto server = std::make_unique<Http1Server>(house_, *channel_, origin_, std::move(owner));
+  http1_ = server.get();
+  server_ = std::move(server);
 }
 
 void ClientConnection::on_connect(std::string_view authority, std::string_view rest) {
@@ -58,6 +67,7 @@ void ClientConnection::on_connect(std::string_view authority, std::string_view r
   channel_->write(connected);
   if (decision.allowed() && decision.route->tls == policy::Tls::passthrough) {
     phase_ = Phase::tunnel;
+    http1_ = nullptr;
     house_.loop.retire(std::move(server_));
     tunnel_ = std::make_unique<Tunnel>(house_, *channel_, house_.routes, *decision.route, origin_.authority,
                                        [this] { over(); });
@@ -81,7 +91,7 @@ void ClientConnection::refuse_connect(const Refusal& refusal, std::string_view h
   event.status = refusal.status;
   event.reason = refusal.reason;
   house_.log.write(event);
-  server_->answer_and_finish(refusal, host, port);
+  http1_->answer_and_finish(refusal, host, port);
 }
 
 void ClientConnection::on_first_bytes(std::string_view bytes) {

@@ -46,7 +46,8 @@ class ClientConnection final : public net::Retirable, public tls::ChannelHandler
   House& house_;
   std::function<void(ClientConnection*)> on_over_;
   std::unique_ptr<tls::Channel> channel_;
-  std::unique_ptr<Http1Server> server_;
+  std::unique_ptr<ServerSide> server_;
+  Http1Server* http1_ = nullptr;  // the same, while it speaks HTTP/1
   std::unique_ptr<Tunnel> tunnel_;
   Origin origin_;
   Phase phase_ = Phase::proxy;

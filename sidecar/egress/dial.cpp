@@ -100,7 +100,6 @@ void Dial::on_connected(Result<net::Connecting::Connected> connected) {
                            connected.error().message));
     return;
   }
-  address_ = connected->address.text();
   channel_ = std::make_unique<tls::Channel>(house_.loop, std::move(connected->stream));
   channel_->set_handler(this);
   if (parent_ != nullptr) {
@@ -167,7 +166,8 @@ void Dial::secure() {
     refuse(upstream_failed(502, "upstream_tls", context.error().message));
     return;
   }
-  auto session = (*context)->connect(authority_.host, fmt::format("{}:{}", authority_.host, authority_.port));
+  auto session = (*context)->connect(authority_.host, fmt::format("{}:{}", authority_.host, authority_.port),
+                                     security_ == Security::tls ? tls::Offer::http2_and_http1 : tls::Offer::http1);
   if (!session) {
     refuse(upstream_failed(502, "upstream_tls", session.error().message));
     return;
@@ -187,7 +187,6 @@ void Dial::succeed() {
   channel_->set_handler(nullptr);
   Done done;
   done.channel = std::move(channel_);
-  done.address = address_;
   const OnDone callback = std::move(on_done_);
   callback(std::move(done));
 }

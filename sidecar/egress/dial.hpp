@@ -20,11 +20,10 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
  public:
   struct Done {
     std::unique_ptr<tls::Channel> channel;  // null: see refusal
-    std::string address;
     Refusal refusal;
   };
   using OnDone = std::function<void(Done)>;
-  enum class Security : std::uint8_t { tls, plain };
+  enum class Security : std::uint8_t { tls, tls_http1_only, plain };
 
   /// `routes`: those of the request, for pins and the parent proxy.
   Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Authority authority, Security security,
@@ -56,7 +55,6 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
   std::unique_ptr<net::Connecting> connecting_;
   std::unique_ptr<tls::Channel> channel_;
   net::Timer timer_;
-  std::string address_;
   std::string parent_answer_;
   enum class Stage : std::uint8_t { resolving, connecting, parent, tls, done } stage_ = Stage::resolving;
 };

@@ -102,6 +102,8 @@ Exchange::Objection Exchange::agree_on_names() {
   std::string path_and_query;
   std::optional<Authority> named;  // by the target itself
   scheme_ = origin_.scheme;
+  if (!request_.scheme.empty() && request_.scheme != (scheme_ == policy::Scheme::https ? "https" : "http"))
+    return bad_request("bad_target", "the request's scheme is not the connection's");
   if (target.empty() || target.front() != '/') {
     auto absolute = parse_absolute_target(target);
     if (!absolute) return bad_request("bad_target", "the request target is neither a path nor an http URL");
@@ -123,13 +125,15 @@ Exchange::Objection Exchange::agree_on_names() {
   if (check && named && *named != authority_)
     return Refusal{
         .status = 421, .reason = "name_mismatch", .message = "the URL names another host than the connection"};
-  if (request_.authority && *request_.authority != host_field_) {
-    auto host = parse_authority(*request_.authority, default_port_of(scheme_));
+  const std::string expected = host_field_;
+  for (const auto& name : {request_.host, request_.authority}) {
+    if (!name || *name == expected) continue;
+    auto host = parse_authority(*name, default_port_of(scheme_));
     if (check && !host) return blocked("bad_host", host.error().message);
     if (check && *host != authority_)
       return Refusal{
           .status = 421, .reason = "name_mismatch", .message = "Host names another host than the connection"};
-    if (!check) host_field_ = std::string(*request_.authority);
+    if (!check) host_field_ = std::string(*name);
   }
   auto normalised = policy::normalise_target(target);
   if (!normalised) return bad_request("bad_target", normalised.error().message);

@@ -10,7 +10,6 @@
 #include "sidecar/egress/body_guard.hpp"
 #include "sidecar/egress/dial.hpp"
 #include "sidecar/egress/house.hpp"
-#include "sidecar/egress/http1_client.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
@@ -60,7 +59,9 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
 
   void connect();
   void on_dialled(Dial::Done done);
-  void use(std::unique_ptr<Http1Client> upstream);
+  void use(std::unique_ptr<Upstream> upstream);
+  void send_upstream(std::string_view bytes);
+  [[nodiscard]] bool can_try_again(Progress progress) const;
   void forward(std::string_view bytes);
   void finish_request();
   void give_back_upstream();
@@ -91,13 +92,17 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   std::uint64_t scanned_ = 0;
 
   std::unique_ptr<Dial> dial_;
-  std::unique_ptr<Http1Client> upstream_;
+  std::unique_ptr<Upstream> upstream_;
+  std::string pool_key_;
   bool reused_ = false;
+  unsigned tries_ = 0;
   std::string waiting_;  // of the body, cleared, until there is an upstream
   std::optional<http::Fields> request_trailers_;
   bool request_ended_ = false;  // by the client
   bool request_sent_ = false;   // to the upstream, to its end
   bool body_forwarded_ = false;
+  std::string replay_;  // of the body, sent to an upstream that may refuse it
+  bool replayable_ = true;
   bool client_paused_ = false;
   bool upstream_paused_ = false;
 

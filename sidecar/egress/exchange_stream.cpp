@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sidecar/egress/exchange.hpp"
 #include "sidecar/egress/pool.hpp"
@@ -15,15 +16,18 @@ bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
 }
 
+constexpr std::size_t max_replay = std::size_t{64} << 10;
+constexpr unsigned max_tries = 3;
 constexpr std::string_view padding = "                                                                ";
 
 }  // namespace
 
 void Exchange::connect() {
+  ++tries_;
   // Everything that makes a connection good for this request and for no other (A9).
-  std::string key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host,
-                                authority_.port, credential_.token_ref);
-  if (std::unique_ptr<Http1Client> idle = house_.pool->take(key)) {
+  pool_key_ = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
+                          credential_.token_ref);
+  if (std::unique_ptr<Upstream> idle = house_.pool->take(pool_key_)) {
     reused_ = true;
     use(std::move(idle));
     return;
@@ -41,14 +45,10 @@ void Exchange::on_dialled(Dial::Done done) {
     refuse(std::move(done.refusal));
     return;
   }
-  auto upstream = std::make_unique<Http1Client>(house_, std::move(done.channel));
-  upstream->pool_key = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host,
-                                   authority_.port, credential_.token_ref);
-  upstream->address = std::move(done.address);
-  use(std::move(upstream));
+  use(house_.pool->adopt(pool_key_, std::move(done.channel)));
 }
 
-void Exchange::use(std::unique_ptr<Http1Client> upstream) {
+void Exchange::use(std::unique_ptr<Upstream> upstream) {
   upstream_ = std::move(upstream);
   upstream_->set_handler(this);
   OutgoingRequest outgoing;
@@ -59,18 +59,28 @@ void Exchange::use(std::unique_ptr<Http1Client> upstream) {
   outgoing.credential = &credential_;
   outgoing.body = request_.body;
   outgoing.expects_continue = request_.expects_continue;
+  outgoing.accepts_trailers = request_.accepts_trailers;
   upstream_->send_head(outgoing);
   upstream_->start();
-  if (!waiting_.empty()) {
-    body_forwarded_ = true;
-    upstream_->send_body(waiting_);
-    waiting_.clear();
-  }
+  if (!waiting_.empty()) send_upstream(std::exchange(waiting_, {}));
   if (request_ended_) finish_request();
   if (client_paused_ && !upstream_->is_congested()) {
     client_paused_ = false;
     client_.resume_request();
   }
+}
+
+void Exchange::send_upstream(std::string_view bytes) {
+  body_forwarded_ = true;
+  if (replayable_ && upstream_->may_refuse()) {
+    replayable_ = replay_.size() + bytes.size() <= max_replay;
+    if (replayable_) {
+      replay_.append(bytes);
+    } else {
+      replay_ = {};
+    }
+  }
+  upstream_->send_body(bytes);
 }
 
 Exchange::Objection Exchange::body_objection(const BodyGuard::Block& block) {
@@ -114,8 +124,7 @@ void Exchange::forward(std::string_view bytes) {
   if (!upstream_) {
     waiting_.append(bytes);
   } else {
-    body_forwarded_ = true;
-    upstream_->send_body(bytes);
+    send_upstream(bytes);
   }
   const bool congested = upstream_ ? upstream_->is_congested() : waiting_.size() > house_.bounds.high_water;
   if (congested && !client_paused_) {
@@ -272,11 +281,18 @@ void Exchange::on_response_end(http::Fields* trailers) {
   client_.send_end(trailers);
 }
 
+bool Exchange::can_try_again(Progress progress) const {
+  if (head_sent_ || tries_ >= max_tries) return false;
+  if (progress == Progress::unprocessed) return replayable_;
+  return reused_ && progress == Progress::nothing_came && !body_forwarded_ && is_idempotent(request_.method);
+}
+
 void Exchange::on_upstream_failure(std::string_view reason, Progress progress) {
   if (over_) return;
   drop_upstream();
-  if (reused_ && progress == Progress::nothing_came && !body_forwarded_ && is_idempotent(request_.method)) {
-    request_sent_ = false;
+  if (can_try_again(progress)) {
+    request_sent_ = body_forwarded_ = false;
+    waiting_.insert(0, std::exchange(replay_, {}));
     connect();
     return;
   }

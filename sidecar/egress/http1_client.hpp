@@ -15,14 +15,13 @@ namespace bot_bottle::egress {
 
 /// Owned by its exchange while in use, by the pool while idle. One request at a time: nothing is pipelined to
 /// upstreams.
-class Http1Client final : public net::Retirable, public UpstreamSide, public tls::ChannelHandler {
+class Http1Client final : public Upstream, public tls::ChannelHandler {
  public:
   Http1Client(House& house, std::unique_ptr<tls::Channel> channel);
 
-  void set_handler(UpstreamHandler* handler) { handler_ = handler; }
-  /// Whole request sent, whole response read, nothing left over, and both sides said keep-alive.
-  [[nodiscard]] bool is_reusable() const;
-  void start() { channel_->resume(); }
+  void set_handler(UpstreamHandler* handler) override { handler_ = handler; }
+  [[nodiscard]] bool is_reusable() const override;
+  void start() override { channel_->resume(); }
 
   void send_head(const OutgoingRequest& request) override;
   void send_body(std::string_view bytes) override;
@@ -35,12 +34,6 @@ class Http1Client final : public net::Retirable, public UpstreamSide, public tls
   void on_end() override;
   void on_failure(std::string_view reason) override;
   void on_drained() override;
-
-  /// Set by the pool: an idle connection that says anything, or ends, is of no more use.
-  std::function<void()> on_idle_event;
-  std::uint64_t idle_since_ms = 0;
-  std::string pool_key;
-  std::string address;  // "192.0.2.1:443": what was checked and dialled
 
  private:
   enum class State : std::uint8_t { idle, head, body, done, broken };

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,25 +13,15 @@ namespace bot_bottle::egress {
 
 /// Owned by its ClientConnection, which hands it the plain bytes. A pipelined request is parsed only when the one
 /// before is answered, and is checked like the first (attacks A4, A9); nothing is ever forwarded that was not parsed.
-class Http1Server final : public net::Retirable, public ClientSide {
+class Http1Server final : public ServerSide, public ClientSide {
  public:
-  struct Owner {
-    /// Takes the connection over after a well-formed CONNECT; `rest` are the octets behind its head.
-    std::function<void(std::string_view authority, std::string_view rest)> on_connect;
-    /// The connection is to be closed after what was written; linger so that the answer can be read.
-    std::function<void()> on_finished;
-    /// The connection is to be cut now.
-    std::function<void()> on_aborted;
-  };
-
   Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner);
   ~Http1Server() override;
 
-  void on_bytes(std::string_view bytes);
-  void on_end();
-  /// The connection is gone.
-  void on_gone(std::string_view why);
-  void on_drained();
+  void on_bytes(std::string_view bytes) override;
+  void on_end() override;
+  void on_gone(std::string_view why) override;
+  void on_drained() override;
 
   /// Answers and ends; for refusals of a CONNECT.
   void answer_and_finish(const Refusal& refusal, std::string_view host, std::uint16_t port);

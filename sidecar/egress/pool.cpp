@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sidecar/egress/http1_client.hpp"
+
 namespace bot_bottle::egress {
 namespace {
 constexpr std::size_t max_idle = 128;
@@ -10,32 +12,60 @@ constexpr std::chrono::milliseconds sweep_every{5000};
 
 Pool::Pool(House& house) : house_(house), timer_(house.loop, [this] { sweep(); }) {}
 
-std::unique_ptr<Http1Client> Pool::take(const std::string& key) {
-  const auto found = idle_.find(key);
-  if (found == idle_.end() || found->second.empty()) return nullptr;
-  std::unique_ptr<Http1Client> client = std::move(found->second.back());
-  found->second.pop_back();
-  --size_;
-  client->on_idle_event = nullptr;
-  return client;
+Pool::~Pool() = default;
+
+std::unique_ptr<Upstream> Pool::open_shared(const std::string& key) {
+  for (const auto& client : shared_) {
+    if (client->key() == key && client->can_open()) return client->open();
+  }
+  return nullptr;
 }
 
-void Pool::put(std::unique_ptr<Http1Client> client) {
-  if (!client->is_reusable() || size_ >= max_idle) {
-    house_.loop.retire(std::move(client));
+std::unique_ptr<Upstream> Pool::take(const std::string& key) {
+  if (auto stream = open_shared(key)) return stream;
+  const auto found = idle_.find(key);
+  if (found == idle_.end() || found->second.empty()) return nullptr;
+  std::unique_ptr<Upstream> upstream = std::move(found->second.back());
+  found->second.pop_back();
+  --size_;
+  upstream->on_idle_event = nullptr;
+  return upstream;
+}
+
+std::unique_ptr<Upstream> Pool::adopt(const std::string& key, std::unique_ptr<tls::Channel> channel) {
+  const bool http2 = channel->is_secure() && channel->session()->alpn() == "h2";
+  auto stream = http2 ? open_shared(key) : nullptr;
+  if (!http2 || stream) {
+    auto upstream = std::make_unique<Http1Client>(house_, std::move(channel));
+    upstream->pool_key = key;
+    if (!stream) return upstream;
+    // Not wanted any more. It may be the channel itself that is calling: it dies when the turn ends.
+    house_.loop.retire(std::move(upstream));
+    return stream;
+  }
+  auto client = std::make_unique<Http2Client>(house_, std::move(channel), key, [this] { drop_done(); });
+  stream = client->open();
+  shared_.push_back(std::move(client));
+  timer_.set(sweep_every);
+  return stream;
+}
+
+void Pool::put(std::unique_ptr<Upstream> upstream) {
+  if (!upstream->is_reusable() || size_ >= max_idle) {
+    house_.loop.retire(std::move(upstream));
     return;
   }
-  client->idle_since_ms = house_.loop.now_ms();
-  client->set_handler(nullptr);
-  client->resume_response();
-  client->on_idle_event = [this, raw = client.get()] { drop(raw); };
-  idle_[client->pool_key].push_back(std::move(client));
+  upstream->idle_since_ms = house_.loop.now_ms();
+  upstream->set_handler(nullptr);
+  upstream->resume_response();
+  upstream->on_idle_event = [this, raw = upstream.get()] { drop(raw); };
+  idle_[upstream->pool_key].push_back(std::move(upstream));
   if (size_++ == 0) timer_.set(sweep_every);
 }
 
-void Pool::drop(Http1Client* client) {
-  auto& list = idle_[client->pool_key];
-  const auto found = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.get() == client; });
+void Pool::drop(Upstream* upstream) {
+  auto& list = idle_[upstream->pool_key];
+  const auto found = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.get() == upstream; });
   if (found == list.end()) return;
   house_.loop.retire(std::move(*found));
   list.erase(found);
@@ -44,10 +74,23 @@ void Pool::drop(Http1Client* client) {
 
 void Pool::clear() {
   for (auto& [key, list] : idle_) {
-    for (auto& client : list) house_.loop.retire(std::move(client));
+    for (auto& upstream : list) house_.loop.retire(std::move(upstream));
   }
   idle_.clear();
   size_ = 0;
+  for (const auto& client : shared_) client->open_no_more();
+  drop_done();
+}
+
+void Pool::drop_done() {
+  for (auto entry = shared_.begin(); entry != shared_.end();) {
+    if (!(*entry)->is_done()) {
+      ++entry;
+      continue;
+    }
+    house_.loop.retire(std::move(*entry));
+    entry = shared_.erase(entry);
+  }
 }
 
 void Pool::sweep() {
@@ -63,7 +106,11 @@ void Pool::sweep() {
     }
     entry = list.empty() ? idle_.erase(entry) : std::next(entry);
   }
-  if (size_ > 0) timer_.set(sweep_every);
+  for (const auto& client : shared_) {
+    if (client->open_streams() == 0 && now - client->idle_since_ms() >= keep) client->open_no_more();
+  }
+  drop_done();
+  if (size_ > 0 || !shared_.empty()) timer_.set(sweep_every);
 }
 
 }  // namespace bot_bottle::egress

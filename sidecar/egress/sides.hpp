@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "sidecar/egress/binding.hpp"
 #include "sidecar/egress/names.hpp"
 #include "sidecar/http/fields.hpp"
+#include "sidecar/net/loop.hpp"
 
 namespace bot_bottle::egress {
 
@@ -35,10 +37,13 @@ struct Origin {
 struct IncomingRequest {
   std::string_view method;
   std::string_view target;                    // as sent: origin-form or absolute-form
+  std::string_view scheme;                    // :scheme; empty in HTTP/1
   std::optional<std::string_view> authority;  // Host or :authority
+  std::optional<std::string_view> host;       // Host, where :authority is there too
   http::Fields* fields = nullptr;             // all of them
   BodyLength body;
   bool expects_continue = false;
+  bool accepts_trailers = false;  // TE: trailers
 };
 
 /// What goes to the upstream: checked, stripped, bound.
@@ -50,6 +55,7 @@ struct OutgoingRequest {
   const Credential* credential = nullptr;
   BodyLength body;
   bool expects_continue = false;
+  bool accepts_trailers = false;
 };
 
 struct ResponseStart {
@@ -58,6 +64,25 @@ struct ResponseStart {
   http::Fields* fields = nullptr;
   BodyLength body;  // `none` also where the method or status forbids one; `size` may then be what Content-Length said
   std::optional<std::uint64_t> announced_length;  // for HEAD and 304
+};
+
+/// What reads an agent's connection, whatever the version of HTTP. Owned by its ClientConnection, which hands it the
+/// plain octets and is told when the connection is over.
+class ServerSide : public net::Retirable {
+ public:
+  struct Owner {
+    /// Takes the connection over after a well-formed CONNECT; `rest` are the octets behind its head.
+    std::function<void(std::string_view authority, std::string_view rest)> on_connect;
+    /// The connection is to be closed after what was written; linger so that the answer can be read.
+    std::function<void()> on_finished;
+    /// The connection is to be cut now.
+    std::function<void()> on_aborted;
+  };
+  virtual void on_bytes(std::string_view bytes) = 0;
+  virtual void on_end() = 0;
+  /// The connection is gone.
+  virtual void on_gone(std::string_view why) = 0;
+  virtual void on_drained() = 0;
 };
 
 /// The client's end of one exchange. Calls: informational*, head, body*, then end or abort, which is the last.
@@ -89,6 +114,25 @@ class UpstreamSide {
   [[nodiscard]] virtual bool is_congested() const = 0;
 };
 
+class UpstreamHandler;
+
+/// An upstream for one exchange at a time: a connection (HTTP/1) or a stream of one that others use too (HTTP/2). Owned
+/// by its exchange while in use; a connection that can serve another goes back to the pool.
+class Upstream : public net::Retirable, public UpstreamSide {
+ public:
+  virtual void set_handler(UpstreamHandler* handler) = 0;
+  virtual void start() {}
+  /// Whole request sent, whole response read, nothing left over, and both sides said keep-alive.
+  [[nodiscard]] virtual bool is_reusable() const { return false; }
+  /// It may say that it has not begun with a request that it was sent (UpstreamHandler::Progress::unprocessed).
+  [[nodiscard]] virtual bool may_refuse() const { return false; }
+
+  /// Set by the pool: an idle connection that says anything, or ends, is of no more use.
+  std::function<void()> on_idle_event;
+  std::uint64_t idle_since_ms = 0;
+  std::string pool_key;
+};
+
 /// What an upstream says. Order: informational*, head, body*, end; or failure at any time, which is the last.
 class UpstreamHandler {
  public:
@@ -98,8 +142,11 @@ class UpstreamHandler {
   virtual void on_response_body(std::string_view bytes) = 0;
   virtual void on_response_end(http::Fields* trailers) = 0;
   virtual void on_upstream_drained() = 0;
-  /// `answered`: octets of a response had come.
-  enum class Progress : std::uint8_t { nothing_came, answered };
+  enum class Progress : std::uint8_t {
+    unprocessed,   // the upstream said that it has not begun with it: safe to send again, whatever the method
+    nothing_came,  // sent, and nobody knows
+    answered,      // octets of a response had come
+  };
   virtual void on_upstream_failure(std::string_view reason, Progress progress) = 0;
 };
 

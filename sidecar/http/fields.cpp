@@ -64,6 +64,14 @@ bool is_token(std::string_view text) {
   return true;
 }
 
+bool is_field_value(std::string_view text) {
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if ((octet < 0x20 && c != '\t') || octet == 0x7f) return false;
+  }
+  return true;
+}
+
 bool is_hop_by_hop(std::string_view name) {
   switch (name.size()) {
     case 2:

@@ -84,6 +84,9 @@ bool has_member(std::string_view list, std::string_view token);
 /// tchar of RFC 9110 §5.6.2, at least one.
 bool is_token(std::string_view text);
 
+/// Octets a field value may hold: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5); none of CR, LF and NUL.
+bool is_field_value(std::string_view text);
+
 /// True for fields that belong to one connection and are never passed on (RFC 9110 §7.6.1), whatever `Connection` says.
 bool is_hop_by_hop(std::string_view name);
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t max_sessions = 256;
 constexpr unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+constexpr unsigned char alpn_both[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};  // in order
 
 /// What a session carries for the callbacks: the host name, owned by the SSL object.
 int host_index() {
@@ -34,7 +35,7 @@ int context_index() {
 int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                 unsigned offered_size, void* /*argument*/) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, alpn_http1, sizeof alpn_http1, offered, offered_size) !=
+  if (SSL_select_next_proto(&chosen, out_size, alpn_both, sizeof alpn_both, offered, offered_size) !=
       OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;  // it speaks only what we do not: better no connection than a guess
   }
@@ -158,7 +159,7 @@ Result<std::unique_ptr<ClientContext>> ClientContext::create(const std::string& 
     X509_STORE* store = SSL_CTX_get_cert_store(context.get());
     BB_CHECK(each_certificate(extra_ca, [store](X509* certificate) { X509_STORE_add_cert(store, certificate); }));
   }
-  if (SSL_CTX_set_alpn_protos(context.get(), alpn_http1, sizeof alpn_http1) != 0)
+  if (SSL_CTX_set_alpn_protos(context.get(), alpn_both, sizeof alpn_both) != 0)
     return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   ERR_clear_error();
   return std::unique_ptr<ClientContext>(new ClientContext(std::move(context)));
@@ -173,7 +174,8 @@ int ClientContext::keep_session(SSL* ssl, SSL_SESSION* session) {
   return 1;  // the reference is ours now
 }
 
-Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host, const std::string& resume_key) {
+Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host, const std::string& resume_key,
+                                                        Offer offer) {
   SslPtr ssl(SSL_new(context_.get()));
   if (!ssl) return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   SSL_set_connect_state(ssl.get());
@@ -182,6 +184,8 @@ Result<std::unique_ptr<Session>> ClientContext::connect(const std::string& host,
       SSL_set_ex_data(ssl.get(), host_index(), std::make_unique<std::string>(resume_key).release()) != 1) {
     return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   }
+  if (offer == Offer::http1 && SSL_set_alpn_protos(ssl.get(), alpn_http1, sizeof alpn_http1) != 0)
+    return fail(ErrorKind::internal, "TLS: " + take_openssl_error());
   if (const auto found = sessions_.find(resume_key); found != sessions_.end()) {
     SSL_set_session(ssl.get(), found->second.get());
     // A TLS 1.3 ticket used twice lets an observer link connections (RFC 8446 §C.4).

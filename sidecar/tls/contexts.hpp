@@ -13,9 +13,9 @@
 
 namespace bot_bottle::tls {
 
-/// TLS ≥ 1.2, session tickets, ALPN http/1.1, no renegotiation. An SNI other than the host of the CONNECT ends the
-/// handshake with unrecognized_name (attack A2); none at all is accepted, because then only the CONNECT has named the
-/// host.
+/// TLS ≥ 1.2, session tickets, ALPN h2 and http/1.1, no renegotiation. An SNI other than the host of the CONNECT ends
+/// the handshake with unrecognized_name (attack A2); none at all is accepted, because then only the CONNECT has named
+/// the host.
 class ServerContext {
  public:
   enum class NameCheck : std::uint8_t { on, off };  // off: only with the test hook "names"
@@ -28,6 +28,9 @@ class ServerContext {
   ContextPtr context_;
 };
 
+/// What ALPN offers to an upstream.
+enum class Offer : std::uint8_t { http2_and_http1, http1 };
+
 /// Made at the first upstream connection: reading the system's trust costs more than the whole start. TLS ≥ 1.2, the
 /// host name verified, sessions of hosts resumed.
 class ClientContext {
@@ -36,7 +39,8 @@ class ClientContext {
   static Result<std::unique_ptr<ClientContext>> create(const std::string& extra_ca);
   ~ClientContext();
   /// `resume_key` names what a session may be resumed for (host and port).
-  Result<std::unique_ptr<Session>> connect(const std::string& host, const std::string& resume_key);
+  Result<std::unique_ptr<Session>> connect(const std::string& host, const std::string& resume_key,
+                                           Offer offer = Offer::http2_and_http1);
 
  private:
   explicit ClientContext(ContextPtr context);

@@ -14,6 +14,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "fakes"))
 from certificates import make_ca, make_leaf  # noqa: E402
+from http2 import Http2Origin, Peer, Tls  # noqa: E402
 from origin import Origin  # noqa: E402
 
 TOKEN = "tok-9f8e7d6c5b4a39281706"
@@ -144,6 +145,15 @@ class World:
             self.pins.setdefault(name, f"127.0.0.1:{origin.port}")
         return origin
 
+    def http2_origin(self, *names, **options):
+        number = len(self.origins)
+        certificate, key = make_leaf(self.directory, list(names), f"leaf{number}")
+        origin = Http2Origin(certificate, key, **options)
+        self.origins.append(origin)
+        for name in names:
+            self.pins.setdefault(name, f"127.0.0.1:{origin.port}")
+        return origin
+
     def plain_origin(self, *names):
         origin = Origin()
         self.origins.append(origin)
@@ -224,9 +234,9 @@ class World:
             client.body = client.take(int(length)) if length else b""
         return status, client
 
-    def context(self):
+    def context(self, *protocols):
         context = ssl.create_default_context(cadata=self.ca_pem)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(list(protocols or ["http/1.1"]))
         return context
 
     def tls(self, host, port=443, server_name=None, context=None, session=None):
@@ -235,6 +245,14 @@ class World:
         assert status == 200, (status, client.body)
         secure = (context or self.context()).wrap_socket(client.socket, server_hostname=server_name or host, session=session)
         return Client(secure)
+
+    def http2(self, host, port=443, **options):
+        """An HTTP/2 client inside a TLS tunnel to `host`."""
+        status, client = self.connect(f"{host}:{port}")
+        assert status == 200, (status, client.body)
+        secure = Tls(client.socket, self.context("h2"), host=host)
+        assert secure.selected_alpn_protocol() == "h2"
+        return Peer(secure, **options)
 
     def get(self, host, path, headers="", method="GET", body=b""):
         client = self.tls(host)

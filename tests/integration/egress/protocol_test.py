@@ -63,11 +63,15 @@ def tickets_resume_sessions_of_the_same_host_only(program, share):
 
 
 @check
-def http_1_1_is_what_alpn_agrees_on(program, share):
+def alpn_agrees_on_http_2_or_http_1_1_and_on_nothing_else(program, share):
     with world(program, share).start() as w:
-        context = w.context()
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        assert w.tls("api.example.com", context=context).socket.selected_alpn_protocol() == "http/1.1"
+        for offered, agreed in ((["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"), ([], None)):
+            context = w.context()
+            if offered:
+                context.set_alpn_protocols(offered)
+            else:
+                context = ssl.create_default_context(cadata=w.ca_pem)
+            assert w.tls("api.example.com", context=context).socket.selected_alpn_protocol() == agreed, offered
         context.set_alpn_protocols(["spdy/3"])
         try:
             w.tls("api.example.com", context=context)

@@ -52,7 +52,7 @@ class Tls : public testing::Test {
 TEST_F(Tls, a_leaf_of_the_authority_is_trusted_for_its_host) {
   Pair pair = between("api.example.com", "api.example.com");
   EXPECT_EQ(shake(pair), std::make_pair(Status::ok, Status::ok)) << pair.client->error();
-  EXPECT_EQ(pair.client->alpn(), "http/1.1");
+  EXPECT_EQ(pair.client->alpn(), "h2");
   ASSERT_EQ(pair.client->write("hello"), Status::ok);
   const std::string records = std::exchange(pair.client->output(), {});
   pair.server->feed(records);
