@@ -79,6 +79,9 @@ struct Detectors {
 std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
                             std::string_view bytes);
 
+/// The longest text a finding can have, in the view as it came: what a caller that joins texts has to carry over.
+std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors);
+
 /// A body as it streams. Holds back the last octets that could begin a match, so no octet of a secret is released
 /// before the match is seen, however the body is cut. Memory: the hold-back window (`hold_back_bytes`) and Hyperscan's
 /// stream states.

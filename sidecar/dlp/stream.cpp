@@ -280,6 +280,12 @@ struct Stream::State {
   }
 };
 
+std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors) {
+  const std::size_t window = std::max(detectors.token_patterns ? rules.state().longest : 0,
+                                      detectors.known_secrets ? secrets.state().longest : 0);
+  return window == 0 ? 0 : 3 * window + slack;  // escaped, each octet takes three
+}
+
 Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors)
     : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors)) {}
 Stream::Stream(Stream&&) noexcept = default;

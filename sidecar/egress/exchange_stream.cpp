@@ -6,6 +6,7 @@
 
 #include "sidecar/egress/exchange.hpp"
 #include "sidecar/egress/pool.hpp"
+#include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
 namespace {
@@ -27,13 +28,16 @@ void Exchange::connect() {
   // Everything that makes a connection good for this request and for no other (A9).
   pool_key_ = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
                           credential_.token_ref);
-  if (std::unique_ptr<Upstream> idle = house_.pool->take(pool_key_)) {
+  // A switch ends a connection for HTTP: it gets one of its own.
+  if (std::unique_ptr<Upstream> idle = websocket_ ? nullptr : house_.pool->take(pool_key_)) {
     reused_ = true;
     use(std::move(idle));
     return;
   }
   reused_ = false;
-  const auto security = scheme_ == policy::Scheme::https ? Dial::Security::tls : Dial::Security::plain;
+  const auto security = scheme_ != policy::Scheme::https ? Dial::Security::plain
+                        : websocket_                     ? Dial::Security::tls_http1_only
+                                                         : Dial::Security::tls;
   dial_ = std::make_unique<Dial>(house_, routes_, authority_, security,
                                  [this](Dial::Done done) { on_dialled(std::move(done)); });
   dial_->start();
@@ -60,10 +64,11 @@ void Exchange::use(std::unique_ptr<Upstream> upstream) {
   outgoing.body = request_.body;
   outgoing.expects_continue = request_.expects_continue;
   outgoing.accepts_trailers = request_.accepts_trailers;
+  if (websocket_) outgoing.websocket_key = websocket::make_key();
   upstream_->send_head(outgoing);
   upstream_->start();
   if (!waiting_.empty()) send_upstream(std::exchange(waiting_, {}));
-  if (request_ended_) finish_request();
+  if (request_ended_ || websocket_) finish_request();
   if (client_paused_ && !upstream_->is_congested()) {
     client_paused_ = false;
     client_.resume_request();
@@ -104,14 +109,18 @@ void Exchange::on_request_body(std::string_view bytes) {
     refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
     return;
   }
-  if (!guard_) {
+  if (websocket_) {
+    on_agent_frames(bytes);
+    return;
+  }
+  if (!guard_ && !grpc_) {
     forward(bytes);
     return;
   }
   released_.clear();
-  const auto block = guard_->write(bytes, released_);
-  house_.counters.dlp_bytes += guard_->scanned() - scanned_;
-  scanned_ = guard_->scanned();
+  const auto block = grpc_ ? grpc_->write(bytes, released_) : guard_->write(bytes, released_);
+  const std::uint64_t scanned = grpc_ ? grpc_->scanned() : guard_->scanned();
+  house_.counters.dlp_bytes += scanned - std::exchange(scanned_, scanned);
   if (block) {
     refuse(std::move(*body_objection(*block)));
     return;
@@ -135,9 +144,20 @@ void Exchange::forward(std::string_view bytes) {
 
 void Exchange::on_request_end(const http::Fields* trailers) {
   if (over_) return;
-  if (guard_) {
+  if (websocket_) {
+    // The agent ends its side of the stream: for WebSocket that is the connection's end (RFC 8441 §5).
+    drop_upstream();
+    finish();
+    if (head_sent_) {
+      client_.send_end(nullptr);
+    } else {
+      client_.abort();
+    }
+    return;
+  }
+  if (guard_ || grpc_) {
     released_.clear();
-    if (const auto block = guard_->finish(released_)) {
+    if (const auto block = grpc_ ? grpc_->finish(released_) : guard_->finish(released_)) {
       refuse(std::move(*body_objection(*block)));
       return;
     }
@@ -187,6 +207,10 @@ void Exchange::on_informational(int status, http::Fields& fields) {
 
 void Exchange::on_response_head(ResponseStart& head) {
   status_ = head.status;
+  if (status_ == 101) {
+    switch_protocols(head);
+    return;
+  }
   http::Fields& fields = *head.fields;
   strip_response_fields(fields);
   const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
@@ -208,7 +232,10 @@ void Exchange::on_response_head(ResponseStart& head) {
       return;
     }
     if (unreadable || !has_body) coding.reset();
-    if (has_body) scrub_.emplace(house_.known_secrets, coding);
+    if (has_body && !coding && is_grpc(fields)) {
+      grpc_scrub_.emplace(house_.known_secrets, route_->on_unscannable);
+    } else if (has_body)
+      scrub_.emplace(house_.known_secrets, coding);
     if (coding) {
       fields.remove("content-encoding");
       head.body = {BodyLength::Kind::unknown, 0};
@@ -239,11 +266,21 @@ void Exchange::on_response_body(std::string_view bytes) {
   if (over_) return;
   bytes_in_ += bytes.size();
   house_.counters.bytes_in += bytes.size();
-  if (!scrub_) {
+  if (switched_) {
+    on_upstream_frames(bytes);
+    return;
+  }
+  if (!scrub_ && !grpc_scrub_) {
     deliver(bytes);
     return;
   }
   scrubbed_.clear();
+  if (grpc_scrub_) {
+    const bool read = grpc_scrub_->write(bytes, scrubbed_);
+    deliver(scrubbed_);
+    if (!read) on_upstream_failure("a gRPC message of the answer is compressed unasked", Progress::answered);
+    return;
+  }
   if (!scrub_->write(bytes, scrubbed_, flush_)) {
     on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
     return;
@@ -253,6 +290,12 @@ void Exchange::on_response_body(std::string_view bytes) {
 
 void Exchange::on_response_end(http::Fields* trailers) {
   if (over_) return;
+  if (grpc_scrub_) {
+    scrubbed_.clear();
+    grpc_scrub_->finish(scrubbed_);
+    deliver(scrubbed_);
+    if (grpc_scrub_->replaced() > 0) note_request("secret_scrubbed");
+  }
   if (scrub_) {
     scrubbed_.clear();
     if (!scrub_->finish(scrubbed_)) {
@@ -274,7 +317,7 @@ void Exchange::on_response_end(http::Fields* trailers) {
   }
   if (trailers != nullptr) {
     strip_trailers(*trailers);
-    if (scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
+    if (scrub_ || grpc_scrub_) scrub_fields(house_.rules, house_.known_secrets, *trailers);
   }
   give_back_upstream();
   finish();
