@@ -1,8 +1,9 @@
 # How a folder becomes a target. Each function is the only way to make its kind.
 
-# What a user runs, without the tests; and all fuzz targets.
+# What a user runs, without the tests; all fuzz targets; and what the label "unit" runs (programs of tests, replayed corpora).
 add_custom_target(bot-bottle-all)
 add_custom_target(fuzzers)
+add_custom_target(unit-tests)
 
 # bot_bottle_library(NAME [SOURCES ...] [DEPENDS ...]): a room. All rooms share one precompiled header.
 function(bot_bottle_library name)
@@ -88,6 +89,9 @@ function(bot_bottle_test name)
   target_precompile_headers(${name} REUSE_FROM bb_test_pch)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   target_compile_definitions(${name} PRIVATE BB_SOURCE_DIR="${CMAKE_SOURCE_DIR}" BB_BUILD_DIR="${CMAKE_BINARY_DIR}")
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(unit-tests ${name})
+  endif()
   set(properties TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
   if(arg_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
@@ -108,13 +112,13 @@ function(bot_bottle_fuzzer name source corpus)
   target_link_libraries(${name} PRIVATE bb_flags bb_base ${arg_DEPENDS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
   add_dependencies(fuzzers ${name})
+  add_dependencies(unit-tests ${name})
   if(BB_FUZZ)
-    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    add_test(NAME fuzz/${name} COMMAND ${name} -runs=0 "${corpus}")
+    add_test(NAME fuzz_replay/${name} COMMAND ${name} -runs=0 "${corpus}")
   else()
     target_sources(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp")
     add_test(NAME fuzz_replay/${name} COMMAND ${name} "${corpus}")
-    set_tests_properties(fuzz_replay/${name} PROPERTIES LABELS unit TIMEOUT 60)
   endif()
+  set_tests_properties(fuzz_replay/${name} PROPERTIES LABELS unit TIMEOUT 60)
 endfunction()

@@ -22,7 +22,8 @@ if(CCACHE_PROGRAM)
         ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
         CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE_PROGRAM})
   endforeach()
-  add_compile_options($<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-fpch-preprocess>)
+  add_compile_options($<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-fpch-preprocess>
+    "$<$<AND:$<CXX_COMPILER_ID:Clang>,$<COMPILE_LANGUAGE:CXX>>:SHELL:-Xclang -fno-pch-timestamp>")
 endif()
 
 add_library(bb_flags INTERFACE)
@@ -53,6 +54,11 @@ if(BB_SANITIZE STREQUAL "address")
 elseif(BB_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
+endif()
+if(BB_FUZZ)
+  # Every room, not only the targets: the fuzzer is guided by the branches of the code under test. Programs that are not
+  # fuzzers link as before (the sanitizers' runtime has the callbacks, which do nothing there).
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C CXX)

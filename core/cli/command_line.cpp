@@ -264,8 +264,4 @@ int run_command_line(const std::vector<std::string>& arguments) {
   }
 }
 
-std::string_view version() {
-  return BB_VERSION;
-}
-
 }  // namespace bot_bottle::cli

@@ -40,6 +40,10 @@ std::string format_error(const Error& error, const Context& context) {
   return text;
 }
 
+std::string_view version() {
+  return BB_VERSION;
+}
+
 std::string write_bug_log(Context& context, const std::string& verb, const std::string& type, const Error& error) {
   // No argv: values given to --env may be secrets.
   std::string text = fmt::format("bot-bottle {} bug report\ntime: {}\nverb: {}\nkind: {} ({})\nmessage: {}\n",

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "core/cli/command_line.hpp"
@@ -40,11 +41,18 @@ std::vector<std::string> last_throw_trace() {
 
 }  // namespace bot_bottle::cli
 
-// Sanitizers bring their own; theirs stays.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__linux__)
-extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, void* type,
+// Sanitizers bring their own; theirs stays. (clang says so through __has_feature, g++ 12 by a macro.)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BB_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BB_SANITIZED 1
+#endif
+#if !defined(BB_SANITIZED) && defined(__linux__)
+extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, std::type_info* type,
                                                                              void (*destroy)(void*)) {
-  using Throw = void (*)(void*, void*, void (*)(void*));
+  using Throw = void (*)(void*, std::type_info*, void (*)(void*));
   static const Throw real = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   bot_bottle::cli::remember_throw();
   if (real != nullptr) real(object, type, destroy);

@@ -91,6 +91,7 @@ struct UpstreamProxy {
 
 struct Egress {
   std::uint8_t log = 1;  // 0 off, 1 blocks and warnings, 2 every request
+  bool metrics = false;  // Prometheus text on the control socket
   std::vector<Route> routes;
   std::map<std::string, Pin> hosts;
   std::string upstream_ca;  // in a manifest a path, in the sidecar's configuration PEM text

@@ -97,6 +97,7 @@ json::object to_public_json(const Route& route) {
 json::object to_json(const Egress& egress) {
   json::object object;
   object["log"] = egress.log;
+  if (egress.metrics) object["metrics"] = true;
   json::array routes;
   for (const Route& route : egress.routes) routes.emplace_back(to_json(route));
   object["routes"] = std::move(routes);

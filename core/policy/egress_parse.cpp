@@ -306,7 +306,8 @@ ParsedEgress parse_egress(const json::value& document) {
       {"dlp", later, "set dlp in each route"},
   }};
   reader.check_keys(known, refused);
-  for (const std::string_view key : {"canaries", "metrics", "mcp"}) check_absent_feature(reader, key);
+  for (const std::string_view key : {"canaries", "mcp"}) check_absent_feature(reader, key);
+  if (const auto metrics = reader.boolean("metrics")) egress.metrics = *metrics;
   if (const auto log = reader.integer("log", 0, 2)) egress.log = static_cast<std::uint8_t>(*log);
   if (const json::array* routes = reader.list("routes")) {
     if (routes->size() > max_routes) reader.problem("routes", fmt::format("more than {} routes", max_routes));

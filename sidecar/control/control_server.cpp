@@ -1,10 +1,13 @@
 #include "sidecar/control/control_server.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace bot_bottle::sidecar {
 namespace {
 constexpr std::size_t max_line = std::size_t{1} << 20;
+constexpr std::size_t max_http_head = 8192;
 constexpr std::size_t max_peers = 32;
 constexpr std::size_t max_unsent = std::size_t{8} << 20;
 }  // namespace
@@ -17,6 +20,10 @@ class ControlServer::Peer final : public net::Retirable, public net::StreamHandl
   }
   void on_bytes(std::string_view bytes) override {
     input_.append(bytes);
+    if (input_.starts_with("GET ")) {
+      read_http();
+      return;
+    }
     std::size_t begin = 0;
     for (std::size_t end = input_.find('\n'); end != std::string::npos; end = input_.find('\n', begin)) {
       std::string reply = server_.answer(std::string_view(input_).substr(begin, end - begin));
@@ -39,14 +46,27 @@ class ControlServer::Peer final : public net::Retirable, public net::StreamHandl
   }
 
  private:
+  /// A scraper: one request, one answer, the end.
+  void read_http() {
+    if (ended_) return;
+    const std::size_t end = input_.find("\r\n\r\n");
+    if (end == std::string::npos) {
+      if (input_.size() > max_http_head) server_.remove(this);
+      return;
+    }
+    ended_ = true;
+    std::string reply = server_.answer_http(std::string_view(input_).substr(0, input_.find("\r\n")));
+    if (stream_.write(reply) != 0 || stream_.unsent() == 0) server_.remove(this);
+  }
+
   ControlServer& server_;
   net::Stream stream_;
   std::string input_;
   bool ended_ = false;
 };
 
-ControlServer::ControlServer(net::Loop& loop, std::vector<uid_t> allowed_uids, Handle handle)
-    : loop_(loop), allowed_uids_(std::move(allowed_uids)), handle_(std::move(handle)) {}
+ControlServer::ControlServer(net::Loop& loop, std::vector<uid_t> allowed_uids, Handle handle, Metrics metrics)
+    : loop_(loop), allowed_uids_(std::move(allowed_uids)), handle_(std::move(handle)), metrics_(std::move(metrics)) {}
 
 ControlServer::~ControlServer() = default;
 
@@ -71,6 +91,18 @@ void ControlServer::remove(Peer* peer) {
   if (found == peers_.end()) return;
   loop_.retire(std::move(found->second));
   peers_.erase(found);
+}
+
+std::string ControlServer::answer_http(std::string_view request_line) const {
+  std::optional<std::string> text;
+  if (request_line.starts_with("GET /metrics ")) text = metrics_();
+  const std::string_view status = text ? "200 OK" : "404 Not Found";
+  const std::string body =
+      text.value_or("metrics are off or asked for elsewhere: egress.metrics: true, GET /metrics\n");
+  return fmt::format(
+      "HTTP/1.1 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n"
+      "Connection: close\r\n\r\n{}",
+      status, body.size(), body);
 }
 
 std::string ControlServer::answer(std::string_view line) const {

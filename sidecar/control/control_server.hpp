@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -18,7 +19,9 @@ namespace bot_bottle::sidecar {
 class ControlServer {
  public:
   using Handle = std::function<Result<json::object>(const std::string& call, const json::object& arguments)>;
-  ControlServer(net::Loop& loop, std::vector<uid_t> allowed_uids, Handle handle);
+  /// The text that `GET /metrics` over HTTP gets; nothing: 404.
+  using Metrics = std::function<std::optional<std::string>()>;
+  ControlServer(net::Loop& loop, std::vector<uid_t> allowed_uids, Handle handle, Metrics metrics);
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();
@@ -32,7 +35,9 @@ class ControlServer {
 
   net::Loop& loop_;
   std::vector<uid_t> allowed_uids_;
+  [[nodiscard]] std::string answer_http(std::string_view request_line) const;
   Handle handle_;
+  Metrics metrics_;
   net::Listener listener_;
   std::unordered_map<Peer*, std::unique_ptr<Peer>> peers_;
 };

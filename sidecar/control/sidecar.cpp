@@ -99,6 +99,7 @@ Result<void> Sidecar::build(const Options& options, Config config) {
     BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database));
   }
   BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
+  house.fragments = std::make_unique<dlp::Fragments>(house.known_secrets, [this] { return loop_.now_ms(); });
   log_->set_redact([&house](std::string_view text) { return house.redact(text); });
   BB_TRY(house.authority, tls::Authority::create(config.slug));
   const bool names = house.guards.is_on(egress::Guard::names);
@@ -113,8 +114,13 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   proxy_->use_routes(std::move(table));
 
   reports_.emplace(loop_, *log_);
-  control_.emplace(loop_, config.control_peer_uids,
-                   [this](const std::string& name, const json::object& arguments) { return call(name, arguments); });
+  control_.emplace(
+      loop_, config.control_peer_uids,
+      [this](const std::string& name, const json::object& arguments) { return call(name, arguments); },
+      [this]() -> std::optional<std::string> {
+        if (!configured_.metrics) return std::nullopt;
+        return house_->metrics.text(house_->counters);
+      });
   end_timer_.emplace(loop_, [this] { begin_end(); });
   signals_ = std::make_unique<Signals>();
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_->add(*this, number);
@@ -167,6 +173,7 @@ Result<json::object> Sidecar::call(const std::string& name, const json::object& 
   if (name == "routes") return call_routes();
   if (name == "reload") return call_reload();
   if (name == "check") return call_check(arguments);
+  if (name == "metrics") return json::object{{"text", house_->metrics.text(house_->counters)}};
   if (name == "flush") {
     log_->flush();
     return json::object{};
@@ -176,7 +183,7 @@ Result<json::object> Sidecar::call(const std::string& name, const json::object& 
     return json::object{};
   }
   return fail(ErrorKind::unsupported, fmt::format("there is no call '{}'", name),
-              "status, routes, reload, check, flush, shutdown");
+              "status, routes, reload, check, metrics, flush, shutdown");
 }
 
 }  // namespace bot_bottle::sidecar

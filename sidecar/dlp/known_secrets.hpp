@@ -1,96 +1,106 @@
-// The bottle's secrets as patterns and the index that finds them. Internal to sidecar/dlp.
+// The bottle's secrets as patterns. Internal to sidecar/dlp.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/secret.hpp"
+#include "sidecar/dlp/encodings.hpp"
+#include "sidecar/dlp/gram_index.hpp"
 #include "sidecar/dlp/scanner.hpp"
+#include "sidecar/dlp/skeleton.hpp"
 
 namespace bot_bottle::dlp {
-
-enum class Encoding : std::uint8_t { plain, base64, hex };
-std::string_view name_of(Encoding encoding);
 
 /// Secrets longer than a piece become several overlapping patterns, so that the window stays small and a part is found
 /// too.
 inline constexpr std::size_t max_piece_octets = 64;
 inline constexpr std::size_t piece_overlap_octets = 8;
+inline constexpr std::size_t gram6_octets = 6;  // fragments.hpp
 
 struct KnownSecrets::State {
   struct Pattern {
-    std::uint32_t offset;  // in `bytes`
-    std::uint32_t size;
-    std::uint32_t secret;  // in `names`
-    Encoding encoding;
+    std::uint32_t text = 0;  // in `bytes`: as the encoding writes it
+    std::uint32_t size = 0;
+    std::uint32_t key = 0;  // in `bytes`: what the index looks for; its skeleton, or the text itself
+    std::uint32_t key_size = 0;
+    std::uint32_t lead = 0;  // octets of the text before the first of the key
+    std::uint32_t tail = 0;  // and after its last
+    std::uint32_t secret = 0;
+    Encoding inner = Encoding::plain;
+    Encoding outer = Encoding::plain;
+    /// A backslash before the secret makes an escape of it, so the key goes without: stands before the key all the
+    /// same. 0: nothing was left out.
+    char first = '\0';
   };
-  struct Gram {
-    std::uint32_t hash;
-    std::uint32_t pattern;
-    std::uint32_t offset;  // of the gram in the pattern
+  /// Six characters of a secret's skeleton that tell it from ordinary words; for sums over requests.
+  struct Gram6 {
+    std::uint64_t gram = 0;
+    std::uint32_t secret = 0;
+    std::uint32_t index = 0;
   };
 
   SecretBytes bytes;  // all patterns, one after the other, in locked memory
   std::vector<std::string> names;
-  std::vector<Pattern> patterns;
-  std::size_t shortest = 0;
-  std::size_t longest = 0;
+  std::vector<Pattern> folded;  // found in skeletons
+  std::vector<Pattern> exact;   // too little of them is left in a skeleton: found as they are
+  GramIndex folded_index;
+  GramIndex exact_index;
+  std::vector<std::string> leads;  // what patterns have before the first character of their skeleton, all beginnings
+  std::size_t longest_lead = 0;
+  std::vector<Gram6> grams6;               // by gram
+  std::vector<std::uint32_t> gram6_count;  // of each secret; 0: too few to be summed
+  std::vector<std::uint64_t> gram6_bitmap;
 
   [[nodiscard]] std::string_view text_of(const Pattern& pattern) const {
-    return bytes.view().substr(pattern.offset, pattern.size);
+    return bytes.view().substr(pattern.text, pattern.size);
   }
-  [[nodiscard]] bool empty() const { return patterns.empty(); }
+  [[nodiscard]] bool empty() const { return folded.empty() && exact.empty(); }
+  [[nodiscard]] bool begins_lead(std::string_view signs) const {
+    return std::ranges::binary_search(leads, signs, {}, [](const std::string& lead) { return std::string_view(lead); });
+  }
 
-  void add(std::string_view text, std::uint32_t secret, Encoding encoding, std::string& all);
-  void build_index();
+  /// Adds what the match leaves out at its ends: [begin, end) is the key's part of the pattern in `text`. False: it is
+  /// no match after all.
+  bool widen(const Pattern& pattern, std::string_view text, std::size_t& begin, std::size_t& end) const;
 
-  /// Calls on_hit(begin, pattern) for each occurrence, in no special order; it returns false to stop. Every pattern has
-  /// `stride` consecutive four-octet grams in the index, so looking at each stride-th position is enough.
+  /// Calls on_hit(begin, end, pattern) for each occurrence in `text`, which is there as a whole; it returns false to
+  /// stop.
   template <typename OnHit>
   void find(std::string_view text, OnHit on_hit) const {
-    if (patterns.empty() || text.size() < shortest) return;
-    const char* data = text.data();
-    const std::size_t last = text.size() - gram_octets;
-    for (std::size_t at = 0; at <= last; at += stride) {
-      const std::uint32_t hash = hash_of(data + at);
-      if (((bitmap[hash >> 6U] >> (hash & 63U)) & 1U) != 0 && !verify(text, at, hash, on_hit)) return;
+    bool go_on = true;
+    if (!folded_index.empty()) {
+      std::string skeleton;
+      SkeletonState state;
+      append_skeleton(skeleton, text, state);
+      std::vector<std::uint32_t> places;
+      folded_index.find(skeleton, [&](std::size_t at, std::uint32_t number) {
+        if (places.empty()) places = places_of(text);
+        const Pattern& pattern = folded[number];
+        std::size_t begin = places[at];
+        std::size_t end = std::size_t{places[at + pattern.key_size - 1]} + 1;
+        if (!widen(pattern, text, begin, end)) return true;
+        go_on = on_hit(begin, end, pattern);
+        return go_on;
+      });
     }
+    if (!go_on) return;
+    exact_index.find(text, [&](std::size_t begin, std::uint32_t number) {
+      return on_hit(begin, begin + exact[number].size, exact[number]);
+    });
   }
-  /// How many of the last octets of `text` could begin a pattern: the length of the longest suffix that is a proper
-  /// prefix of one.
-  [[nodiscard]] std::size_t open_suffix(std::string_view text) const;
+  /// Where each character of the skeleton stands in `text`.
+  static std::vector<std::uint32_t> places_of(std::string_view text);
 
- private:
-  static constexpr std::size_t gram_octets = 4;
-  std::size_t stride = 1;
-  unsigned shift = 16;                // hash bits = 32 - shift
-  std::vector<std::uint64_t> bitmap;  // which hashes occur at all
-  std::vector<Gram> grams;            // by hash
-  std::vector<std::uint64_t> pairs;   // which two octets begin a pattern
-  std::vector<bool> firsts;           // which octet begins one
-
-  [[nodiscard]] std::uint32_t hash_of(const char* at) const {
-    std::uint32_t gram = 0;
-    std::memcpy(&gram, at, gram_octets);
-    return (gram * 0x9e3779b1U) >> shift;
+  static std::uint64_t gram6_at(const char* skeleton) {
+    std::uint64_t gram = 0;
+    std::memcpy(&gram, skeleton, gram6_octets);
+    return gram;
   }
-  [[nodiscard]] std::size_t first_gram(std::uint32_t hash) const;
-
-  template <typename OnHit>
-  bool verify(std::string_view text, std::size_t at, std::uint32_t hash, OnHit& on_hit) const {
-    for (std::size_t i = first_gram(hash); i < grams.size() && grams[i].hash == hash; ++i) {
-      const Gram& gram = grams[i];
-      const Pattern& pattern = patterns[gram.pattern];
-      if (at < gram.offset || text.size() - (at - gram.offset) < pattern.size) continue;
-      const std::size_t begin = at - gram.offset;
-      if (std::memcmp(text.data() + begin, bytes.view().data() + pattern.offset, pattern.size) == 0 &&
-          !on_hit(begin, pattern))
-        return false;
-    }
-    return true;
+  static std::uint32_t gram6_hash(std::uint64_t gram) {
+    return static_cast<std::uint32_t>((gram * 0x9e3779b97f4a7c15U) >> 48U);
   }
 };
 

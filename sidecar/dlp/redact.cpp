@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "sidecar/dlp/hits.hpp"
-#include "sidecar/dlp/percent.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
@@ -30,13 +29,8 @@ std::size_t extended_end(const Hit& hit, std::string_view text) {
 std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets,
                                         std::string_view text) {
   std::vector<Located> ranges;
-  for (const Hit& hit : find_hits(rules, secrets, {}, text, Extent::all))
-    ranges.push_back({hit.begin, extended_end(hit, text)});
-  if (find_escape(text) != std::string_view::npos) {
-    const DecodedText decoded = decode_percent(text);
-    for (const Hit& hit : find_hits(rules, secrets, {}, decoded.text, Extent::all))
-      ranges.push_back({decoded.origin[hit.begin], decoded.origin[extended_end(hit, decoded.text)]});
-  }
+  for (const Hit& hit : find_hits({&rules, secrets, {}}, text, Extent::all))
+    ranges.push_back({hit.begin, extended_end(hit, text), 0});
   std::ranges::sort(ranges, {}, &Located::begin);
   std::vector<Located> merged;
   for (const Located& range : ranges) {

@@ -157,7 +157,8 @@ Result<void> Rule::compile() const {
 }
 
 bool Rule::confirm(std::string_view window, Located& located) const {
-  located = {window.size() - std::min(window.size(), width), window.size()};
+  const std::size_t longest_begin = window.size() - std::min(window.size(), width);
+  located = {longest_begin, window.size(), longest_begin};
   if (!compile()) return true;
   if (!text.prefilter.empty() && !text.keywords.empty()) {
     // Cheap, so that a text full of what the prefilter looks for does not make RE2 run at each octet.
@@ -183,6 +184,7 @@ bool Rule::confirm(std::string_view window, Located& located) const {
   if (secret.data() == nullptr) secret = groups[1];
   located.begin = static_cast<std::size_t>(secret.data() - window.data());
   located.end = located.begin + secret.size();
+  located.match_begin = static_cast<std::size_t>(groups[1].data() - window.data());
   const std::string_view value(secret.data(), secret.size());
   if (text.entropy > 0 && shannon_entropy(value) <= text.entropy) return false;
   if (!text.allow_stopwords.empty()) {

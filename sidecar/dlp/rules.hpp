@@ -23,6 +23,7 @@ inline constexpr std::size_t max_match_octets = 1024;
 struct Located {
   std::size_t begin = 0;
   std::size_t end = 0;
+  std::size_t match_begin = 0;  // of the whole match
 };
 
 struct Rule {

@@ -1,8 +1,9 @@
-// Values that are there at once: one pass over the text and, when it has escapes, one over the decoded text.
+// Values that are there at once: the text as it came, then its decoded views.
 #include <algorithm>
 
 #include "sidecar/dlp/hits.hpp"
-#include "sidecar/dlp/percent.hpp"
+#include "sidecar/dlp/runs.hpp"
+#include "sidecar/dlp/views.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
@@ -22,7 +23,7 @@ struct BlockScan {
     const std::size_t begin = end - std::min(end, rule.width + 1);
     Located located;
     if (!rule.confirm(self.text.substr(begin, end - begin), located)) return 0;
-    const Hit hit{begin + located.begin, begin + located.end, &rule, nullptr};
+    const Hit hit{begin + located.begin, begin + located.end, &rule, nullptr, {}, begin + located.match_begin, end};
     // A bounded repeat reports each of its ends: they are one hit that grows.
     if (!self.hits.empty() && self.hits.back().rule == &rule && self.hits.back().begin == hit.begin)
       self.hits.back() = hit;
@@ -34,75 +35,86 @@ struct BlockScan {
 
 }  // namespace
 
-std::vector<Hit> find_hits(const Rules::State& rules, const KnownSecrets::State& secrets, Detectors detectors,
-                           std::string_view text, Extent extent) {
+void find_rules(const Rules::State& rules, std::string_view text, Extent extent, std::vector<Hit>& hits) {
+  if (text.empty()) return;
+  BlockScan scan{rules, text, extent, hits};
+  const Scratch scratch(rules);
+  const hs_error_t code = scratch.get() == nullptr
+                              ? HS_NOMEM
+                              : hs_scan(rules.block.get(), text.data(), static_cast<unsigned>(text.size()), 0,
+                                        scratch.get(), &BlockScan::on_match, &scan);
+  if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({0, text.size(), nullptr, nullptr, {}});
+}
+
+std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent extent) {
   std::vector<Hit> hits;
-  if (detectors.known_secrets) {
-    secrets.find(text, [&](std::size_t begin, const KnownSecrets::State::Pattern& pattern) {
-      hits.push_back({begin, begin + pattern.size, nullptr, &pattern});
+  if (engine.detectors.known_secrets) {
+    engine.secrets.find(text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
+      hits.push_back({begin, end, nullptr, &pattern, {}});
       return extent == Extent::all;
     });
     if (extent == Extent::first && !hits.empty()) return hits;
   }
-  if (detectors.token_patterns && !text.empty()) {
-    BlockScan scan{rules, text, extent, hits};
-    const Scratch scratch(rules);
-    const hs_error_t code = scratch.get() == nullptr
-                                ? HS_NOMEM
-                                : hs_scan(rules.block.get(), text.data(), static_cast<unsigned>(text.size()), 0,
-                                          scratch.get(), &BlockScan::on_match, &scan);
-    if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({0, text.size(), nullptr, nullptr});
-  }
+  if (engine.longest_rule() > 0) find_rules(*engine.rules, text, extent, hits);
+  if (extent == Extent::first && !hits.empty()) return hits;
+  Views(engine, text, 0, Edge::closed, extent, hits).scan();
   return hits;
 }
 
-Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit, std::string_view view) {
+Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit) {
   Finding finding;
+  std::vector<std::string_view> layers;  // from the outside in
+  if (!hit.view.empty()) layers.push_back(hit.view);
   if (hit.rule != nullptr) {
     finding.rule = hit.rule->text.id;
-    finding.encoding = view.empty() ? "plain" : std::string(view);
   } else if (hit.pattern != nullptr) {
     finding.rule = "known-secret:" + secrets.names[hit.pattern->secret];
-    finding.encoding = name_of(hit.pattern->encoding);
-    if (!view.empty())
-      finding.encoding =
-          hit.pattern->encoding == Encoding::plain ? std::string(view) : std::string(view) + "+" + finding.encoding;
+    for (const Encoding encoding : {hit.pattern->outer, hit.pattern->inner})
+      if (encoding != Encoding::plain) layers.push_back(name_of(encoding));
   } else {
     finding.rule = "scanner-failure";  // closed: what could not be scanned is not sent
-    finding.encoding = "plain";
   }
+  for (const std::string_view layer : layers) {
+    if (!finding.encoding.empty()) finding.encoding += '+';
+    finding.encoding += layer;
+  }
+  if (layers.empty()) finding.encoding = "plain";
   return finding;
 }
+
+namespace {
+
+/// Compressed data in runs of digits, and what is too long for one look.
+std::optional<Finding> scan_stream(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
+                                   std::string_view bytes) {
+  // The pointers own nothing: the stream ends with this call.
+  Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules),
+                std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
+  std::string released;
+  for (std::size_t at = 0; at < bytes.size(); at += max_block_octets) {
+    released.clear();
+    if (auto finding = stream.write(bytes.substr(at, max_block_octets), released)) return finding;
+  }
+  return stream.finish(released);
+}
+
+}  // namespace
 
 std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
                             std::string_view bytes) {
   const KnownSecrets::State& known = secrets.state();
-  if (bytes.size() > max_block_octets) {
-    // The pointers own nothing: the stream ends with this call.
-    Stream stream(std::shared_ptr<const Rules>(std::shared_ptr<void>(), &rules),
-                  std::shared_ptr<const KnownSecrets>(std::shared_ptr<void>(), &secrets), detectors);
-    std::string released;
-    for (std::size_t at = 0; at < bytes.size(); at += max_block_octets) {
-      released.clear();
-      if (auto finding = stream.write(bytes.substr(at, max_block_octets), released)) return finding;
-    }
-    return stream.finish(released);
-  }
-  const auto report = [&](std::string_view text, const Hit& hit, std::string_view view) {
-    Finding finding = make_finding(known, hit, view);
-    finding.offset = hit.begin;
-    finding.snippet = make_snippet(rules.state(), known, text, {hit.begin, hit.end}, Edge::closed);
+  if (bytes.size() > max_block_octets) return scan_stream(rules, secrets, detectors, bytes);
+  const Engine engine{&rules.state(), known, detectors};
+  const auto hits = find_hits(engine, bytes, Extent::first);
+  if (!hits.empty()) {
+    Finding finding = make_finding(known, hits[0]);
+    finding.offset = hits[0].begin;
+    finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end, 0}, Edge::closed);
     return finding;
-  };
-  if (const auto hits = find_hits(rules.state(), known, detectors, bytes, Extent::first); !hits.empty())
-    return report(bytes, hits[0], "");
-  if (find_escape(bytes) == std::string_view::npos) return std::nullopt;
-  const DecodedText decoded = decode_percent(bytes);
-  const auto hits = find_hits(rules.state(), known, detectors, decoded.text, Extent::first);
-  if (hits.empty()) return std::nullopt;
-  Finding finding = report(decoded.text, hits[0], "percent");
-  finding.offset = decoded.origin[hits[0].begin];
-  return finding;
+  }
+  if (!known.empty() && detectors.known_secrets && find_run(bytes, 0) != std::string_view::npos)
+    return scan_stream(rules, secrets, detectors, bytes);
+  return detectors.fragments != nullptr && detectors.known_secrets ? detectors.fragments->note(bytes) : std::nullopt;
 }
 
 }  // namespace bot_bottle::dlp

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -52,8 +53,8 @@ struct KnownSecret {
   std::string_view value;  // ≥ 8 octets; copied into locked memory
 };
 
-/// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), hex (both cases),
-/// percent.
+/// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), base32, hex,
+/// reversed, rot13, and each of these encoded again.
 class KnownSecrets {
  public:
   /// Errors: a secret shorter than 8 octets (its name is in the message, its value never is).
@@ -70,9 +71,33 @@ class KnownSecrets {
   std::unique_ptr<State> state_;
 };
 
+class Fragments;
+
 struct Detectors {
   bool token_patterns = true;
   bool known_secrets = true;
+  /// Where pieces of known secrets are summed up over many texts; null: nowhere. Outlives the scan.
+  Fragments* fragments = nullptr;
+};
+
+/// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used by
+/// one thread. Memory: four octets per gram.
+class Fragments {
+ public:
+  /// `now_ms` may be any clock that does not go back.
+  Fragments(std::shared_ptr<const KnownSecrets> secrets, std::function<std::uint64_t()> now_ms);
+  Fragments(const Fragments&) = delete;
+  Fragments& operator=(const Fragments&) = delete;
+  ~Fragments();
+
+  /// Notes the pieces in `text`. A finding when with them too much of a secret is out.
+  std::optional<Finding> note(std::string_view text);
+
+  struct State;
+  [[nodiscard]] State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
 };
 
 /// One value that is there at once (a path, a query, a header). The first finding, or nothing.
@@ -87,7 +112,9 @@ std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Det
 /// stream states.
 class Stream {
  public:
-  Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors);
+  /// `depth`: how many compressed layers it lies inside of; the innermost that are read are at two.
+  Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors,
+         unsigned depth = 0);
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   Stream(const Stream&) = delete;
@@ -98,6 +125,8 @@ class Stream {
   [[nodiscard]] std::optional<Finding> write(std::string_view bytes, std::string& released);
   /// The end: scans what is held, then releases it.
   [[nodiscard]] std::optional<Finding> finish(std::string& released);
+  /// Octets that were looked at, over all views: what an input costs. Linear in what was written.
+  [[nodiscard]] std::uint64_t work() const;
 
  private:
   struct State;

@@ -1,301 +1,296 @@
-// A body as it streams. Invariant: an octet is released only when no match that is still possible can begin at or
-// before it. Guarded by dlp_stream_test: no_octet_of_a_secret_is_released_however_the_body_is_cut.
+// A body as it streams. Invariant: an octet is released only when no match that is still possible, in any view, can
+// begin at or before it. Guarded by dlp_stream_test: no_octet_of_a_secret_is_released_however_the_body_is_cut.
 #include <algorithm>
-#include <limits>
 
+#include "sidecar/dlp/blobs.hpp"
+#include "sidecar/dlp/fragments.hpp"
 #include "sidecar/dlp/hits.hpp"
-#include "sidecar/dlp/percent.hpp"
+#include "sidecar/dlp/structure.hpp"
+#include "sidecar/dlp/unescape.hpp"
+#include "sidecar/dlp/views.hpp"
 
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::size_t max_block_octets = std::size_t{64} << 20;  // Hyperscan counts in 32 bits
-constexpr std::size_t decode_octets = std::size_t{16} << 10;  // decoded at a time, so that the second view stays small
-constexpr std::size_t slack = 8;  // look-ahead of \b, a partial escape, one octet of context
-constexpr auto nowhere = std::numeric_limits<std::uint64_t>::max();
+constexpr std::size_t block_octets = std::size_t{64} << 10;
+constexpr std::size_t max_hold_octets = std::size_t{256} << 10;
+/// Octets after the first of the buffer where an escape may have been cut off; what is found there was judged before.
+constexpr std::size_t torn_octets = 32;
+/// What is held is looked at again with each write. Octets pay for that; who sends one at a time soon waits a little.
+constexpr std::uint64_t first_credit = std::uint64_t{256} << 10;
+constexpr std::uint64_t credit_per_octet = 4;
+constexpr unsigned max_depth = 2;
+constexpr std::size_t max_live_blobs = 4;
+/// Of a body, in which pieces of secrets as short as a gram are noticed; beyond, those that are long enough to add up.
+constexpr std::uint64_t closely_noted_octets = std::uint64_t{64} << 10;
+constexpr std::size_t noted_stride = 8;
 
 }  // namespace
 
 struct Stream::State {
   std::shared_ptr<const Rules> rules;
   std::shared_ptr<const KnownSecrets> secrets;
-  Detectors detectors;
-  std::size_t window;  // octets of the longest match
+  Engine engine;
 
-  // The view as it came. [base, base + held) is kept; [.., total) includes the block at hand.
-  std::string held;
-  std::string_view block;
+  // [base, base + buffer.size()) of the body is kept; what stands before `seen` in it has been scanned.
+  std::string buffer;
   std::uint64_t base = 0;
-  std::uint64_t released_to = 0;
-  hs_stream_t* raw = nullptr;
+  std::size_t seen = 0;
+  std::size_t released = 0;  // of the buffer
+  std::uint64_t credit = first_credit;
+  std::uint64_t work = 0;
 
-  // The decoded view, open only around escapes: positions count from where it was opened.
-  bool decoding = false;
-  hs_stream_t* decoded_stream = nullptr;
-  std::string decoded;                 // its last octets
-  std::vector<std::uint8_t> widths;    // of each, in the view as it came: 1 or 3
-  std::uint64_t decoded_base = 0;      // position of decoded[0]
-  std::uint64_t first_escape_end = 0;  // matches that end before hold no escape: the other view judges them
-  std::uint64_t since_escape = 0;
-  std::uint64_t next_raw = 0;  // octets before are decoded, or known to begin no escape
+  hs_stream_t* raw = nullptr;
+  std::string skeleton;  // of the end of the body
+  SkeletonState skeleton_state;
+
+  Structure structure;
+  unsigned depth;
+  std::vector<std::unique_ptr<Blob>> blobs;
+  std::uint64_t blobs_from = 0;  // those that begin before are known
+  std::size_t noted = 0;         // of the skeleton
 
   std::optional<Finding> found;
-  enum class View : std::uint8_t { raw, decoded };
-  View scanning = View::raw;
-  Hit hit;  // what the callback confirmed: positions in the view
-  std::uint64_t hit_begin = nowhere;
+  std::vector<Hit> hits;
 
-  State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d)
-      : rules(std::move(r)), secrets(std::move(s)), detectors(d) {
-    window = std::max(detectors.token_patterns ? rules->state().longest : 0,
-                      detectors.known_secrets ? secrets->state().longest : 0);
-  }
+  State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d, unsigned the_depth)
+      : rules(std::move(r)), secrets(std::move(s)), engine{&rules->state(), secrets->state(), d}, depth(the_depth) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() {
-    rules->state().give_back(raw);
-    rules->state().give_back(decoded_stream);
-  }
+  ~State() { rules->state().give_back(raw); }
 
-  [[nodiscard]] std::uint64_t total() const { return base + held.size() + block.size(); }
-  [[nodiscard]] std::string copy(std::uint64_t begin, std::uint64_t end) const {
-    begin = std::max(begin, base);
-    std::string out;
-    const std::uint64_t edge = base + held.size();
-    if (begin < edge) out += std::string_view(held).substr(begin - base, std::min(end, edge) - begin);
-    if (end > edge) out += block.substr(std::max(begin, edge) - edge, end - std::max(begin, edge));
-    return out;
-  }
+  [[nodiscard]] bool idle() const { return engine.longest_rule() == 0 && !knows(); }
+  [[nodiscard]] bool knows() const { return engine.detectors.known_secrets && !engine.secrets.empty(); }
 
   static int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, void* context) {
     auto& self = *static_cast<State*>(context);
     const Rule& rule = self.rules->state().rules[id];
-    const std::uint64_t begin = to - std::min<std::uint64_t>(to, rule.width + 1);
+    const auto end = static_cast<std::size_t>(to - self.base);
+    const std::size_t begin = end - std::min(end, rule.width + 1);
     Located located;
-    std::uint64_t window_begin = 0;
-    if (self.scanning == View::raw) {
-      const std::string text = self.copy(begin, to);
-      window_begin = to - text.size();
-      if (!rule.confirm(text, located)) return 0;
-    } else {
-      if (to < self.first_escape_end) return 0;
-      window_begin = std::max(begin, self.decoded_base);
-      if (!rule.confirm(std::string_view(self.decoded).substr(window_begin - self.decoded_base, to - window_begin),
-                        located))
-        return 0;
-    }
-    self.hit = {0, located.end - located.begin, &rule, nullptr};
-    self.hit_begin = window_begin + located.begin;
+    if (!rule.confirm(std::string_view(self.buffer).substr(begin, end - begin), located)) return 0;
+    self.hits.push_back({begin + located.begin, begin + located.end, &rule, nullptr, {}});
     return 1;
   }
-
-  /// True when something was found (or the engine failed, which counts as a find).
-  bool scan_rules(hs_stream_t*& stream, std::string_view bytes) {
-    if (!detectors.token_patterns || bytes.empty()) return false;
-    if (stream == nullptr) stream = rules->state().take_stream();
+  void settle(hs_error_t code) {
+    // What could not be scanned is not sent.
+    if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({released, released, nullptr, nullptr, {}});
+  }
+  void scan_rules(std::string_view block) {
+    if (engine.longest_rule() == 0 || block.empty()) return;
+    if (raw == nullptr) raw = rules->state().take_stream();
     const Scratch scratch(rules->state());
-    const hs_error_t code = stream == nullptr || scratch.get() == nullptr
-                                ? HS_NOMEM
-                                : hs_scan_stream(stream, bytes.data(), static_cast<unsigned>(bytes.size()), 0,
-                                                 scratch.get(), &State::on_match, this);
-    return settle(code);
+    settle(raw == nullptr || scratch.get() == nullptr
+               ? HS_NOMEM
+               : hs_scan_stream(raw, block.data(), static_cast<unsigned>(block.size()), 0, scratch.get(),
+                                &State::on_match, this));
   }
   /// Matches that end with the text are only told now.
-  bool end_rules(hs_stream_t* stream, View view) {
-    scanning = view;
-    if (stream == nullptr) return false;
+  void end_rules() {
+    if (raw == nullptr) return;
     const Scratch scratch(rules->state());
-    return settle(scratch.get() == nullptr ? HS_NOMEM
-                                           : hs_reset_stream(stream, 0, scratch.get(), &State::on_match, this));
-  }
-  bool settle(hs_error_t code) {
-    if (hit_begin != nowhere) return true;
-    if (code == HS_SUCCESS || code == HS_SCAN_TERMINATED) return false;
-    hit = {};
-    hit_begin = scanning == View::raw ? released_to : decoded_base;
-    return true;
+    settle(scratch.get() == nullptr ? HS_NOMEM : hs_reset_stream(raw, 0, scratch.get(), &State::on_match, this));
   }
 
-  bool scan_known(std::string_view text, std::uint64_t position) {
-    if (!detectors.known_secrets) return false;
-    secrets->state().find(text, [&](std::size_t begin, const KnownSecrets::State::Pattern& pattern) {
-      if (scanning == View::decoded && position + begin + pattern.size < first_escape_end) return true;
-      hit = {0, pattern.size, nullptr, &pattern};
-      hit_begin = position + begin;
-      return false;
-    });
-    return hit_begin != nowhere;
-  }
-
-  bool scan_raw() {
-    scanning = View::raw;
-    if (detectors.known_secrets && !secrets->state().empty()) {
-      // What lies across the seam first, then the block where it lies.
-      const std::size_t reach = secrets->state().longest - 1;
-      const std::uint64_t edge = base + held.size();
-      if (!held.empty()) {
-        const std::uint64_t begin = edge - std::min(held.size(), reach);
-        if (scan_known(copy(begin, edge + std::min(block.size(), reach)), begin)) return true;
-      }
-      if (scan_known(block, edge)) return true;
+  void scan_known(std::string_view block) {
+    if (!knows()) return;
+    const KnownSecrets::State& known = secrets->state();
+    if (!known.folded_index.empty()) {
+      noted = skeleton.size() - std::min(skeleton.size(), gram6_octets - 1);
+      append_skeleton(skeleton, block, skeleton_state);
+      known.folded_index.find(skeleton, [&](std::size_t at, std::uint32_t number) {
+        const KnownSecrets::State::Pattern& pattern = known.folded[number];
+        std::size_t begin = go_back(buffer, buffer.size(), skeleton.size() - at, Barriers::count);
+        const std::size_t after = skeleton.size() - at - pattern.key_size;
+        std::size_t end = go_back(buffer, buffer.size(), after + 1, Barriers::count) + 1;
+        if (!known.widen(pattern, buffer, begin, end)) return true;
+        hits.push_back({begin, end, nullptr, &pattern, {}});
+        return false;
+      });
     }
-    return scan_rules(raw, block);
-  }
-
-  /// The first valid escape at or after next_raw; what may become one with the next block is left for then.
-  [[nodiscard]] std::uint64_t find_next_escape() const {
-    const std::uint64_t edge = base + held.size();
-    if (next_raw < edge) {
-      const std::string seam = copy(next_raw, std::min(total(), edge + 2));
-      if (const std::size_t at = find_escape(seam); at != std::string::npos) return next_raw + at;
+    if (!known.exact_index.empty()) {
+      const std::size_t begin = seen - std::min(seen, known.exact_index.longest() - 1);
+      known.exact_index.find(std::string_view(buffer).substr(begin), [&](std::size_t at, std::uint32_t number) {
+        const KnownSecrets::State::Pattern& pattern = known.exact[number];
+        hits.push_back({begin + at, begin + at + pattern.size, nullptr, &pattern, {}});
+        return false;
+      });
     }
-    const std::size_t from = next_raw > edge ? static_cast<std::size_t>(next_raw - edge) : 0;
-    const std::size_t at = find_escape(block, from);
-    return at == std::string_view::npos ? nowhere : edge + at;
   }
 
   enum class End : std::uint8_t { no, yes };
 
-  bool scan_decoded(End end) {
-    scanning = View::decoded;
-    while (next_raw < total()) {
-      if (!decoding) {
-        const std::uint64_t escape = find_next_escape();
-        if (escape == nowhere) {
-          next_raw = std::max(next_raw, total() - std::min<std::uint64_t>(total(), 2));
-          return false;
-        }
-        decoding = true;
-        next_raw = std::max(base, escape - std::min<std::uint64_t>(escape, window + 1));
-        first_escape_end = escape - next_raw + 1;
-        decoded.clear();
-        widths.clear();
-        decoded_base = since_escape = 0;
-      }
-      const std::uint64_t before = next_raw;
-      if (decode_some(end)) return true;
-      if (since_escape > window + 1) stop_decoding();
-      if (next_raw == before) return false;  // a partial escape: its rest is still to come
-    }
-    return false;
-  }
-
-  bool decode_some(End end) {
-    const std::string text = copy(next_raw, std::min<std::uint64_t>(total(), next_raw + decode_octets));
-    const bool more = end == End::no || next_raw + text.size() < total();
-    const std::size_t old_size = decoded.size();
-    std::size_t at = 0;
-    while (at < text.size() && since_escape <= window + 1) {
-      if (text[at] == '%' && more && text.size() - at < 3 && ends_in_partial_escape(text)) break;
-      const int octet = escape_at(text, at);
-      decoded += octet >= 0 ? static_cast<char>(octet) : text[at];
-      widths.push_back(octet >= 0 ? 3 : 1);
-      since_escape = octet >= 0 ? 0 : since_escape + 1;
-      // Up to the first escape nothing has been seen yet: the count begins there.
-      if (decoded_base + decoded.size() < first_escape_end) since_escape = 0;
-      at += octet >= 0 ? 3U : 1U;
-    }
-    next_raw += at;
-    if (decoded.size() == old_size) return false;
-    const std::size_t reach =
-        detectors.known_secrets && secrets->state().longest > 0 ? secrets->state().longest - 1 : 0;
-    const std::size_t begin = old_size - std::min(old_size, reach);
-    if (scan_known(std::string_view(decoded).substr(begin), decoded_base + begin)) return true;
-    if (scan_rules(decoded_stream, std::string_view(decoded).substr(old_size))) return true;
-    const std::size_t keep = window + snippet_margin + slack;
-    if (decoded.size() > keep) {
-      const std::size_t drop = decoded.size() - keep;
-      decoded.erase(0, drop);
-      widths.erase(widths.begin(), widths.begin() + static_cast<std::ptrdiff_t>(drop));
-      decoded_base += drop;
-    }
-    return false;
-  }
-
-  void stop_decoding() {
-    decoding = false;
-    since_escape = 0;
-    if (decoded_stream != nullptr) hs_reset_stream(decoded_stream, 0, nullptr, nullptr, nullptr);
-  }
-
-  [[nodiscard]] Finding report(End end) {
-    Finding finding = make_finding(secrets->state(), hit, scanning == View::decoded ? "percent" : "");
-    const std::size_t size = hit.end;
-    const std::size_t reach = window + snippet_margin;
-    if (scanning == View::raw) {
-      const std::uint64_t begin = std::max(base, hit_begin - std::min<std::uint64_t>(hit_begin, reach));
-      const std::uint64_t stop = std::min<std::uint64_t>(total(), hit_begin + size + reach);
-      const Edge edge = end == End::yes && stop == total() ? Edge::closed : Edge::open;
-      const auto at = static_cast<std::size_t>(hit_begin - begin);
-      finding.offset = hit_begin;
-      finding.snippet = make_snippet(rules->state(), secrets->state(), copy(begin, stop), {at, at + size}, edge);
-    } else {
-      const auto at = static_cast<std::size_t>(hit_begin - decoded_base);
-      std::uint64_t raw_offset = next_raw;
-      for (std::size_t i = decoded.size(); i > at; --i) raw_offset -= widths[i - 1];
-      finding.offset = raw_offset;
-      finding.snippet = make_snippet(rules->state(), secrets->state(), decoded, {at, at + size}, Edge::open);
-    }
-    return finding;
-  }
-
   std::optional<Finding> process(std::string_view bytes, std::string& out, End end) {
-    block = bytes;
-    bool hit_now = window > 0 && !block.empty() && scan_raw();
-    if (!hit_now && window > 0 && end == End::yes) hit_now = end_rules(raw, View::raw);
-    if (!hit_now && window > 0) {
-      hit_now = scan_decoded(end);
-      if (!hit_now && end == End::yes && decoding) hit_now = end_rules(decoded_stream, View::decoded);
+    buffer += bytes;
+    credit += credit_per_octet * bytes.size();
+    const std::size_t fresh = buffer.size() - seen;
+    if (idle()) {
+      release(buffer.size(), out);
+      return std::nullopt;
     }
-    if (hit_now) {
-      found = report(end);
-      block = {};
-      held.clear();
+    const std::size_t again = seen + structure.values.text.size() + structure.names.text.size();
+    if (end == End::no && fresh < again && credit < again) return std::nullopt;
+    credit -= std::min<std::uint64_t>(credit, again);
+    const std::string_view block = std::string_view(buffer).substr(seen);
+    work += block.size();
+    hits.clear();
+    scan_known(block);
+    if (hits.empty()) scan_rules(block);
+    if (hits.empty() && end == End::yes) end_rules();
+    std::size_t hold = buffer.size();
+    if (hits.empty()) {
+      Views views(engine, buffer, end == End::yes ? 0 : seen, end == End::yes ? Edge::closed : Edge::open, Extent::all,
+                  hits);
+      views.scan();
+      work += views.work();
+      hold = std::min(views.hold(), scan_structure(end));
+      if (base > 0) std::erase_if(hits, [](const Hit& hit) { return hit.begin < torn_octets; });
+      if (hits.empty()) {
+        found = scan_blobs(views, end, hold);
+        if (found) return found;
+      }
+    }
+    if (hits.empty() && (found = note_fragments())) return found;
+    const std::size_t keep = engine.longest_folded();
+    if (skeleton.size() > keep) skeleton.erase(0, skeleton.size() - keep);
+    seen = buffer.size();
+    if (!hits.empty()) {
+      found = report(*std::ranges::min_element(hits, {}, &Hit::begin), end);
+      buffer.clear();
       return found;
     }
-    release(out, end);
+    release(end == End::yes ? buffer.size() : std::min(hold, raw_hold()), out);
     return std::nullopt;
   }
 
-  void release(std::string& out, End end) {
-    const std::uint64_t all = total();
-    const std::uint64_t hold =
-        end == End::yes || window == 0 ? 0 : (decoding ? 3 * std::uint64_t{window} : window) + slack;
-    const std::uint64_t edge = base + held.size();
-    const std::uint64_t safe = std::max(released_to, all - std::min(all, hold));
-    if (released_to < edge)
-      out += std::string_view(held).substr(released_to - base, std::min(safe, edge) - released_to);
-    if (safe > edge) out += block.substr(std::max(released_to, edge) - edge, safe - std::max(released_to, edge));
-    released_to = safe;
-    // A little of what was released stays, for the character before a match and for snippets.
-    const std::uint64_t keep = std::max(base, safe - std::min<std::uint64_t>(safe, snippet_margin + slack));
-    if (keep >= edge) {
-      held.assign(block.substr(keep - edge));
-    } else {
-      held.erase(0, keep - base);
-      held += block;
+  std::optional<Finding> note_fragments() {
+    if (!knows() || engine.detectors.fragments == nullptr) return std::nullopt;
+    const bool closely = base + seen < closely_noted_octets;
+    const auto much =
+        engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted), closely ? 1 : noted_stride);
+    if (!much) return std::nullopt;
+    Finding finding = make_fragments_finding(secrets->state(), *much);
+    finding.offset = base + seen;
+    return finding;
+  }
+
+  /// The fields of a message, joined. Where a match may begin in them that has not ended yet.
+  std::size_t scan_structure(End end) {
+    if (!knows() || depth > 0) return buffer.size();
+    structure.read(buffer, base, seen);
+    if (end == End::yes) structure.finish(buffer, base);
+    return std::min(scan_joined(structure.values), scan_joined(structure.names));
+  }
+  std::size_t scan_joined(Joined& joined) {
+    const auto here = [&](std::uint64_t position) {
+      return static_cast<std::size_t>(position - std::min(position, base));
+    };
+    const auto add = [&](std::size_t begin, std::size_t last, const KnownSecrets::State::Pattern& pattern) {
+      hits.push_back({here(joined.origin[begin]), here(joined.origin[last]) + 1, nullptr, &pattern, "joined"});
+      return false;
+    };
+    if (joined.text.size() > joined.seen) {
+      work += joined.text.size();
+      secrets->state().find(joined.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
+        return add(begin, stop - 1, pattern);
+      });
+      if (find_escape(joined.text) != std::string::npos) {
+        const Unescaped view = unescape(joined.text);
+        secrets->state().find(view.text, [&](std::size_t begin, std::size_t stop, const auto& pattern) {
+          return add(view.origin[begin], view.origin[stop] - 1, pattern);
+        });
+      }
     }
-    base = keep;
-    block = {};
+    std::size_t keep = go_back(joined.text, joined.text.size(), engine.longest_folded(), Barriers::stop);
+    keep -= std::min(keep, view_slack);
+    joined.text.erase(0, keep);
+    joined.origin.erase(joined.origin.begin(), joined.origin.begin() + static_cast<std::ptrdiff_t>(keep));
+    joined.seen = joined.text.size();
+    return joined.origin.empty() ? buffer.size() : here(joined.origin[0]);
+  }
+
+  void open_blob(std::size_t begin, unsigned bits, Coding coding) {
+    if (base + begin < blobs_from || blobs.size() >= max_live_blobs) return;
+    // Egress reads a compressed body itself.
+    if (depth == 0 && bits == 0 && base + begin == 0 && coding != Coding::deflate) return;
+    blobs_from = base + begin + 1;
+    blobs.push_back(
+        std::make_unique<Blob>(coding, base + begin, bits, Stream(rules, secrets, engine.detectors, depth + 1)));
+  }
+  std::optional<Finding> scan_blobs(const Views& views, End end, std::size_t& hold) {
+    if (depth >= max_depth) return std::nullopt;
+    for (const Views::BlobStart& start : views.blobs()) open_blob(start.begin, start.bits, start.coding);
+    for (std::size_t at = seen - std::min(seen, std::size_t{3}); (at = find_blob(buffer, at)) != std::string::npos;
+         ++at)
+      open_blob(at, 0, *blob_coding(std::string_view(buffer).substr(at, 4)));
+    for (const auto& blob : blobs) {
+      const std::uint64_t before = blob->work();
+      if (!blob->read(buffer, base) || (end == End::yes && !blob->finish())) {
+        Finding finding = *blob->finding();
+        finding.encoding =
+            finding.encoding == "plain" ? blob->name() : std::string(blob->name()) + "+" + finding.encoding;
+        finding.offset = blob->begin();
+        return finding;
+      }
+      work += blob->work() - before;
+      if (!blob->over()) hold = std::min(hold, static_cast<std::size_t>(blob->hold() - std::min(blob->hold(), base)));
+    }
+    std::erase_if(blobs, [](const auto& blob) { return blob->over(); });
+    return std::nullopt;
+  }
+
+  /// Where a match may begin in the view as it came that has not ended yet.
+  [[nodiscard]] std::size_t raw_hold() const {
+    const std::size_t octets = std::max(engine.longest_rule(), engine.longest_exact());
+    std::size_t hold = buffer.size() - std::min(buffer.size(), octets);
+    if (knows()) hold = std::min(hold, go_back(buffer, buffer.size(), engine.longest_folded(), Barriers::stop));
+    return hold - std::min(hold, view_slack);
+  }
+
+  void release(std::size_t hold, std::string& out) {
+    hold = std::max({hold, released, buffer.size() - std::min(buffer.size(), max_hold_octets)});
+    out += std::string_view(buffer).substr(released, hold - released);
+    released = hold;
+    // A little of what was released stays, for context and snippets.
+    const std::size_t drop = released - std::min(released, view_slack);
+    buffer.erase(0, drop);
+    base += drop;
+    released -= drop;
+    seen = buffer.size();
+  }
+
+  [[nodiscard]] Finding report(const Hit& hit, End end) const {
+    Finding finding = make_finding(secrets->state(), hit);
+    finding.offset = base + hit.begin;
+    constexpr std::size_t around = 4096;
+    const std::size_t begin = hit.begin - std::min(hit.begin, around);
+    const std::size_t stop = std::min(buffer.size(), hit.end + around);
+    const Edge edge = end == End::yes && stop == buffer.size() ? Edge::closed : Edge::open;
+    finding.snippet =
+        make_snippet(rules->state(), secrets->state(), std::string_view(buffer).substr(begin, stop - begin),
+                     {hit.begin - begin, hit.end - begin}, edge);
+    return finding;
   }
 };
 
 std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors) {
-  const std::size_t window = std::max(detectors.token_patterns ? rules.state().longest : 0,
-                                      detectors.known_secrets ? secrets.state().longest : 0);
-  return window == 0 ? 0 : 3 * window + slack;  // escaped, each octet takes three
+  std::size_t longest = detectors.token_patterns ? rules.state().longest : 0;
+  if (detectors.known_secrets)
+    longest = std::max({longest, secrets.state().folded_index.longest(), secrets.state().exact_index.longest()});
+  return longest == 0 ? 0 : 3 * longest + view_slack;  // percent-escaped, each octet takes three
 }
 
-Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors)
-    : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors)) {}
+Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors,
+               unsigned depth)
+    : state_(std::make_unique<State>(std::move(rules), std::move(secrets), detectors, depth)) {}
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 
 std::optional<Finding> Stream::write(std::string_view bytes, std::string& released) {
   while (!state_->found && !bytes.empty()) {
-    if (auto finding = state_->process(bytes.substr(0, max_block_octets), released, State::End::no)) return finding;
-    bytes.remove_prefix(std::min(bytes.size(), max_block_octets));
+    if (auto finding = state_->process(bytes.substr(0, block_octets), released, State::End::no)) return finding;
+    bytes.remove_prefix(std::min(bytes.size(), block_octets));
   }
   return state_->found;
 }
@@ -303,6 +298,10 @@ std::optional<Finding> Stream::write(std::string_view bytes, std::string& releas
 std::optional<Finding> Stream::finish(std::string& released) {
   if (state_->found) return state_->found;
   return state_->process({}, released, State::End::yes);
+}
+
+std::uint64_t Stream::work() const {
+  return state_->work;
 }
 
 }  // namespace bot_bottle::dlp

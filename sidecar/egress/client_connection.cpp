@@ -82,7 +82,7 @@ void ClientConnection::on_connect(std::string_view authority, std::string_view r
 }
 
 void ClientConnection::refuse_connect(const Refusal& refusal, std::string_view host, std::uint16_t port) {
-  ++house_.counters.blocked;
+  house_.count_block(refusal.reason);
   Event event;
   event.level = Level::block;
   event.event = "blocked";

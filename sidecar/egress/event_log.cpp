@@ -92,7 +92,7 @@ void append_json_string(std::string& out, std::string_view text, std::size_t max
 }
 
 EventLog::EventLog(net::Loop& loop, std::string path, int level)
-    : loop_(loop), path_(std::move(path)), level_(level), timer_(loop, [this] { flush(); }) {}
+    : path_(std::move(path)), level_(level), timer_(loop, [this] { flush(); }) {}
 
 Result<void> EventLog::open() {
   fd_.reset(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));

@@ -51,7 +51,6 @@ class EventLog {
 
  private:
   void rotate_when_large();
-  net::Loop& loop_;
   std::string path_;
   int level_;
   UniqueFd fd_;

@@ -7,20 +7,6 @@
 #include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
-namespace {
-
-/// "%25" → "%", once, left to right.
-std::string peel_percent(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    out += text[at];
-    if (text.substr(at, 3) == "%25") at += 2;
-  }
-  return out;
-}
-
-}  // namespace
 
 Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const IncomingRequest& request)
     : house_(house),
@@ -28,7 +14,8 @@ Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const
       origin_(origin),
       request_(request),
       routes_(house.routes),
-      started_ms_(house.loop.now_ms()) {
+      started_ms_(house.loop.now_ms()),
+      started_ns_(uv_hrtime()) {
   ++house_.counters.open_exchanges;
 }
 
@@ -64,7 +51,8 @@ void Exchange::begin() {
     }
   }
   // From here on the request is allowed. dial.cpp: resolve, SSRF rules, verified TLS. Then on_request_body streams
-  // through BodyGuard to the upstream, and on_response_* through ResponseGuard to the client (exchange_stream.cpp).
+  // through BodyGuard to the upstream (exchange_stream.cpp), and on_response_* through ResponseGuard to the client
+  // (exchange_response.cpp); with WebSocket, both through WebSocketGuard (exchange_websocket.cpp).
   connect();
 }
 
@@ -224,7 +212,7 @@ Exchange::Objection Exchange::strip_and_bind() {
 
 dlp::Detectors Exchange::detectors() const {
   if (!house_.guards.is_on(Guard::dlp)) return {false, false};
-  return {route_->dlp.token_patterns, route_->dlp.known_secrets};
+  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get()};
 }
 
 Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
@@ -232,14 +220,6 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   if (!which.token_patterns && !which.known_secrets) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
-  // The scanner undoes one layer of percent encoding. Some origins decode again ("%2541"): peel as many layers as an
-  // attacker may count on (A6), each a bounded pass.
-  std::string peeled;
-  for (int layer = 0; !finding && layer < 3 && (layer == 0 ? text : peeled).find("%25") != std::string_view::npos;
-       ++layer) {
-    peeled = peel_percent(layer == 0 ? text : std::string_view(peeled));
-    finding = dlp::scan(*house_.rules, *house_.known_secrets, which, peeled);
-  }
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;
@@ -260,6 +240,28 @@ Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view 
   return refusal;
 }
 
+/// A secret scattered over the values of the head: those of the query one after the other, those of the fields.
+Exchange::Objection Exchange::scan_values() {
+  if (!detectors().known_secrets) return std::nullopt;
+  std::string& values = house_.scan_values;
+  values.clear();
+  const std::string target = target_.text();
+  const std::size_t query = target.find('?');
+  for (std::size_t at = query; at != std::string::npos; at = target.find('&', at + 1)) {
+    const std::string_view parameter = std::string_view(target).substr(at + 1, target.find('&', at + 1) - at - 1);
+    values.append(parameter.substr(parameter.find('=') + 1)).append("\n");
+  }
+  request_.fields->each([&](const http::Field& field) { values.append(field.value).append("\n"); });
+  constexpr dlp::Detectors known_only{.token_patterns = false, .known_secrets = true};
+  const auto finding = dlp::scan(*house_.rules, *house_.known_secrets, known_only, values);
+  if (!finding) return std::nullopt;
+  Refusal refusal = blocked("secret_found", "the request holds a credential");
+  refusal.rule = finding->rule;
+  refusal.snippet = finding->snippet;
+  refusal.where = "query and headers joined";
+  return refusal;
+}
+
 Exchange::Objection Exchange::scan_head() {
   std::string& text = house_.scan_text;
   text.clear();
@@ -267,6 +269,7 @@ Exchange::Objection Exchange::scan_head() {
   request_.fields->each(
       [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
   if (Objection objection = scan_text(text, {})) return objection;
+  if (Objection objection = scan_values()) return objection;
   bytes_out_ += text.size();
   if (house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) return std::nullopt;
   return blocked("too_many_bytes", "this route's bytes_out_per_hour are used up");

@@ -57,6 +57,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
 
   bool is_for_us() const;
   void answer_introspection();
+  Objection scan_values();
   Objection scan_text(std::string_view text, std::string_view place);
   Objection body_objection(const BodyGuard::Block& block);
   [[nodiscard]] dlp::Detectors detectors() const;
@@ -90,6 +91,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   IncomingRequest request_;
   std::shared_ptr<const policy::RouteTable> routes_;
   std::uint64_t started_ms_;
+  std::uint64_t started_ns_;
 
   policy::Scheme scheme_ = policy::Scheme::https;
   Authority authority_;

@@ -12,6 +12,7 @@
 #include "sidecar/egress/event_log.hpp"
 #include "sidecar/egress/guards.hpp"
 #include "sidecar/egress/limits.hpp"
+#include "sidecar/egress/metrics.hpp"
 #include "sidecar/egress/secret_store.hpp"
 #include "sidecar/net/loop.hpp"
 #include "sidecar/net/resolver.hpp"
@@ -39,16 +40,6 @@ struct Bounds {
   std::size_t pipelined = std::size_t{64} << 10;    // octets read ahead of the present request
 };
 
-struct Counters {
-  std::uint64_t requests = 0;
-  std::uint64_t blocked = 0;
-  std::uint64_t bytes_in = 0;   // of responses
-  std::uint64_t bytes_out = 0;  // of requests
-  std::uint64_t dlp_bytes = 0;
-  std::uint64_t open_connections = 0;
-  std::uint64_t open_exchanges = 0;
-};
-
 struct House {
   House(net::Loop& the_loop, EventLog& the_log, net::Resolver& the_resolver)
       : loop(the_loop), log(the_log), resolver(the_resolver) {}
@@ -60,6 +51,7 @@ struct House {
   Times times;
   Bounds bounds;
   Counters counters;
+  Metrics metrics;
   LimitKeeper limits;
   SecretStore secrets;
   /// Replaced by a reload; a request keeps the one it started with.
@@ -67,6 +59,8 @@ struct House {
   std::uint64_t generation = 0;
   std::shared_ptr<const dlp::Rules> rules;
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
+  /// Pieces of secrets over all requests of the bottle.
+  std::unique_ptr<dlp::Fragments> fragments;
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().
@@ -76,7 +70,12 @@ struct House {
   /// Memory of the present request, reused by the next.
   std::vector<policy::HeaderView> header_views;
   std::string scan_text;
+  std::string scan_values;
 
+  void count_block(std::string_view reason) {
+    ++counters.blocked;
+    metrics.count_block(reason);
+  }
   Result<tls::ClientContext*> client_context();
   /// Without known secrets and rule matches; for logs and error bodies.
   [[nodiscard]] std::string redact(std::string_view text) const { return dlp::redact(*rules, *known_secrets, text); }

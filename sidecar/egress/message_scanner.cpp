@@ -24,7 +24,9 @@ std::optional<BodyGuard::Block> MessageScanner::check_seam() {
   seam_checked_ = true;
   const std::string text = before_ + std::exchange(first_, {});
   scanned_ += text.size();
-  if (auto finding = dlp::scan(*rules_, *secrets_, detectors_, text))
+  dlp::Detectors detectors = detectors_;
+  detectors.fragments = nullptr;  // what crosses the seam was counted with its message
+  if (auto finding = dlp::scan(*rules_, *secrets_, detectors, text))
     return BodyGuard::Block{std::move(finding), {}, false};
   return std::nullopt;
 }

@@ -120,7 +120,7 @@ void Tunnel::over(std::string_view reason, Level level) {
   if (over_) return;
   over_ = true;
   timer_.clear();
-  if (level == Level::block) ++house_.counters.blocked;
+  if (level == Level::block) house_.count_block(reason);
   Event event;
   event.level = level;
   event.event = level == Level::block ? "blocked" : "tunnel";

@@ -261,6 +261,39 @@ def on_the_address_wire_the_proxy_listens_there_and_on_no_socket(program, share)
             assert result.returncode != 0 and b"ADDRESS:PORT" in result.stderr, (bad, result)
 
 
+def scrape(w, path="/metrics"):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.path.join(w.state, "control", "control.sock"))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    head, body = answer.split("\r\n\r\n", 1)
+    return head, body
+
+
+@check
+def metrics_are_prometheus_text_and_over_http_only_when_asked_for(program, share):
+    def value(text, name):
+        return float(next(line.rsplit(" ", 1)[1] for line in text.splitlines() if line.rsplit(" ", 1)[0] == name))
+    for on in (True, False):
+        w = world(program, share)
+        w.document["egress"]["metrics"] = on
+        with w.start() as w:
+            w.get("api.example.com", "/length/1000")
+            w.connect("evil-" + TOKEN + ".example.com:443")
+            text = w.call("metrics")["text"]
+            assert value(text, "bot_bottle_requests_total") == 2, text
+            assert value(text, 'bot_bottle_blocked_total{reason="host_not_allowed"}') == 1, text
+            assert value(text, "bot_bottle_request_duration_seconds_count") == 1
+            assert value(text, 'bot_bottle_request_duration_seconds_bucket{le="+Inf"}') == 1
+            assert 0 < value(text, "bot_bottle_request_duration_seconds_sum") < 20
+            assert value(text, 'bot_bottle_bytes_total{direction="in"}') >= 1000
+            assert TOKEN not in text and "evil" not in text
+            head, body = scrape(w)
+            assert head.startswith("HTTP/1.1 200 ") == on and ("bot_bottle_requests_total" in body) == on, head
+            assert scrape(w, "/other")[0].startswith("HTTP/1.1 404 ")
+            assert w.call("status")["ready"]
+
+
 @check
 def version_help_and_wrong_arguments(program, share):
     run = lambda *arguments: subprocess.run([program, *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -78,7 +78,6 @@ class FakeBackend : public plugins::Backend {
 
   std::vector<std::string> calls;                        // "start_sidecar", "exec bottle-init --selftest", …
   std::vector<std::string> documents;                    // all that was handed over, as text
-  std::string sidecar_config;                            // what came through the pipe
   std::map<std::string, std::function<void()>> on_call;  // by verb: may throw
   std::string agent_script = "exit 0";
   std::map<std::string, json::object> exec_results;  // by argv[0]
@@ -89,7 +88,12 @@ class FakeBackend : public plugins::Backend {
   FakeSidecar::Answer answer = ready_status;
   std::filesystem::path state_dir;
   std::unique_ptr<FakeSidecar> sidecar;
-  std::jthread config_reader;
+
+  /// What came through the pipe, to its end.
+  const std::string& sidecar_config() {
+    if (config_reader_.joinable()) config_reader_.join();
+    return sidecar_config_;
+  }
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   json::object probe() override { return probe_result; }
@@ -109,9 +113,9 @@ class FakeBackend : public plugins::Backend {
     record("start_sidecar", plan);
     lifeline_given = lifeline_fd;
     const int copy = ::dup(config_fd);
-    config_reader = std::jthread([this, copy] {
+    config_reader_ = std::jthread([this, copy] {
       const UniqueFd fd(copy);
-      if (auto text = read_all(fd.get(), max_document_bytes)) sidecar_config = *text;
+      if (auto text = read_all(fd.get(), max_document_bytes)) sidecar_config_ = *text;
     });
     sidecar = std::make_unique<FakeSidecar>(state_dir / "control" / "control.sock", answer);
     return {{"schema", "bot-bottle.sidecar/1"}, {"pid", 0}};
@@ -171,6 +175,8 @@ class FakeBackend : public plugins::Backend {
     if (const auto found = on_call.find(call); found != on_call.end()) found->second();
   }
   std::string name_;
+  std::string sidecar_config_;
+  std::jthread config_reader_;
 };
 
 class FakeProvider : public plugins::Provider {

@@ -21,6 +21,13 @@ using namespace std::chrono_literals;
 
 constexpr const char* planted = "planted-secret-0123456789";
 
+/// [[word, …]]. Not `array{array{…}}`: clang takes that for a copy of the inner one (CWG 2137).
+json::array one_command(json::array words) {
+  json::array commands;
+  commands.emplace_back(std::move(words));
+  return commands;
+}
+
 class LaunchTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -101,11 +108,11 @@ TEST_F(LaunchTest, F1_a_secret_reaches_the_sidecars_pipe_and_nothing_else) {
   manifest.git_user = {"Ann", "ann@example.com"};
   provider.plan_result["files"] =
       json::array{json::object{{"path", "/home/agent/.tool/config"}, {"mode", 384}, {"content", "x"}}};
-  provider.plan_result["commands"] = json::array{json::array{"tool", "setup"}};
+  provider.plan_result["commands"] = one_command({"tool", "setup"});
   options.keep = Keep::always;
   backend.agent_script = "env; cat";
   const SessionResult result = run();
-  EXPECT_NE(backend.sidecar_config.find(planted), std::string::npos);
+  EXPECT_NE(backend.sidecar_config().find(planted), std::string::npos);
   for (const auto& document : backend.documents) EXPECT_EQ(document.find(planted), std::string::npos) << document;
   for (const auto& document : provider.documents) EXPECT_EQ(document.find(planted), std::string::npos) << document;
   EXPECT_EQ(result.captured.find(planted), std::string::npos);
@@ -210,7 +217,7 @@ TEST_F(LaunchTest, a_failing_post_init_stops_the_launch_with_its_output) {
 }
 
 TEST_F(LaunchTest, a_failing_mcp_registration_is_a_warning_with_the_command) {
-  provider.plan_result["mcp_commands"] = json::array{json::array{"tool", "mcp", "add"}};
+  provider.plan_result["mcp_commands"] = one_command({"tool", "mcp", "add"});
   backend.exec_results["tool"] = {{"code", 1}, {"stdout", ""}, {"stderr", "no"}};
   EXPECT_EQ(run().code, 0);
   ASSERT_FALSE(warnings.empty());
@@ -416,7 +423,7 @@ TEST_F(LaunchTest, a_file_outside_the_guests_home_is_refused) {
 TEST_F(LaunchTest, guards_are_disabled_only_where_a_test_says_so) {
   ::setenv("BOT_BOTTLE_TEST_DISABLE_GUARDS", "ssrf, dlp", 1);
   run();
-  EXPECT_NE(backend.sidecar_config.find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
+  EXPECT_NE(backend.sidecar_config().find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
   EXPECT_NE(backend.documents.front().find(R"("disabled_guards":["ssrf","dlp"])"), std::string::npos);
 }
 

@@ -104,7 +104,7 @@ TEST(Egress, reserved_and_old_keys_show_the_new_form) {
 }
 
 TEST(Egress, what_this_version_cannot_honour_is_refused_by_name) {
-  for (const char* text : {R"({"canaries": true})", R"({"metrics": true})", R"({"mcp": {"pin": true}})",
+  for (const char* text : {R"({"canaries": true})", R"({"mcp": {"pin": true}})",
                            R"({"on_canary": "freeze"})", R"({"dlp": {"rules": "x"}})"})
     EXPECT_THAT(problems_of(text), testing::HasSubstr("not supported in this version")) << text;
   for (const char* text :

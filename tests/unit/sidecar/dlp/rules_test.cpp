@@ -50,7 +50,7 @@ const std::shared_ptr<const KnownSecrets>& no_secrets() {
 }
 
 bool rule_hits(const RuleText& rule, std::string_view text) {
-  for (const Hit& hit : find_hits(shipped_rules()->state(), no_secrets()->state(), {}, text, Extent::all))
+  for (const Hit& hit : find_hits({&shipped_rules()->state(), no_secrets()->state(), {}}, text, Extent::all))
     if (hit.rule == nullptr || hit.rule->text.id == rule.id) return true;
   return false;
 }

@@ -1,4 +1,4 @@
-#include "sidecar/egress/content_decoder.hpp"
+#include "sidecar/dlp/content_decoder.hpp"
 
 #include <brotli/decode.h>
 #include <zlib.h>
@@ -9,7 +9,7 @@
 
 #include "core/base/text.hpp"
 
-namespace bot_bottle::egress {
+namespace bot_bottle::dlp {
 namespace {
 constexpr std::uint64_t ratio_after = std::uint64_t{4} << 20;
 constexpr std::uint64_t max_ratio = 200;
@@ -173,4 +173,4 @@ std::uint64_t ContentDecoder::decoded() const {
   return state_->out;
 }
 
-}  // namespace bot_bottle::egress
+}  // namespace bot_bottle::dlp

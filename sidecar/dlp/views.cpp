@@ -1,0 +1,152 @@
+#include "sidecar/dlp/views.hpp"
+
+#include <algorithm>
+
+#include "sidecar/dlp/blobs.hpp"
+#include "sidecar/dlp/unescape.hpp"
+
+namespace bot_bottle::dlp {
+
+void Views::scan() {
+  const Map same = [](std::size_t at) { return at; };
+  scan_escapes(text_, fresh_, same, Depth::text, "");
+  if (!done()) scan_runs(text_, fresh_, same, Depth::text);
+}
+
+/// How far a match can reach that begins before `at`.
+std::size_t Views::window_end(std::string_view text, std::size_t at) const {
+  const std::size_t octets = std::max(engine_.longest_rule(), engine_.longest_exact()) + view_slack;
+  std::size_t left = engine_.longest_folded();
+  std::size_t gap = 0;
+  std::size_t end = at + 1;
+  for (; end < text.size() && left > 0; ++end) {
+    if (is_kept(text[end - 1], text[end])) {
+      --left;
+      gap = 0;
+    } else if (++gap > max_gap_octets) {
+      break;
+    }
+  }
+  return std::min(text.size(), std::max(end, at + octets));
+}
+
+void Views::scan_escapes(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
+                         std::string_view outer) {
+  const std::size_t octets = std::max(engine_.longest_rule(), engine_.longest_exact()) + view_slack;
+  std::size_t escape = find_escape(text);
+  while (escape != std::string_view::npos && !done()) {
+    std::size_t begin = std::min(go_back(text, escape, engine_.longest_folded() + 1, Barriers::stop),
+                                 escape - std::min(escape, octets));
+    begin -= std::min(begin, view_slack);
+    std::size_t last = escape;
+    std::size_t end = 0;
+    while (true) {
+      escape = find_escape(text, last + 1);
+      if (escape != std::string_view::npos && escape - last <= octets) {
+        last = escape;
+        continue;
+      }
+      end = window_end(text, last);
+      if (escape == std::string_view::npos || escape >= end + view_slack) break;
+      last = escape;
+    }
+    if (end <= fresh) continue;
+    const std::size_t from = begin;
+    scan_window(
+        text.substr(begin, end - begin), [&map, from](std::size_t at) { return map(from + at); }, depth, outer,
+        end == text.size());
+  }
+}
+
+void Views::scan_window(std::string_view window, const Map& map, Depth depth, std::string_view outer, bool open) {
+  const Unescaped view = unescape(window);
+  work_ += window.size();
+  const std::size_t first = hits_.size();
+  if (engine_.detectors.known_secrets) {
+    engine_.secrets.find(view.text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
+      if (!view.differs(begin, end)) return true;
+      hits_.push_back({view.origin[begin], view.origin[end], nullptr, &pattern, {}});
+      return extent_ == Extent::all;
+    });
+  }
+  if (engine_.detectors.token_patterns && depth == Depth::text && !done()) {
+    std::vector<Hit> found;
+    find_rules(*engine_.rules, view.text, Extent::all, found);
+    for (const Hit& hit : found) {
+      // At the open end of the text a rule may take it for the end of a word: seen again when there is more.
+      const bool cut = open && ends_ == Edge::open && hit.match_end == view.text.size();
+      if (cut || !view.differs(hit.match_begin, hit.match_end)) continue;
+      hits_.push_back({view.origin[hit.begin], view.origin[hit.end], hit.rule, nullptr, {}});
+      if (done()) break;
+    }
+  }
+  for (std::size_t i = first; i < hits_.size(); ++i) {
+    Hit& hit = hits_[i];
+    const std::size_t before = hit.begin > 0 ? hit.begin - 1 : 0;
+    hit.view = outer.empty() ? kind_of_escape(window.substr(before, hit.end - before + 1)) : outer;
+    hit.begin = map(hit.begin);
+    hit.end = map(hit.end);
+  }
+  if (depth == Depth::text && !done()) {
+    const Map deeper = [&](std::size_t at) { return map(view.origin[at]); };
+    scan_runs(view.text, 0, deeper, Depth::view);
+  }
+  if (!open || depth != Depth::text) return;
+  const std::size_t size = view.text.size();
+  std::size_t hold = go_back(view.text, size, engine_.longest_folded(), Barriers::stop);
+  hold = std::min(hold, size - std::min(size, std::max(engine_.longest_rule(), engine_.longest_exact())));
+  hold_ = std::min(hold_, map(view.origin[hold - std::min(hold, view_slack)]));
+}
+
+/// At the begin of the run, and where a path or a name may end that stands before it.
+void Views::look_for_blobs(const Run& run) {
+  constexpr std::size_t first_digits = 8;
+  constexpr std::size_t prefix_digits = 128;
+  for (std::size_t at = 0; at + first_digits <= run.digits.size() && at < prefix_digits; ++at) {
+    if (at > 0 && std::string_view("/-_+").find(run.digits[at - 1]) == std::string_view::npos) continue;
+    for (const unsigned bits : {6U, 4U}) {
+      std::string first;
+      unsigned value = 0;
+      for (unsigned i = 0; i < first_digits; ++i) {
+        const int digit = digit_value(run.digits[at + i], bits);
+        if (digit < 0) break;
+        value = (value << bits) | static_cast<unsigned>(digit);
+        if ((i + 1) * bits / 8 > first.size()) first += static_cast<char>(value >> ((i + 1) * bits % 8));
+      }
+      if (first.size() < 4) continue;
+      if (const auto coding = blob_coding(first)) blobs_.push_back({run.origin[at], bits, *coding});
+    }
+  }
+}
+
+void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth) {
+  if (!engine_.detectors.known_secrets || engine_.secrets.empty() || engine_.decode != Engine::Decode::all) return;
+  // A run that reaches into what is fresh, and as many octets of it as it takes to be one.
+  std::size_t at = find_run(text, fresh - std::min(fresh, min_run_octets - 1));
+  while (at != std::string_view::npos && !done()) {
+    const Run run = read_run(text, at);
+    at = find_run(text, run.end);
+    if (run.end == text.size()) {
+      const std::size_t held = run.end - std::min(run.end - run.begin, held_run_octets);
+      hold_ = std::min(hold_, map(held));
+    }
+    if (run.end <= fresh) continue;
+    if (depth == Depth::text) look_for_blobs(run);
+    work_ += run.digits.size();
+    for (const DecodedRun& decoded : decode_run(run.digits)) {
+      work_ += decoded.text.size();
+      const Map deeper = [&](std::size_t octet) {
+        const std::size_t digit = decoded.digit_of(octet);
+        return map(digit < run.origin.size() ? run.origin[digit] : run.end);
+      };
+      engine_.secrets.find(decoded.text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
+        hits_.push_back({deeper(begin), deeper(end), nullptr, &pattern, decoded.name()});
+        return extent_ == Extent::all;
+      });
+      if (!done() && depth == Depth::text) scan_escapes(decoded.text, 0, deeper, Depth::view, decoded.name());
+      if (done()) return;
+    }
+  }
+}
+
+}  // namespace bot_bottle::dlp
