@@ -50,9 +50,15 @@ std::vector<std::string> last_throw_trace() {
 #define BB_SANITIZED 1
 #endif
 #if !defined(BB_SANITIZED) && defined(__linux__)
-extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, std::type_info* type,
+// Each compiler declares it to itself, with another type for the second argument.
+#ifdef __clang__
+using ThrownType = std::type_info;
+#else
+using ThrownType = void;
+#endif
+extern "C" __attribute__((visibility("default"), noreturn)) void __cxa_throw(void* object, ThrownType* type,
                                                                              void (*destroy)(void*)) {
-  using Throw = void (*)(void*, std::type_info*, void (*)(void*));
+  using Throw = void (*)(void*, ThrownType*, void (*)(void*));
   static const Throw real = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   bot_bottle::cli::remember_throw();
   if (real != nullptr) real(object, type, destroy);
