@@ -41,7 +41,11 @@ std::optional<std::uint32_t> Fragments::State::note(std::string_view skeleton, s
   const auto now_s = static_cast<std::uint32_t>(now_ms() / 1000 + 1);
   std::optional<std::uint32_t> much;
   const std::size_t last = skeleton.size() - gram6_octets;
+  const std::uint64_t* bitmap = secrets->state().gram6_bitmap.data();
   for (std::size_t at = 0; at <= last && !much; at += stride) {
+    // Nearly every gram ends here.
+    const std::uint32_t hash = KnownSecrets::State::gram6_hash(KnownSecrets::State::gram6_at(skeleton.data() + at));
+    if (((bitmap[hash >> 6U] >> (hash & 63U)) & 1U) == 0) continue;
     if (!note_gram(skeleton, at, now_s, much) || stride == 1) continue;
     for (std::size_t i = at; i > at - std::min(at, stride - 1) && note_gram(skeleton, i - 1, now_s, much); --i) {
     }

@@ -4,6 +4,12 @@
 
 namespace bot_bottle::dlp {
 
+namespace {
+std::size_t head_of(std::string_view text) {
+  return static_cast<std::size_t>(static_cast<unsigned char>(text[0])) * 256 + static_cast<unsigned char>(text[1]);
+}
+}  // namespace
+
 void GramIndex::build(std::span<const std::string_view> patterns) {
   patterns_.assign(patterns.begin(), patterns.end());
   if (patterns_.empty()) return;
@@ -33,6 +39,9 @@ void GramIndex::build(std::span<const std::string_view> patterns) {
   sorted_.resize(patterns_.size());
   std::iota(sorted_.begin(), sorted_.end(), 0U);
   std::ranges::sort(sorted_, {}, [&](std::uint32_t i) { return patterns_[i]; });
+  heads_.assign(65536 / 64, 0);
+  for (const std::string_view pattern : patterns_)
+    heads_[head_of(pattern) >> 6U] |= std::uint64_t{1} << (head_of(pattern) & 63U);
 }
 
 std::size_t GramIndex::first_gram(std::uint32_t hash) const {
@@ -45,6 +54,8 @@ std::size_t GramIndex::open_suffix(std::string_view text) const {
   if (patterns_.empty()) return 0;
   for (std::size_t at = text.size() - std::min(text.size(), longest_ - 1); at < text.size(); ++at) {
     const std::string_view suffix = text.substr(at);
+    // Asked at the end of each chunk: a search for every suffix cost more than the scan of the chunk.
+    if (suffix.size() >= 2 && ((heads_[head_of(suffix) >> 6U] >> (head_of(suffix) & 63U)) & 1U) == 0) continue;
     // The first pattern after the suffix in the order of texts begins with it when any does; it itself comes before.
     const auto next = std::ranges::upper_bound(sorted_, suffix, {}, [&](std::uint32_t i) { return patterns_[i]; });
     if (next != sorted_.end() && patterns_[*next].starts_with(suffix)) return suffix.size();

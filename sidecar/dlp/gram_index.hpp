@@ -53,6 +53,7 @@ class GramIndex {
   std::vector<Gram> grams_;            // by hash
   std::vector<std::uint32_t> starts_;  // where those of a hash >> start_shift begin
   std::vector<std::uint32_t> sorted_;  // patterns by text, for open_suffix
+  std::vector<std::uint64_t> heads_;   // which two octets a pattern begins with
 
   [[nodiscard]] std::uint32_t hash_of(const char* at) const {
     std::uint32_t gram = 0;
