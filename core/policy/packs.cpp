@@ -104,7 +104,8 @@ void fill_slots(json::object& route, const std::vector<std::string>& repositorie
   each_list([&](const json::array& list) {
     for (const json::value& path : list) scoped = scoped || has_slot(get_string(path.as_object(), "value"));
   });
-  each_list([&](json::array& list) {
+  // The names are captured by hand: clang 14 captures no structured bindings.
+  each_list([&, &paths = paths, &projects = projects](json::array& list) {
     json::array kept;
     for (json::value& path : list) {
       const std::string value = get_string(path.as_object(), "value");

@@ -12,8 +12,8 @@ constexpr std::uint32_t much_percent = 60;
 }  // namespace
 
 void Fragments::State::count_again(Seen& one, std::uint32_t now_s) const {
-  one.live = static_cast<std::uint32_t>(std::ranges::count_if(
-      one.at_s, [&](std::uint32_t at) { return at != 0 && now_s - at <= remembered_s; }));
+  one.live = static_cast<std::uint32_t>(
+      std::ranges::count_if(one.at_s, [&](std::uint32_t at) { return at != 0 && now_s - at <= remembered_s; }));
   one.counted_s = now_s;
 }
 
@@ -23,8 +23,10 @@ bool Fragments::State::note_gram(std::string_view skeleton, std::size_t at, std:
   const std::uint64_t gram = KnownSecrets::State::gram6_at(skeleton.data() + at);
   const std::uint32_t hash = KnownSecrets::State::gram6_hash(gram);
   if (((known.gram6_bitmap[hash >> 6U] >> (hash & 63U)) & 1U) == 0) return false;
-  const auto [first, last] = std::ranges::equal_range(known.grams6, gram, {}, &KnownSecrets::State::Gram6::gram);
-  for (auto found = first; found != last; ++found) {
+  // Not std::ranges::equal_range: clang 14 cannot compile libstdc++ 12's subrange.
+  const auto first = std::ranges::lower_bound(known.grams6, gram, {}, &KnownSecrets::State::Gram6::gram);
+  auto found = first;
+  for (; found != known.grams6.end() && found->gram == gram; ++found) {
     Seen& one = seen[found->secret];
     std::uint32_t& when = one.at_s[found->index];
     if (now_s - one.counted_s >= count_every_s) count_again(one, now_s);
@@ -32,7 +34,7 @@ bool Fragments::State::note_gram(std::string_view skeleton, std::size_t at, std:
     when = now_s;
     if (one.live * 100 >= known.gram6_count[found->secret] * much_percent) much = found->secret;
   }
-  return first != last;
+  return first != found;
 }
 
 std::optional<std::uint32_t> Fragments::State::note(std::string_view skeleton, std::size_t stride) {

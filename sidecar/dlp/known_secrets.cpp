@@ -59,7 +59,7 @@ class Buffer {
 
 class Builder {
  public:
-  Builder(KnownSecrets::State& state, std::size_t pieces) : state_(state), all_(room(pieces)), pieces_(pieces) {}
+  Builder(KnownSecrets::State& state, std::size_t pieces) : state_(state), all_(room(pieces)) {}
 
   void add_secret(std::string_view value, std::uint32_t secret) {
     secret_ = secret;
@@ -88,8 +88,8 @@ class Builder {
         state_.leads.emplace_back(state_.text_of(pattern).substr(0, size));
     }
     std::ranges::sort(state_.leads);
-    const auto repeated = std::ranges::unique(state_.leads);
-    state_.leads.erase(repeated.begin(), repeated.end());
+    // Not std::ranges::unique: clang 14 cannot compile libstdc++ 12's subrange.
+    state_.leads.erase(std::unique(state_.leads.begin(), state_.leads.end()), state_.leads.end());
     std::ranges::sort(state_.grams6, {}, &KnownSecrets::State::Gram6::gram);
     state_.gram6_bitmap.assign(65536 / 64, 0);
     for (const auto& gram : state_.grams6) {
@@ -221,7 +221,6 @@ class Builder {
   Buffer inner_{max_secret_octets + 16};
   Buffer outer_{max_piece_octets * 16};
   Buffer key_{max_secret_octets + 16};
-  std::size_t pieces_ = 0;
   std::size_t pieces_done_ = 0;
   std::uint32_t secret_ = 0;
   std::unordered_set<std::size_t> seen_;
