@@ -31,6 +31,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// A digit's value by its octet; -1 for what is none.
+constexpr auto base64_values = [] {
+  std::array<std::int8_t, 256> values{};
+  for (std::int8_t& value : values) value = -1;
+  for (std::size_t i = 0; i < base64_digits.size(); ++i)
+    values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int8_t>(i);
+  return values;
+}();
+
 }  // namespace
 
 std::string to_lower(std::string_view text) {
@@ -159,6 +168,7 @@ std::string base64_encode(std::string_view bytes) {
 std::optional<std::string> base64_decode(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   std::string out;
+  out.reserve(text.size() / 4 * 3);
   for (std::size_t at = 0; at < text.size(); at += 4) {
     std::uint32_t group = 0;
     std::size_t padding = 0;
@@ -168,8 +178,8 @@ std::optional<std::string> base64_decode(std::string_view text) {
       if (c == '=' && at + 4 == text.size() && i >= 2) {
         ++padding;
       } else {
-        const std::size_t found = base64_digits.find(c);
-        if (found == std::string_view::npos || padding > 0) return std::nullopt;
+        const std::int8_t found = base64_values[static_cast<unsigned char>(c)];
+        if (found < 0 || padding > 0) return std::nullopt;
         digit = static_cast<std::uint32_t>(found);
       }
       group = (group << 6U) | digit;

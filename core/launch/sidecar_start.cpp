@@ -117,8 +117,9 @@ namespace {
 ProcessResult run_sidecar(const Installation& installation, std::vector<std::string> arguments,
                           const Signals& signals) {
   ProcessRequest request;
-  request.argv = {sidecar_program(installation).string(), "--share", installation.share.string()};
+  request.argv = {sidecar_program(installation).string()};
   std::ranges::move(arguments, std::back_inserter(request.argv));
+  request.argv.insert(request.argv.end(), {"--share", installation.share.string()});
   request.env = std::map<std::string, std::string>{{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
   request.timeout = compile_timeout;
   request.cancel_fd = signals.cancel_fd();

@@ -10,6 +10,7 @@ namespace {
 // Where the backend puts them (docs/internals.md, launch/1).
 constexpr const char* bundle_path = "/etc/ssl/certs/ca-certificates.crt";
 constexpr const char* own_ca_path = "/etc/bot-bottle/ca.pem";
+constexpr const char* java_trust_path = "/etc/ssl/certs/java/cacerts";
 
 /// The system's roots and ours: for programs that replace their trust by this file.
 constexpr const char* bundle_variables[] = {"SSL_CERT_FILE",  "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -17,6 +18,19 @@ constexpr const char* bundle_variables[] = {"SSL_CERT_FILE",  "REQUESTS_CA_BUNDL
                                             "AWS_CA_BUNDLE"};
 /// Ours alone: for programs that add the file to the roots they bring.
 constexpr const char* addition_variables[] = {"NODE_EXTRA_CA_CERTS", "DENO_CERT", "CODEX_CA_CERTIFICATE"};
+
+/// Java has options where others have variables: this is the one way that every JVM reads, and it says so on standard
+/// error. The password is the customary one of a store that holds no secret.
+std::string java_options(std::string_view proxy) {
+  const std::size_t colon = proxy.rfind(':');
+  std::string options =
+      "-Djavax.net.ssl.trustStore=" + std::string(java_trust_path) + " -Djavax.net.ssl.trustStorePassword=changeit";
+  for (const char* scheme : {"http", "https"}) {
+    options += " -D" + std::string(scheme) + ".proxyHost=" + std::string(proxy.substr(0, colon));
+    options += " -D" + std::string(scheme) + ".proxyPort=" + std::string(proxy.substr(colon + 1));
+  }
+  return options + " -Dhttp.nonProxyHosts=localhost|127.*|[::1]|egress|git-gate|supervise";
+}
 
 /// terminfo(5) names; anything else is not told to the guest.
 bool is_terminal_name(std::string_view text) {
@@ -65,10 +79,14 @@ std::map<std::string, std::string> make_guest_environment(const Plan& plan,
   if (plan.choices.session != Session::headless && is_terminal_name(plan.host.colorterm))
     env["COLORTERM"] = plan.host.colorterm;
 
-  const std::string proxy = "http://" + get_string(endpoints, "egress", "127.0.0.1:9099");
+  const std::string address = get_string(endpoints, "egress", "127.0.0.1:9099");
+  const std::string proxy = "http://" + address;
   for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
     env[name] = proxy;
   for (const char* name : {"NO_PROXY", "no_proxy"}) env[name] = "localhost,127.0.0.1,::1,egress,git-gate,supervise";
+  // Node's own fetch and http look at the proxy variables only when they are told to (Node 22.21, 24.5; older: never).
+  env["NODE_USE_ENV_PROXY"] = "1";
+  env["JAVA_TOOL_OPTIONS"] = java_options(address);
   for (const char* name : bundle_variables) env[name] = bundle_path;
   for (const char* name : addition_variables) env[name] = own_ca_path;
 

@@ -137,7 +137,7 @@ std::optional<PackUse> read_use(const json::value& value, const std::string& at,
     return std::nullopt;
   }
   ObjectReader reader(value, at, problems);
-  static constexpr std::array<std::string_view, 4> known{"name", "token_ref", "repositories", "host"};
+  static constexpr auto known = std::to_array<std::string_view>({"name", "token_ref", "repositories", "host"});
   reader.check_keys(known);
   if (!reader.has("name")) reader.problem("name", "is missing", "name: github:read");
   use.name = reader.string("name").value_or("");

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "core/base/file.hpp"
+#include "plugins/backend-local/java_trust.hpp"
 
 namespace bot_bottle::backend_local {
 namespace {
@@ -31,6 +32,8 @@ constexpr std::array<const char*, 16> harmless{
     "bash.bashrc", "inputrc",    "magic",     "locale.alias", "gai.conf",  "rpc",        "ethertypes", "xattr.conf"};
 constexpr std::array<const char*, 5> harmless_directories{"alternatives", "ld.so.conf.d", "terminfo", "fonts",
                                                           "crypto-policies"};
+/// A JDK of Debian's keeps its configuration there ("java-17-openjdk") and does not start without it.
+constexpr std::string_view java_prefix = "java-";
 
 /// Into a directory that was made new and that nobody reads yet.
 Result<void> write_new(const std::string& path, std::string_view text) {
@@ -99,6 +102,14 @@ Result<void> write_trust(const std::string& directory, const std::string& bundle
   return copy_file("/etc/ssl/openssl.cnf", directory + "/ssl/openssl.cnf");
 }
 
+std::vector<std::string> harmless_directories_of_host() {
+  std::vector<std::string> names(harmless_directories.begin(), harmless_directories.end());
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator("/etc", code))
+    if (const std::string name = entry.path().filename().string(); name.starts_with(java_prefix)) names.push_back(name);
+  return names;
+}
+
 Result<void> start_new(const std::string& directory) {
   BB_CHECK(remove_tree(directory));
   return make_directories(directory, 0755);
@@ -124,8 +135,8 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
   BB_CHECK(write_trust(directory, bundle));
   for (const char* name : harmless) BB_CHECK(copy_file(std::string("/etc/") + name, directory + "/" + name));
   EtcResult result;
-  for (const char* name : harmless_directories) {
-    const std::string source = std::string("/etc/") + name;
+  for (const std::string& name : harmless_directories_of_host()) {
+    const std::string source = "/etc/" + name;
     struct stat status {};
     if (::stat(source.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
     BB_CHECK(make_directories(directory + "/" + name, 0755));
@@ -136,10 +147,13 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
 
 Result<void> add_trusted_ca(const std::string& directory, const std::string& ca_pem) {
   BB_CHECK(write(directory + "/bot-bottle/ca.pem", ca_pem));
-  const UniqueFd bundle(
-      ::open((directory + "/ssl/certs/ca-certificates.crt").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  const std::string path = directory + "/ssl/certs/ca-certificates.crt";
+  BB_TRY(const std::string system, read_file(path));
+  const UniqueFd bundle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!bundle) return fail(error_from_errno("cannot open the bottle's trust store", errno));
   BB_CHECK(write_all(bundle.get(), ca_pem));
+  // Always, not only where a JDK is: an agent may bring its own (a build tool's toolchain), and it costs a millisecond.
+  BB_CHECK(write(directory + "/ssl/certs/java/cacerts", java_trust_store(system + ca_pem)));
   if (const std::string hash = subject_hash(ca_pem); !hash.empty())
     return make_link("../../bot-bottle/ca.pem", directory + "/ssl/certs/" + hash + ".0");
   return {};

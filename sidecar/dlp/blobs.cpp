@@ -31,13 +31,14 @@ std::size_t find_blob(std::string_view text, std::size_t from) {
   const __m128i fast = _mm_set1_epi8('^');
   for (; from + 20 <= text.size(); from += 16) {
     const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from + 1));
-    const __m128i found = _mm_or_si128(octets, _mm_or_si128(_mm_cmpeq_epi8(octets, fastest), _mm_cmpeq_epi8(octets, fast)));
+    const __m128i found =
+        _mm_or_si128(octets, _mm_or_si128(_mm_cmpeq_epi8(octets, fastest), _mm_cmpeq_epi8(octets, fast)));
     auto mask = static_cast<unsigned>(_mm_movemask_epi8(found));
     if (mask == 0) continue;
     const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
-    const __m128i first = _mm_or_si128(_mm_cmpeq_epi8(before, _mm_set1_epi8('\x1f')),
-                                       _mm_or_si128(_mm_cmpeq_epi8(before, _mm_set1_epi8('\x28')),
-                                                    _mm_cmpeq_epi8(before, _mm_set1_epi8('\x78'))));
+    const __m128i first = _mm_or_si128(
+        _mm_cmpeq_epi8(before, _mm_set1_epi8('\x1f')),
+        _mm_or_si128(_mm_cmpeq_epi8(before, _mm_set1_epi8('\x28')), _mm_cmpeq_epi8(before, _mm_set1_epi8('\x78'))));
     for (mask &= static_cast<unsigned>(_mm_movemask_epi8(first)); mask != 0; mask &= mask - 1) {
       const std::size_t at = from + static_cast<unsigned>(std::countr_zero(mask));
       if (begins(at)) return at;

@@ -26,7 +26,13 @@ class Blob final : public ContentDecoder::Sink {
  public:
   /// `begin`: in the body. `bits`: of the digits it is written in, 0 when it is not. `inner` scans what it holds.
   Blob(Coding coding, std::uint64_t begin, unsigned bits, Stream inner)
-      : decoder_(coding), coding_(coding), begin_(begin), next_(begin), gate_(begin), bits_(bits), inner_(std::move(inner)) {}
+      : decoder_(coding),
+        coding_(coding),
+        begin_(begin),
+        next_(begin),
+        gate_(begin),
+        bits_(bits),
+        inner_(std::move(inner)) {}
 
   /// `text` is the body from `base` on. False: something was found.
   bool read(std::string_view text, std::uint64_t base);
@@ -38,7 +44,9 @@ class Blob final : public ContentDecoder::Sink {
   /// Where octets begin that have not been read to the end.
   [[nodiscard]] std::uint64_t hold() const { return gate_; }
   [[nodiscard]] std::uint64_t work() const { return decoder_.decoded() + inner_.work(); }
-  [[nodiscard]] std::string_view name() const { return coding_ == Coding::gzip ? "gzip" : coding_ == Coding::zstd ? "zstd" : "deflate"; }
+  [[nodiscard]] std::string_view name() const {
+    return coding_ == Coding::gzip ? "gzip" : coding_ == Coding::zstd ? "zstd" : "deflate";
+  }
 
   bool on_decoded(std::string_view bytes) override;
 

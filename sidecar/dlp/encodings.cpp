@@ -28,7 +28,8 @@ char rot13(char c) {
 }  // namespace
 
 std::string_view name_of(Encoding encoding) {
-  static constexpr std::array<std::string_view, 7> names{"plain", "base64", "base32", "hex", "reversed", "rot13", "utf16"};
+  static constexpr std::array<std::string_view, 7> names{"plain",    "base64", "base32", "hex",
+                                                         "reversed", "rot13",  "utf16"};
   return names.at(static_cast<std::size_t>(encoding));
 }
 

@@ -23,10 +23,9 @@ bool Fragments::State::note_gram(std::string_view skeleton, std::size_t at, std:
   const std::uint64_t gram = KnownSecrets::State::gram6_at(skeleton.data() + at);
   const std::uint32_t hash = KnownSecrets::State::gram6_hash(gram);
   if (((known.gram6_bitmap[hash >> 6U] >> (hash & 63U)) & 1U) == 0) return false;
-  // Not std::ranges::equal_range: clang 14 cannot compile libstdc++ 12's subrange.
   const auto first = std::ranges::lower_bound(known.grams6, gram, {}, &KnownSecrets::State::Gram6::gram);
-  auto found = first;
-  for (; found != known.grams6.end() && found->gram == gram; ++found) {
+  const bool any = first != known.grams6.end() && first->gram == gram;
+  for (auto found = first; found != known.grams6.end() && found->gram == gram; ++found) {
     Seen& one = seen[found->secret];
     std::uint32_t& when = one.at_s[found->index];
     if (now_s - one.counted_s >= count_every_s) count_again(one, now_s);
@@ -34,7 +33,7 @@ bool Fragments::State::note_gram(std::string_view skeleton, std::size_t at, std:
     when = now_s;
     if (one.live * 100 >= known.gram6_count[found->secret] * much_percent) much = found->secret;
   }
-  return first != found;
+  return any;
 }
 
 std::optional<std::uint32_t> Fragments::State::note(std::string_view skeleton, std::size_t stride) {

@@ -36,8 +36,11 @@ constexpr std::array<Spelling, 11> outer_spellings{{{Encoding::base64, 0, false}
                                                     {Encoding::hex, 0, false},
                                                     {Encoding::reversed, 0, false},
                                                     {Encoding::rot13, 0, false}}};
-constexpr std::array<Spelling, 4> inner_only{
-    {{Encoding::base64, 0, true}, {Encoding::base64, 1, true}, {Encoding::base64, 2, true}, {Encoding::hex, 0, true}}};
+constexpr std::array<Spelling, 5> inner_only{{{Encoding::utf16, 0, false},
+                                              {Encoding::base64, 0, true},
+                                              {Encoding::base64, 1, true},
+                                              {Encoding::base64, 2, true},
+                                              {Encoding::hex, 0, true}}};
 
 /// Wiped before it is reused or given back, and never grown, so that no copy of a secret stays behind.
 class Buffer {
@@ -88,7 +91,6 @@ class Builder {
         state_.leads.emplace_back(state_.text_of(pattern).substr(0, size));
     }
     std::ranges::sort(state_.leads);
-    // Not std::ranges::unique: clang 14 cannot compile libstdc++ 12's subrange.
     state_.leads.erase(std::unique(state_.leads.begin(), state_.leads.end()), state_.leads.end());
     std::ranges::sort(state_.grams6, {}, &KnownSecrets::State::Gram6::gram);
     state_.gram6_bitmap.assign(65536 / 64, 0);

@@ -100,9 +100,7 @@ constexpr Entity entities[] = {{"nbsp", ' '},   {"ensp", ' '},    {"emsp", ' '},
                                {"zwj", 0x200d}, {"zwnj", 0x200c}, {"lrm", 0x200e}, {"rlm", 0x200f}, {"newline", ' '},
                                {"tab", ' '},    {"zwsp", 0x200b}};
 
-}  // namespace
-
-char fold_letter(std::uint32_t code) {
+char compute_letter(std::uint32_t code) {
   if (code < 0x80) return fold_ascii(static_cast<unsigned char>(code));
   if (is_invisible(code)) return 0;
   if (is_in(code, 0xff01, 0xff5e)) return fold_ascii(static_cast<unsigned char>(code - 0xff01 + 0x21));
@@ -121,6 +119,21 @@ char fold_letter(std::uint32_t code) {
     return letter == '.' ? ' ' : letter;
   }
   return ' ';
+}
+
+constexpr std::uint32_t table_end = 0x2200;
+
+}  // namespace
+
+char fold_letter(std::uint32_t code) {
+  static const std::array<char, table_end> low = [] {
+    std::array<char, table_end> letters{};
+    for (std::uint32_t i = 0; i < table_end; ++i) letters[i] = compute_letter(i);
+    return letters;
+  }();
+  if (code < table_end) return low[code];
+  if (is_in(code, 0x3165, 0xfdff)) return ' ';  // CJK and what follows: nothing that looks like Latin
+  return compute_letter(code);
 }
 
 void Folder::put_octet(char c, std::string& out) {

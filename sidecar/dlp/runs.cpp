@@ -42,31 +42,34 @@ constexpr auto base64_digits = make_digits(6);
 constexpr auto base32_digits = make_digits(5);
 constexpr auto hex_digits = make_digits(4);
 
-/// Octets that a text which hides a secret is made of: ASCII, and what the Unicode disguises begin with.
+/// Octets that a text which hides a secret is made of: ASCII, and what the Unicode disguises are written with.
 constexpr auto make_texty() {
   std::array<bool, 256> table{};
   for (std::size_t c = 0x20; c < 0x7f; ++c) table[c] = true;
+  for (std::size_t c = 0x80; c < 0xc0; ++c) table[c] = true;
   for (const unsigned c :
-       {0U, 9U, 10U, 13U, 0xefU, 0xbcU, 0xbdU, 0xf3U, 0xa0U, 0x81U, 0xe2U, 0x80U, 0x8bU, 0x9fU, 0x9dU})
+       {0x09U, 0x0aU, 0x0dU, 0xc2U, 0xccU, 0xcdU, 0xceU, 0xcfU, 0xd0U, 0xd1U, 0xe1U, 0xe2U, 0xe3U, 0xefU, 0xf0U, 0xf3U})
     table[c] = true;
   return table;
 }
 constexpr auto texty = make_texty();
 
 /// Octet `at` of what the digits say, straight from the two or three digits it lies in. Two digits more than there are.
-unsigned char octet_of(const std::uint8_t* values, unsigned bits, std::size_t at) {
+template <unsigned bits>
+unsigned char octet_of(const std::uint8_t* values, std::size_t at) {
   const std::size_t bit = at * 8;
   const std::uint8_t* first = values + bit / bits;
-  const unsigned value = (static_cast<unsigned>(first[0]) << (2 * bits)) | (static_cast<unsigned>(first[1]) << bits) | first[2];
+  const unsigned value =
+      (static_cast<unsigned>(first[0]) << (2 * bits)) | (static_cast<unsigned>(first[1]) << bits) | first[2];
   return static_cast<unsigned char>(value >> (3 * bits - 8 - bit % bits));
 }
 
 /// Texts in what the digits say from `values` on, as one searches a word: the last octet of where a text could stand
 /// decides first, and mostly alone.
-void find_texts(const std::uint8_t* values, std::size_t digits, unsigned bits, std::size_t offset,
-                std::vector<DecodedRun>& all) {
+template <unsigned bits>
+void find_texts(const std::uint8_t* values, std::size_t digits, std::size_t offset, std::vector<DecodedRun>& all) {
   const std::size_t octets = digits * bits / 8;
-  const auto is_text = [&](std::size_t at) { return texty[octet_of(values, bits, at)]; };
+  const auto is_text = [&](std::size_t at) { return texty[octet_of<bits>(values, at)]; };
   for (std::size_t from = 0; from + min_text_octets <= octets;) {
     std::size_t checked = from + min_text_octets;
     while (checked > from && is_text(checked - 1)) --checked;
@@ -76,7 +79,7 @@ void find_texts(const std::uint8_t* values, std::size_t digits, unsigned bits, s
     }
     DecodedRun found{{}, bits, offset, from};
     for (std::size_t at = from; at < octets && is_text(at); ++at)
-      found.text += static_cast<char>(octet_of(values, bits, at));
+      found.text += static_cast<char>(octet_of<bits>(values, at));
     from += found.text.size() + 1;
     all.push_back(std::move(found));
   }
@@ -131,6 +134,75 @@ Run read_run(std::string_view text, std::size_t at) {
   return run;
 }
 
+namespace {
+
+bool is_pair(std::string_view text, std::size_t at) {
+  return at + 1 < text.size() && digit_value(text[at], 4) >= 0 && digit_value(text[at + 1], 4) >= 0;
+}
+/// The signs after the pair at `at`, before the next; empty when there is none.
+std::string_view sign_after(std::string_view text, std::size_t at) {
+  if (!is_pair(text, at)) return {};
+  for (const std::size_t size : {1U, 2U}) {
+    const std::string_view sign = text.substr(at + 2, size);
+    if (is_pair(text, at + 2 + size) &&
+        std::ranges::none_of(sign, [](char c) { return digit_value(c, 6) >= 0 && c != '-'; }))
+      return sign;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::size_t find_pairs(std::string_view text, std::size_t from) {
+#if defined(__x86_64__)
+  // Two of three, or two of four, octets are digits, wherever the block begins.
+  constexpr unsigned of_three = 0xb6db;  // 1101 1011 0110 1101 1, cut off at sixteen
+  const auto is_candidate = [&](unsigned mask) {
+    return mask == of_three || mask == 0x6db6U || mask == 0xdb6dU || mask == 0x3333U || mask == 0x6666U ||
+           mask == 0xccccU || mask == 0x9999U;
+  };
+  const __m128i lower_bit = _mm_set1_epi8(0x20);
+  for (; from + 16 <= text.size(); from += 16) {
+    const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
+    const __m128i letter = _mm_sub_epi8(_mm_or_si128(octets, lower_bit), _mm_set1_epi8('a'));
+    const __m128i digit = _mm_sub_epi8(octets, _mm_set1_epi8('0'));
+    const __m128i found = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter),
+                                       _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+    if (!is_candidate(static_cast<unsigned>(_mm_movemask_epi8(found)))) continue;
+    if (read_pairs(text, from).digits.size() >= 2 * min_pairs) return from;
+  }
+  return std::string_view::npos;
+#else
+  for (; from + 16 <= text.size(); from += 16)
+    if (read_pairs(text, from).digits.size() >= 2 * min_pairs) return from;
+  return std::string_view::npos;
+#endif
+}
+
+Run read_pairs(std::string_view text, std::size_t at) {
+  Run run;
+  run.begin = run.end = at;
+  std::size_t first = at;
+  while (first < at + 4 && (sign_after(text, first).empty() || (first > 0 && digit_value(text[first - 1], 4) >= 0)))
+    ++first;
+  const std::string_view sign = sign_after(text, first);
+  if (sign.empty()) return run;
+  const std::size_t step = sign.size() + 2;
+  while (first >= step && is_pair(text, first - step) && text.substr(first - sign.size(), sign.size()) == sign)
+    first -= step;
+  run.begin = first;
+  while (is_pair(text, first)) {
+    run.lines.push_back({run.digits.size(), first});
+    run.digits += text.substr(first, 2);
+    run.end = first + 2;
+    if (text.substr(run.end, sign.size()) != sign) break;
+    first += step;
+  }
+  // What breaks off at the end of the text may go on.
+  if (text.size() - run.end <= step) run.end = text.size();
+  return run;
+}
+
 std::size_t Run::origin_of(std::size_t digit) const {
   if (digit >= digits.size() || lines.empty()) return end;
   const auto after = std::ranges::upper_bound(lines, digit, {}, &Line::digit);
@@ -143,9 +215,21 @@ std::vector<DecodedRun> decode_run(std::string_view digits) {
   const auto add = [&](std::size_t begin, std::size_t end, unsigned bits) {
     for (std::size_t i = begin; i < end; ++i)
       values[i] = static_cast<std::uint8_t>(std::max(0, digit_value(digits[i], bits)));
+    const auto find = bits == 6 ? find_texts<6> : bits == 5 ? find_texts<5> : find_texts<4>;
     const std::size_t alignments = bits == 6 ? 4 : bits == 5 ? 8 : 2;
     for (std::size_t skip = 0; skip < alignments && begin + skip < end; ++skip)
-      find_texts(values.data() + begin + skip, end - begin - skip, bits, begin + skip, all);
+      find(values.data() + begin + skip, end - begin - skip, begin + skip, all);
+  };
+  // Of one case: base64 may by chance have nothing but these digits.
+  const auto is_narrow = [](std::string_view part, unsigned bits) {
+    bool upper = false;
+    bool lower = false;
+    for (const char c : part) {
+      if (digit_value(c, bits) < 0) return false;
+      upper = upper || (c >= 'A' && c <= 'Z');
+      lower = lower || (c >= 'a' && c <= 'z');
+    }
+    return !(upper && lower);
   };
   // Hex and base32 stand between the signs that only base64 knows.
   bool narrow = false;
@@ -155,7 +239,7 @@ std::vector<DecodedRun> decode_run(std::string_view digits) {
     const std::string_view part = digits.substr(begin, end - begin);
     if (part.size() >= min_run_octets) {
       for (const unsigned bits : {4U, 5U}) {
-        if (std::ranges::all_of(part, [&](char c) { return digit_value(c, bits) >= 0; })) {
+        if (is_narrow(part, bits)) {
           add(begin, end, bits);
           narrow = narrow || part.size() == digits.size();
         }

@@ -31,6 +31,11 @@ std::size_t find_run(std::string_view text, std::size_t from);
 /// The run around text[at]; MIME's line breaks do not end it, written as "\n" neither.
 Run read_run(std::string_view text, std::size_t at);
 
+/// The same for hex digits in pairs with a sign or two between, always the same: "41:42:43", "41, 42".
+inline constexpr std::size_t min_pairs = 16;
+std::size_t find_pairs(std::string_view text, std::size_t from);
+Run read_pairs(std::string_view text, std::size_t at);
+
 struct DecodedRun {
   std::string text;
   unsigned bits = 6;        // of a digit

@@ -1,6 +1,7 @@
 // Values that are there at once: the text as it came, then its decoded views.
 #include <algorithm>
 
+#include "sidecar/dlp/blobs.hpp"
 #include "sidecar/dlp/hits.hpp"
 #include "sidecar/dlp/views.hpp"
 
@@ -114,7 +115,8 @@ std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Det
     finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end, 0}, Edge::closed);
     return finding;
   }
-  if (blobs) return scan_stream(rules, secrets, detectors, bytes);
+  if (detectors.known_secrets && (blobs || find_blob(bytes, 0) != std::string_view::npos))
+    return scan_stream(rules, secrets, detectors, bytes);
   return detectors.fragments != nullptr && detectors.known_secrets ? detectors.fragments->note(bytes) : std::nullopt;
 }
 

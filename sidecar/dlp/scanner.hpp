@@ -89,10 +89,13 @@ struct Detectors {
   bool known_secrets = true;
   /// Where pieces of known secrets are summed up over many texts; null: nowhere. Outlives the scan.
   Fragments* fragments = nullptr;
+  bool financial = false;  // financial.hpp: a scanner of its own, run by who has the bytes
+
+  [[nodiscard]] bool any() const { return token_patterns || known_secrets || financial; }
 };
 
-/// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used by
-/// one thread. Memory: four octets per gram.
+/// What left a bottle in pieces (spec 04: 60 % of a secret's six-character grams within an hour). One per bottle, used
+/// by one thread. Memory: four octets per gram.
 class Fragments {
  public:
   /// `now_ms` may be any clock that does not go back.
@@ -114,6 +117,9 @@ class Fragments {
 /// One value that is there at once (a path, a query, a header). The first finding, or nothing.
 std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Detectors detectors,
                             std::string_view bytes);
+
+/// The longest text a finding can have, in the view as it came: what a caller that joins texts has to carry over.
+std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors);
 
 /// A body as it streams. Holds back the last octets that could begin a match, so no octet of a secret is released
 /// before the match is seen, however the body is cut. Memory: the hold-back window (`hold_back_bytes`) and Hyperscan's

@@ -18,7 +18,7 @@ constexpr std::size_t max_hold_octets = std::size_t{256} << 10;
 constexpr std::size_t torn_octets = 32;
 /// What is held is looked at again with each write. Octets pay for that; who sends one at a time soon waits a little.
 constexpr std::uint64_t first_credit = std::uint64_t{256} << 10;
-constexpr std::uint64_t credit_per_octet = 4;
+constexpr std::uint64_t credit_per_octet = 2;
 constexpr unsigned max_depth = 2;
 constexpr std::size_t max_live_blobs = 4;
 /// Of a body, in which pieces of secrets as short as a gram are noticed; beyond, those that are long enough to add up.
@@ -166,8 +166,8 @@ struct Stream::State {
   std::optional<Finding> note_fragments() {
     if (!knows() || engine.detectors.fragments == nullptr) return std::nullopt;
     const bool closely = base + seen < closely_noted_octets;
-    const auto much = engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted),
-                                                               closely ? 1 : noted_stride);
+    const auto much =
+        engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted), closely ? 1 : noted_stride);
     if (!much) return std::nullopt;
     Finding finding = make_fragments_finding(secrets->state(), *much);
     finding.offset = base + seen;
@@ -182,7 +182,9 @@ struct Stream::State {
     return std::min(scan_joined(structure.values), scan_joined(structure.names));
   }
   std::size_t scan_joined(Joined& joined) {
-    const auto here = [&](std::uint64_t position) { return static_cast<std::size_t>(position - std::min(position, base)); };
+    const auto here = [&](std::uint64_t position) {
+      return static_cast<std::size_t>(position - std::min(position, base));
+    };
     const auto add = [&](std::size_t begin, std::size_t last, const KnownSecrets::State::Pattern& pattern) {
       hits.push_back({here(joined.origin_of(begin)), here(joined.origin_of(last)) + 1, nullptr, &pattern, "joined"});
       return false;
@@ -211,19 +213,21 @@ struct Stream::State {
     // Egress reads a compressed body itself.
     if (depth == 0 && bits == 0 && base + begin == 0 && coding != Coding::deflate) return;
     blobs_from = base + begin + 1;
-    blobs.push_back(std::make_unique<Blob>(coding, base + begin, bits,
-                                           Stream(rules, secrets, engine.detectors, depth + 1)));
+    blobs.push_back(
+        std::make_unique<Blob>(coding, base + begin, bits, Stream(rules, secrets, engine.detectors, depth + 1)));
   }
   std::optional<Finding> scan_blobs(const Views& views, End end, std::size_t& hold) {
     if (depth >= max_depth) return std::nullopt;
     for (const Views::BlobStart& start : views.blobs()) open_blob(start.begin, start.bits, start.coding);
-    for (std::size_t at = seen - std::min(seen, std::size_t{3}); (at = find_blob(buffer, at)) != std::string::npos; ++at)
+    for (std::size_t at = seen - std::min(seen, std::size_t{3}); (at = find_blob(buffer, at)) != std::string::npos;
+         ++at)
       open_blob(at, 0, *blob_coding(std::string_view(buffer).substr(at, 4)));
     for (const auto& blob : blobs) {
       const std::uint64_t before = blob->work();
       if (!blob->read(buffer, base) || (end == End::yes && !blob->finish())) {
         Finding finding = *blob->finding();
-        finding.encoding = finding.encoding == "plain" ? blob->name() : std::string(blob->name()) + "+" + finding.encoding;
+        finding.encoding =
+            finding.encoding == "plain" ? blob->name() : std::string(blob->name()) + "+" + finding.encoding;
         finding.offset = blob->begin();
         return finding;
       }
@@ -267,6 +271,13 @@ struct Stream::State {
     return finding;
   }
 };
+
+std::size_t longest_finding(const Rules& rules, const KnownSecrets& secrets, Detectors detectors) {
+  std::size_t longest = detectors.token_patterns ? rules.state().longest : 0;
+  if (detectors.known_secrets)
+    longest = std::max({longest, secrets.state().folded_index.longest(), secrets.state().exact_index.longest()});
+  return longest == 0 ? 0 : 3 * longest + view_slack;  // percent-escaped, each octet takes three
+}
 
 Stream::Stream(std::shared_ptr<const Rules> rules, std::shared_ptr<const KnownSecrets> secrets, Detectors detectors,
                unsigned depth)

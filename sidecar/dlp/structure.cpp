@@ -16,7 +16,9 @@ constexpr std::size_t end_octets = 192;  // of a long field, at each end: longer
 constexpr std::size_t max_form_name = 64;
 constexpr std::size_t max_boundary = 80;
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 bool is_name_character(char c) {
   return is_kept('\0', c) || std::string_view("_.-%+[]$").find(c) != std::string_view::npos;
 }
@@ -88,8 +90,9 @@ void Structure::take(std::size_t count) {
 
 /// The first octets of the field, which may stand in what is not kept any more.
 std::string_view Structure::head() const {
-  if (begin_ < base_ || !head_.empty()) return head_;
-  return text_.substr(static_cast<std::size_t>(begin_ - base_)).substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(size_, 2 * end_octets)));
+  if (begin_ < base_) return head_;
+  return text_.substr(static_cast<std::size_t>(begin_ - base_))
+      .substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(size_, 2 * end_octets)));
 }
 
 /// The field ends before text_[at_].
@@ -178,7 +181,6 @@ void Structure::read_json() {
       place_ = Place::field;
       continue;
     }
-    if (c >= '0' && c <= '9') values.append(text_.substr(at_, 1), base_ + at_);
     ++at_;
   }
 }

@@ -1,6 +1,6 @@
-// Reads what a body is made of, so that a secret scattered over the fields of one message is found: the values joined in
-// document order, and the names. JSON (also several documents in a row), forms, multipart; by what the body looks like,
-// not by what it is called. Internal to sidecar/dlp.
+// Reads what a body is made of, so that a secret scattered over the fields of one message is found: the values joined
+// in document order, and the names. JSON (also several documents in a row), forms, multipart; by what the body looks
+// like, not by what it is called. Internal to sidecar/dlp.
 #pragma once
 
 #include <cstddef>

@@ -130,6 +130,9 @@ class Decoder {
     const std::string_view tail = last(10);
     const std::size_t hash = tail.rfind("&#");
     if (hash == std::string_view::npos || hash + 2 >= tail.size()) return;
+    // Where it came of decoding, the rest of it may still be encoded.
+    const std::size_t begin = size_ - tail.size() + hash;
+    if (origin_[size_ - 1] - origin_[begin] != size_ - 1 - begin) return;
     const bool hex = tail[hash + 2] == 'x' || tail[hash + 2] == 'X';
     if (hex ? hex_value(next) >= 0 : next >= '0' && next <= '9') return;
     if (const auto code = entity_of(tail.substr(hash + 1))) {
@@ -186,6 +189,8 @@ class Decoder {
       case '"':
       case '\\':
         if (out_[size_ - 2] != '\\') return false;
+        // One that came of decoding begins an escape of the next layer, whatever follows it in this one.
+        if (c == '\\' && origin_[size_ - 1] - origin_[size_ - 2] != 1) return false;
         return replace_octet(2, c == 'n' || c == 'r'   ? '\n'
                                 : c == 't' || c == 'v' ? ' '
                                                        : static_cast<std::uint32_t>(c));
@@ -274,7 +279,7 @@ class Decoder {
   std::vector<std::uint32_t> origin_;
   std::size_t size_ = 0;
   std::size_t hash_until_ = 0;  // up to here a number may end that began with "#"
-  std::size_t open_ = 0;  // for so many octets more something may end that began
+  std::size_t open_ = 0;        // for so many octets more something may end that began
 };
 
 /// Whether what stands at `at`, one of the octets that can begin something, does.
@@ -344,6 +349,30 @@ std::size_t find_escape(std::string_view text, std::size_t from) {
     if ((c == '%' || c == '\\' || c == '&' || c >= 0x80) && check(from)) return from;
   }
   return std::string_view::npos;
+}
+
+std::size_t find_quoting(std::string_view text, std::size_t from) {
+  constexpr std::string_view quoted = "nrtbfv\"'";
+  for (; (from = text.find('\\', from)) != std::string_view::npos; ++from)
+    if (from + 1 < text.size() && (text[from + 1] == '\\' || quoted.find(text[from + 1]) != std::string_view::npos))
+      return from;
+  return std::string_view::npos;
+}
+
+std::string without_quoting(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = find_quoting(out, at)) != std::string::npos;) {
+    std::size_t end = at;
+    while (end < out.size() && out[end] == '\\') ++end;
+    const char c = end < out.size() ? out[end] : '\0';
+    const bool quote = c == '"' || c == '\'';
+    const bool space = c == 'n' || c == 'r' || c == 't' || c == 'b' || c == 'f' || c == 'v';
+    if (quote || space)
+      std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+    if (space) out[end] = c == 'n' || c == 'r' ? '\n' : ' ';
+    at = end + 1;
+  }
+  return out;
 }
 
 Unescaped unescape(std::string_view text) {

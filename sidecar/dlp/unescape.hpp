@@ -30,6 +30,12 @@ Unescaped unescape(std::string_view text);
 /// do not count: the skeleton folds them, the rules know them.
 std::size_t find_escape(std::string_view text, std::size_t from = 0);
 
+/// Line breaks and quotes as JSON writes them, for the rules: "\n" becomes white space, the backslashes before a quote
+/// too, octet for octet, so that positions stay. Where the first one stands at or after `from`; npos when there is
+/// none.
+std::size_t find_quoting(std::string_view text, std::size_t from);
+std::string without_quoting(std::string_view text);
+
 /// What `code` is folded to: an ASCII character; 0 for nothing (zero-width and its like); -1: it stays.
 /// An octet of 128 and more (variation selectors that carry octets) is returned as that.
 int fold_code_point(std::uint32_t code);

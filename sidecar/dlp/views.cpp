@@ -10,7 +10,34 @@ namespace bot_bottle::dlp {
 void Views::scan() {
   const Map same = [](std::size_t at) { return at; };
   scan_escapes(text_, fresh_, same, Depth::text, "");
+  if (!done()) scan_quoted();
   if (!done()) scan_runs(text_, fresh_, same, Depth::text);
+}
+
+/// Rules over what JSON quotes: "\nghp_…" begins no word as it stands, and key=\"…\" is no assignment.
+void Views::scan_quoted() {
+  const std::size_t reach = engine_.longest_rule() + 2;
+  if (reach == 2) return;
+  const std::size_t from = fresh_ - std::min(fresh_, reach);
+  for (std::size_t first = find_quoting(text_, from); first != std::string_view::npos && !done();) {
+    std::size_t last = first;
+    std::size_t next = first;
+    while ((next = find_quoting(text_, last + 1)) != std::string_view::npos && next - last <= 2 * reach) last = next;
+    const std::size_t begin = first - std::min(first, reach);
+    const std::string text = without_quoting(text_.substr(begin, last + reach - begin));
+    work_ += text.size();
+    std::vector<Hit> found;
+    find_rules(*engine_.rules, text, Extent::all, found);
+    for (Hit& hit : found) {
+      const std::size_t before = hit.match_begin - std::min<std::size_t>(hit.match_begin, 1);
+      const std::size_t size = hit.match_end + 1 - before;
+      const bool cut = ends_ == Edge::open && begin + hit.match_end == text_.size();
+      if (cut || std::string_view(text).substr(before, size) == text_.substr(begin + before, size)) continue;
+      hits_.push_back({begin + hit.begin, begin + hit.end, hit.rule, nullptr, "json", 0, 0});
+      if (done()) break;
+    }
+    first = next;
+  }
 }
 
 /// How far a match can reach that begins before `at`.
@@ -119,33 +146,40 @@ void Views::look_for_blobs(const Run& run) {
   }
 }
 
-void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
-                      const Unescaped* view) {
+void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth, const Unescaped* view) {
   if (!engine_.detectors.known_secrets || engine_.secrets.empty() || engine_.decode != Engine::Decode::all) return;
-  // A run that reaches into what is fresh, and as many octets of it as it takes to be one.
-  std::size_t at = find_run(text, fresh - std::min(fresh, min_run_octets - 1));
-  while (at != std::string_view::npos && !done()) {
+  const auto look = [&](const Run& run, std::size_t held) {
+    if (run.end == text.size()) hold_ = std::min(hold_, map(run.end - std::min(run.end - run.begin, held)));
+    // What stands in the text as it is has been looked at there.
+    if (run.end > fresh && (view == nullptr || view->differs(run.begin, run.end))) scan_run(run, map, depth);
+  };
+  // Runs that reach into what is fresh, from as many octets before as it takes to be one.
+  for (std::size_t at = fresh - std::min(fresh, min_run_octets - 1); !done();) {
+    if ((at = find_run(text, at)) == std::string_view::npos) break;
     const Run run = read_run(text, at);
-    at = find_run(text, run.end);
-    if (run.end == text.size()) {
-      const std::size_t held = run.end - std::min(run.end - run.begin, held_run_octets);
-      hold_ = std::min(hold_, map(held));
-    }
-    if (run.end <= fresh || (view != nullptr && !view->differs(run.begin, run.end))) continue;
-    if (depth == Depth::text) look_for_blobs(run);
-    work_ += run.digits.size();
-    for (const DecodedRun& decoded : decode_run(run.digits)) {
-      work_ += decoded.text.size();
-      const Map deeper = [&](std::size_t octet) {
-        return map(run.origin_of(decoded.digit_of(octet)));
-      };
-      engine_.secrets.find(decoded.text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
-        hits_.push_back({deeper(begin), deeper(end), nullptr, &pattern, decoded.name()});
-        return extent_ == Extent::all;
-      });
-      if (!done() && depth == Depth::text) scan_escapes(decoded.text, 0, deeper, Depth::view, decoded.name());
-      if (done()) return;
-    }
+    at = run.end;
+    look(run, held_run_octets);
+  }
+  for (std::size_t at = fresh - std::min(fresh, 4 * min_pairs); !done();) {
+    if ((at = find_pairs(text, at)) == std::string_view::npos) break;
+    const Run run = read_pairs(text, at);
+    at = std::max(run.end, at + 16);
+    look(run, held_pairs_octets);
+  }
+}
+
+void Views::scan_run(const Run& run, const Map& map, Depth depth) {
+  if (depth == Depth::text) look_for_blobs(run);
+  work_ += run.digits.size();
+  for (const DecodedRun& decoded : decode_run(run.digits)) {
+    work_ += decoded.text.size();
+    const Map deeper = [&](std::size_t octet) { return map(run.origin_of(decoded.digit_of(octet))); };
+    engine_.secrets.find(decoded.text, [&](std::size_t begin, std::size_t end, const auto& pattern) {
+      hits_.push_back({deeper(begin), deeper(end), nullptr, &pattern, decoded.name()});
+      return extent_ == Extent::all;
+    });
+    if (!done() && depth == Depth::text) scan_escapes(decoded.text, 0, deeper, Depth::view, decoded.name());
+    if (done()) return;
   }
 }
 

@@ -17,6 +17,7 @@ namespace bot_bottle::dlp {
 
 /// Octets of an unfinished run of digits that are held back: what a piece of a secret takes, escaped and encoded.
 inline constexpr std::size_t held_run_octets = 1024;
+inline constexpr std::size_t held_pairs_octets = 2048;
 /// In every view so much more than the longest match is kept: signs at the ends of a secret, half an escape, context.
 inline constexpr std::size_t view_slack = 96;
 
@@ -47,9 +48,11 @@ class Views {
   enum class Depth : std::uint8_t { text, view };
   [[nodiscard]] bool done() const { return extent_ == Extent::first && !hits_.empty(); }
   void scan_escapes(std::string_view text, std::size_t fresh, const Map& map, Depth depth, std::string_view outer);
+  void scan_quoted();
   void scan_window(std::string_view window, const Map& map, Depth depth, std::string_view outer, bool open);
   void scan_runs(std::string_view text, std::size_t fresh, const Map& map, Depth depth,
                  const Unescaped* view = nullptr);
+  void scan_run(const Run& run, const Map& map, Depth depth);
   void look_for_blobs(const Run& run);
   [[nodiscard]] std::size_t window_end(std::string_view text, std::size_t at) const;
 

@@ -21,6 +21,17 @@ BodyGuard::BodyGuard(std::shared_ptr<const dlp::Rules> rules, std::shared_ptr<co
   if (declared) start_decoder(*declared);
 }
 
+std::optional<dlp::Finding> BodyGuard::scan(dlp::Stream& stream, dlp::FinancialStream& financial,
+                                            std::string_view bytes, End end, std::string& released) {
+  std::string& out = detectors_.financial ? between_ : released;
+  if (detectors_.financial) between_.clear();
+  auto finding = end == End::yes ? stream.finish(out) : stream.write(bytes, out);
+  if (finding || !detectors_.financial) return finding;
+  finding = financial.write(between_, released);
+  if (!finding && end == End::yes) finding = financial.finish(released);
+  return finding;
+}
+
 void BodyGuard::start_decoder(Coding coding) {
   decoder_ = std::make_unique<ContentDecoder>(coding);
   decoded_.emplace(rules_, secrets_, detectors_);
@@ -44,7 +55,7 @@ std::optional<BodyGuard::Block> BodyGuard::cannot_read(std::string_view why) {
 }
 
 bool BodyGuard::on_decoded(std::string_view bytes) {
-  decoded_finding_ = decoded_->write(bytes, scratch_);
+  decoded_finding_ = scan(*decoded_, decoded_financial_, bytes, End::no, scratch_);
   decoded_cleared_ += scratch_.size();
   scratch_.clear();
   return !decoded_finding_;
@@ -53,7 +64,7 @@ bool BodyGuard::on_decoded(std::string_view bytes) {
 std::optional<BodyGuard::Block> BodyGuard::take(std::string_view bytes) {
   const std::uint64_t begin = raw_total_;
   raw_total_ += bytes.size();
-  if (auto finding = raw_.write(bytes, held_)) return Block{std::move(finding), {}, false};
+  if (auto finding = scan(raw_, raw_financial_, bytes, End::no, held_)) return Block{std::move(finding), {}, false};
   if (!decoder_) return std::nullopt;
   const std::uint64_t before = decoder_->decoded();
   const ContentDecoder::Outcome outcome = decoder_->write(bytes, *this);
@@ -111,12 +122,13 @@ std::optional<BodyGuard::Block> BodyGuard::finish(std::string& released) {
   if (!sniffed_ && !first_.empty()) {
     if (auto block = take(first_)) return block;
   }
-  if (auto finding = raw_.finish(held_)) return Block{std::move(finding), {}, false};
+  if (auto finding = scan(raw_, raw_financial_, {}, End::yes, held_)) return Block{std::move(finding), {}, false};
   if (decoder_ && !at_end_) {
     if (auto block = cannot_read("the compressed body is cut off")) return block;
   }
   if (decoded_) {
-    if (auto finding = decoded_->finish(scratch_)) return Block{std::move(finding), {}, true};
+    if (auto finding = scan(*decoded_, decoded_financial_, {}, End::yes, scratch_))
+      return Block{std::move(finding), {}, true};
     scratch_.clear();
     drop_decoder();
   }

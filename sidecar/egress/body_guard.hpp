@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/policy/egress.hpp"
+#include "sidecar/dlp/financial.hpp"
 #include "sidecar/dlp/scanner.hpp"
 #include "sidecar/egress/content_decoder.hpp"
 
@@ -45,6 +46,10 @@ class BodyGuard final : public ContentDecoder::Sink {
   };
   std::optional<Block> take(std::string_view bytes);
   std::optional<Block> cannot_read(std::string_view why);
+  enum class End : std::uint8_t { no, yes };
+  /// Through the scanner of rules and secrets, then through the financial one.
+  std::optional<dlp::Finding> scan(dlp::Stream& stream, dlp::FinancialStream& financial, std::string_view bytes,
+                                   End end, std::string& released);
   void start_decoder(Coding coding);
   void drop_decoder();
   void release(std::string& released);
@@ -58,6 +63,8 @@ class BodyGuard final : public ContentDecoder::Sink {
   std::string first_;  // until there is enough to sniff
 
   dlp::Stream raw_;
+  dlp::FinancialStream raw_financial_;
+  dlp::FinancialStream decoded_financial_;
   std::string held_;  // cleared by raw_, waiting for the decoded view
   std::uint64_t raw_total_ = 0;
   std::uint64_t released_total_ = 0;
@@ -70,6 +77,7 @@ class BodyGuard final : public ContentDecoder::Sink {
   std::deque<Mark> marks_;
   std::uint64_t gate_ = 0;
   std::string scratch_;
+  std::string between_;
 };
 
 }  // namespace bot_bottle::egress

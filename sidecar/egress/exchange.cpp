@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include "core/base/text.hpp"
+#include "sidecar/dlp/financial.hpp"
+#include "sidecar/dlp/unescape.hpp"
 #include "sidecar/egress/pool.hpp"
+#include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
 
@@ -35,7 +38,7 @@ void Exchange::begin() {
   static constexpr Step steps[] = {
       &Exchange::agree_on_names,  // CONNECT, SNI and Host name one host (A2); no IP literal (A11); the path normalised
                                   // (A5, A6)
-      &Exchange::refuse_tricks,   // TRACE, CONNECT inside, Upgrade (A7, A8, A13)
+      &Exchange::refuse_tricks,   // TRACE, CONNECT inside, Upgrade to anything but WebSocket (A7, A8, A13)
       &Exchange::find_route,      // deny by default; git push; matches
       &Exchange::keep_limits,     // requests per minute
       &Exchange::strip_and_bind,  // hop-by-hop first (A10), then the client's accounts; the real credential is made
@@ -50,7 +53,8 @@ void Exchange::begin() {
     }
   }
   // From here on the request is allowed. dial.cpp: resolve, SSRF rules, verified TLS. Then on_request_body streams
-  // through BodyGuard to the upstream, and on_response_* through ResponseGuard to the client (exchange_stream.cpp).
+  // through BodyGuard to the upstream (exchange_stream.cpp), and on_response_* through ResponseGuard to the client
+  // (exchange_response.cpp); with WebSocket, both through WebSocketGuard (exchange_websocket.cpp).
   connect();
 }
 
@@ -131,9 +135,7 @@ Exchange::Objection Exchange::agree_on_names() {
 Exchange::Objection Exchange::refuse_tricks() {
   if (request_.method == "TRACE" || request_.method == "CONNECT")
     return blocked("method_not_allowed", "TRACE and CONNECT are not passed on");
-  // Any Upgrade at all: an unchecked protocol behind a checked connection is a tunnel (A7).
-  if (request_.fields->has("upgrade"))
-    return blocked("upgrade_not_allowed", "a switch to another protocol is not passed on");
+  if (Objection objection = read_upgrade()) return objection;
   // DNS over HTTPS to an allowed host is a resolver, and a resolver is a way out (B7, RFC 8484 section 4.1).
   bool is_dns = false;
   request_.fields->each([&](const http::Field& field) {
@@ -183,6 +185,7 @@ Exchange::Objection Exchange::keep_limits() {
 
 Exchange::Objection Exchange::strip_and_bind() {
   strip_connection_fields(*request_.fields);
+  if (websocket_) websocket::strip_handshake_fields(*request_.fields);
   if (house_.guards.is_on(Guard::binding)) {
     Bound bound = bind_account(*route_, house_.secrets, *request_.fields, target_);
     if (bound.refusal) return std::move(bound.refusal);
@@ -211,14 +214,22 @@ Exchange::Objection Exchange::strip_and_bind() {
 
 dlp::Detectors Exchange::detectors() const {
   if (!house_.guards.is_on(Guard::dlp)) return {false, false};
-  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get()};
+  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get(), route_->dlp.financial};
 }
 
 Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
   const dlp::Detectors which = detectors();
-  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  if (!which.any()) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
   auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  if (!finding && which.financial) {
+    finding = dlp::scan_financial(text);
+    if (!finding && dlp::find_escape(text) != std::string_view::npos) {
+      const dlp::Unescaped decoded = dlp::unescape(text);
+      finding = dlp::scan_financial(decoded.text);
+      if (finding) finding->offset = decoded.origin[static_cast<std::size_t>(finding->offset)];
+    }
+  }
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;
@@ -275,9 +286,18 @@ Exchange::Objection Exchange::scan_head() {
 }
 
 Exchange::Objection Exchange::prepare_body() {
-  if (request_.body.kind == BodyLength::Kind::none) return std::nullopt;
   const dlp::Detectors which = detectors();
-  if (!which.token_patterns && !which.known_secrets) return std::nullopt;
+  if (websocket_) {
+    const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
+    frames_.emplace(house_.rules, house_.known_secrets, which, route_->on_unscannable,
+                    scrub ? WebSocketGuard::Scrub::yes : WebSocketGuard::Scrub::no);
+    return std::nullopt;
+  }
+  if (request_.body.kind == BodyLength::Kind::none) return std::nullopt;
+  const bool grpc = is_grpc(*request_.fields);
+  // Answers are asked for as they are: what is compressed could not be scrubbed.
+  if (grpc) request_.fields->remove("grpc-accept-encoding");
+  if (!which.any()) return std::nullopt;
   std::optional<Coding> coding;
   bool unreadable = false;
   std::size_t codings = 0;
@@ -296,6 +316,10 @@ Exchange::Objection Exchange::prepare_body() {
     Refusal refusal = blocked("unscannable", "the body's Content-Encoding cannot be read");
     refusal.where = "header content-encoding";
     return refusal;
+  }
+  if (grpc && !coding && !unreadable) {
+    grpc_.emplace(house_.rules, house_.known_secrets, which, grpc_coding(*request_.fields), route_->on_unscannable);
+    return std::nullopt;
   }
   guard_.emplace(house_.rules, house_.known_secrets, which, coding, route_->on_unscannable);
   return std::nullopt;

@@ -9,11 +9,13 @@
 
 #include "sidecar/egress/body_guard.hpp"
 #include "sidecar/egress/dial.hpp"
+#include "sidecar/egress/grpc_guard.hpp"
 #include "sidecar/egress/house.hpp"
 #include "sidecar/egress/inbound_guard.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
+#include "sidecar/egress/websocket_guard.hpp"
 
 namespace bot_bottle::egress {
 
@@ -33,6 +35,8 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void cancel(std::string_view why);
   /// The client waited too long for the upstream.
   void on_timeout();
+  /// It asks to switch to WebSocket: what comes behind its head are frames, once the answer has said 101.
+  [[nodiscard]] bool is_websocket() const { return websocket_; }
 
   void on_informational(int status, http::Fields& fields) override;
   void on_response_head(ResponseStart& head) override;
@@ -74,6 +78,13 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   bool act_on(const std::vector<dlp::InjectionSighting>& sightings);
   void release_held();
 
+  // exchange_websocket.cpp
+  Objection read_upgrade();
+  void switch_protocols(ResponseStart& head);
+  void on_agent_frames(std::string_view bytes);
+  void on_upstream_frames(std::string_view bytes);
+  void end_websocket(const WebSocketGuard::End& end, Blame blame);
+
   void refuse(Refusal refusal);
   void finish();
   void note_block(const Refusal& refusal);
@@ -95,6 +106,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   policy::Route open_route_;  // only with the test hook "routes"
   Credential credential_;
   std::optional<BodyGuard> guard_;
+  std::optional<GrpcGuard> grpc_;  // instead of it
   std::string released_;
   std::uint64_t scanned_ = 0;
 
@@ -113,7 +125,14 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   bool client_paused_ = false;
   bool upstream_paused_ = false;
 
+  bool websocket_ = false;
+  bool switched_ = false;
+  std::string agent_key_;     // of its handshake; none with HTTP/2
+  std::string early_frames_;  // before the upstream has switched
+  std::optional<WebSocketGuard> frames_;
+
   std::optional<ResponseGuard> scrub_;
+  std::optional<GrpcScrubber> grpc_scrub_;  // instead of it
   std::optional<InboundGuard> inbound_;
   std::string scrubbed_;
   dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;

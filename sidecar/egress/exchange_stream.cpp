@@ -6,6 +6,7 @@
 
 #include "sidecar/egress/exchange.hpp"
 #include "sidecar/egress/pool.hpp"
+#include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
 namespace {
@@ -18,7 +19,6 @@ bool is_idempotent(std::string_view method) {
 
 constexpr std::size_t max_replay = std::size_t{64} << 10;
 constexpr unsigned max_tries = 3;
-constexpr std::string_view padding = "                                                                ";
 
 }  // namespace
 
@@ -27,13 +27,16 @@ void Exchange::connect() {
   // Everything that makes a connection good for this request and for no other (A9).
   pool_key_ = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
                           credential_.token_ref);
-  if (std::unique_ptr<Upstream> idle = house_.pool->take(pool_key_)) {
+  // A switch ends a connection for HTTP: it gets one of its own.
+  if (std::unique_ptr<Upstream> idle = websocket_ ? nullptr : house_.pool->take(pool_key_)) {
     reused_ = true;
     use(std::move(idle));
     return;
   }
   reused_ = false;
-  const auto security = scheme_ == policy::Scheme::https ? Dial::Security::tls : Dial::Security::plain;
+  const auto security = scheme_ != policy::Scheme::https ? Dial::Security::plain
+                        : websocket_                     ? Dial::Security::tls_http1_only
+                                                         : Dial::Security::tls;
   dial_ = std::make_unique<Dial>(house_, routes_, authority_, security,
                                  [this](Dial::Done done) { on_dialled(std::move(done)); });
   dial_->start();
@@ -60,10 +63,11 @@ void Exchange::use(std::unique_ptr<Upstream> upstream) {
   outgoing.body = request_.body;
   outgoing.expects_continue = request_.expects_continue;
   outgoing.accepts_trailers = request_.accepts_trailers;
+  if (websocket_) outgoing.websocket_key = websocket::make_key();
   upstream_->send_head(outgoing);
   upstream_->start();
   if (!waiting_.empty()) send_upstream(std::exchange(waiting_, {}));
-  if (request_ended_) finish_request();
+  if (request_ended_ || websocket_) finish_request();
   if (client_paused_ && !upstream_->is_congested()) {
     client_paused_ = false;
     client_.resume_request();
@@ -104,14 +108,18 @@ void Exchange::on_request_body(std::string_view bytes) {
     refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
     return;
   }
-  if (!guard_) {
+  if (websocket_) {
+    on_agent_frames(bytes);
+    return;
+  }
+  if (!guard_ && !grpc_) {
     forward(bytes);
     return;
   }
   released_.clear();
-  const auto block = guard_->write(bytes, released_);
-  house_.counters.dlp_bytes += guard_->scanned() - scanned_;
-  scanned_ = guard_->scanned();
+  const auto block = grpc_ ? grpc_->write(bytes, released_) : guard_->write(bytes, released_);
+  const std::uint64_t scanned = grpc_ ? grpc_->scanned() : guard_->scanned();
+  house_.counters.dlp_bytes += scanned - std::exchange(scanned_, scanned);
   if (block) {
     refuse(std::move(*body_objection(*block)));
     return;
@@ -135,9 +143,20 @@ void Exchange::forward(std::string_view bytes) {
 
 void Exchange::on_request_end(const http::Fields* trailers) {
   if (over_) return;
-  if (guard_) {
+  if (websocket_) {
+    // The agent ends its side of the stream: for WebSocket that is the connection's end (RFC 8441 §5).
+    drop_upstream();
+    finish();
+    if (head_sent_) {
+      client_.send_end(nullptr);
+    } else {
+      client_.abort();
+    }
+    return;
+  }
+  if (guard_ || grpc_) {
     released_.clear();
-    if (const auto block = guard_->finish(released_)) {
+    if (const auto block = grpc_ ? grpc_->finish(released_) : guard_->finish(released_)) {
       refuse(std::move(*body_objection(*block)));
       return;
     }
@@ -174,163 +193,6 @@ void Exchange::on_client_drained() {
   if (!upstream_paused_ || !upstream_) return;
   upstream_paused_ = false;
   upstream_->resume_response();
-}
-
-void Exchange::on_informational(int status, http::Fields& fields) {
-  // 100 goes to a client that waits for it; the others (103) to all.
-  if (status == 100 && !request_.expects_continue) return;
-  strip_response_fields(fields);
-  if (house_.guards.is_on(Guard::scrub) && !house_.secrets.empty())
-    scrub_fields(house_.rules, house_.known_secrets, fields);
-  client_.send_informational(status, fields);
-}
-
-void Exchange::on_response_head(ResponseStart& head) {
-  status_ = head.status;
-  http::Fields& fields = *head.fields;
-  strip_response_fields(fields);
-  const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
-  const bool has_body = head.body.kind != BodyLength::Kind::none;
-  const bool inbound =
-      has_body && house_.guards.is_on(Guard::dlp) && route_->dlp.injection && house_.rules->injection() != nullptr;
-  if (scrub || inbound) {
-    std::optional<Coding> coding;
-    bool unreadable = false;
-    fields.each([&](const http::Field& field) {
-      if (field.name != "content-encoding") return;
-      http::each_member(field.value, [&](std::string_view member) {
-        unreadable = unreadable || coding.has_value() || !parse_coding(member);
-        coding = parse_coding(member);
-      });
-    });
-    // Part of a compressed body cannot be decoded, so a secret in it could not be seen.
-    unreadable = unreadable || (coding && status_ == 206);
-    if (has_body && unreadable && route_->on_unscannable == policy::OnUnscannable::block) {
-      refuse(upstream_failed(502, "unscannable_response", "the answer's Content-Encoding cannot be read"));
-      return;
-    }
-    if (unreadable || !has_body) coding.reset();
-    if (has_body) scrub_.emplace(scrub ? house_.known_secrets : house_.no_secrets, coding);
-    if (coding) {
-      fields.remove("content-encoding");
-      head.body = {BodyLength::Kind::unknown, 0};
-    }
-    if (scrub && scrub_fields(house_.rules, house_.known_secrets, fields) > 0) note_request("secret_scrubbed");
-  }
-  if (head.body.kind == BodyLength::Kind::known) promised_ = head.body.size;
-  // Where nobody knows the length somebody may be waiting for the next event.
-  flush_ = head.body.kind == BodyLength::Kind::unknown ? dlp::Scrubber::Flush::now : dlp::Scrubber::Flush::no;
-  if (inbound) inbound_.emplace(house_.rules->injection(), head);
-  if (inbound_ && inbound_->hold(head)) return;
-  head_sent_ = true;
-  client_.send_head(head);
-}
-
-bool Exchange::act_on(const std::vector<dlp::InjectionSighting>& sightings) {
-  for (const dlp::InjectionSighting& sighting : sightings) {
-    const std::string where = fmt::format("response body near offset {}", sighting.offset);
-    const std::string snippet = house_.redact(sighting.snippet);
-    if (sighting.is_attempt) {
-      Refusal refusal = blocked("injection_found", "the answer holds text that gives orders to a model");
-      refusal.rule = fmt::format("{} ({} with {})", sighting.phrase, sighting.family, sighting.with);
-      refusal.where = where;
-      refusal.snippet = snippet;
-      refuse(std::move(refusal));
-      return false;
-    }
-    Event event;
-    event.kind = "dlp";
-    event.level = Level::warn;
-    event.event = "injection_phrase";
-    event.host = authority_.host;
-    event.method = request_.method;
-    event.path = target_.path;
-    event.reason = sighting.is_mention ? "in quotation marks" : "alone";
-    event.rule = sighting.phrase;
-    event.where = where;
-    event.snippet = snippet;
-    house_.log.write(event);
-  }
-  return true;
-}
-
-void Exchange::release_held() {
-  if (!inbound_ || !inbound_->is_holding()) return;
-  ResponseStart head = inbound_->take_head();
-  head_sent_ = true;
-  client_.send_head(head);
-  deliver(inbound_->take_body());
-}
-
-bool Exchange::read_and_deliver(std::string_view bytes) {
-  if (inbound_) {
-    if (!act_on(inbound_->write(bytes))) return false;
-    if (inbound_->hold(bytes) || (inbound_->is_holding() && bytes.empty())) return true;
-    release_held();
-  }
-  deliver(bytes);
-  return true;
-}
-
-void Exchange::deliver(std::string_view bytes) {
-  // Never more than was promised: what goes beyond would be read as another response.
-  if (promised_)
-    bytes = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), *promised_ - delivered_)));
-  if (bytes.empty()) return;
-  delivered_ += bytes.size();
-  client_.send_body(bytes);
-  if (client_.is_congested() && !upstream_paused_ && upstream_) {
-    upstream_paused_ = true;
-    upstream_->pause_response();
-  }
-}
-
-void Exchange::on_response_body(std::string_view bytes) {
-  if (over_) return;
-  bytes_in_ += bytes.size();
-  house_.counters.bytes_in += bytes.size();
-  if (!scrub_) {
-    deliver(bytes);
-    return;
-  }
-  scrubbed_.clear();
-  if (!scrub_->write(bytes, scrubbed_, flush_)) {
-    on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
-    return;
-  }
-  (void)read_and_deliver(scrubbed_);
-}
-
-void Exchange::on_response_end(http::Fields* trailers) {
-  if (over_) return;
-  if (scrub_) {
-    scrubbed_.clear();
-    if (!scrub_->finish(scrubbed_)) {
-      on_upstream_failure("the compressed answer is cut off", Progress::answered);
-      return;
-    }
-    if (!read_and_deliver(scrubbed_)) return;
-    if (inbound_ && !act_on(inbound_->finish())) return;
-    release_held();
-    if (scrub_->replaced() > 0) note_request("secret_scrubbed");
-  }
-  // The stars are never longer than what they stand for: spaces keep the promised length, and JSON stays JSON.
-  while (promised_ && delivered_ < *promised_ && scrub_ && scrub_->replaced() > 0)
-    deliver(
-        padding.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(padding.size(), *promised_ - delivered_))));
-  if (promised_ && delivered_ != *promised_) {
-    over_ = true;
-    drop_upstream();
-    client_.abort();
-    return;
-  }
-  if (trailers != nullptr) {
-    strip_trailers(*trailers);
-    if (scrub_ && house_.guards.is_on(Guard::scrub)) scrub_fields(house_.rules, house_.known_secrets, *trailers);
-  }
-  give_back_upstream();
-  finish();
-  client_.send_end(trailers);
 }
 
 bool Exchange::can_try_again(Progress progress) const {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sidecar/http1/write.hpp"
+#include "sidecar/websocket/handshake.hpp"
 
 namespace bot_bottle::egress {
 namespace {
@@ -37,6 +38,14 @@ void Http1Client::send_head(const OutgoingRequest& request) {
     http1::write_field(head, "content-length", fmt::format_int(request.body.size).c_str());
   if (request.body.kind == BodyLength::Kind::unknown) http1::write_field(head, "transfer-encoding", "chunked");
   if (request.expects_continue) http1::write_field(head, "expect", "100-continue");
+  websocket_key_ = request.websocket_key;
+  if (!websocket_key_.empty()) {
+    websocket_protocols_.assign(request.fields->find("sec-websocket-protocol").value_or(""));
+    http1::write_field(head, "connection", "Upgrade");
+    http1::write_field(head, "upgrade", "websocket");
+    http1::write_field(head, "sec-websocket-version", "13");
+    http1::write_field(head, "sec-websocket-key", websocket_key_);
+  }
   if (request.credential != nullptr) request.credential->write_to(head);
   http1::write_head_end(head);
   channel_->write(head);
@@ -97,6 +106,10 @@ void Http1Client::on_bytes(std::string_view bytes) {
   // arrive here before this object goes (inbound_test: a_long_answer_is_cut_before_the_attempt_is_delivered).
   if (handler_ == nullptr) return;
   answered_ = true;
+  if (state_ == State::switched) {
+    if (handler_ != nullptr) handler_->on_response_body(bytes);
+    return;
+  }
   if (input_.empty()) {
     read(bytes);
   } else {
@@ -129,10 +142,7 @@ bool Http1Client::read_head(std::string_view& bytes) {
   }
   bytes.remove_prefix(result.size);
   progress_ = {};
-  if (head_.status == 101) {
-    fail("the upstream switched protocols without being asked");
-    return false;
-  }
+  if (head_.status == 101) return switch_protocols(bytes);
   if (head_.status < 200) {
     if (++informational_ > max_informational) {
       fail("the upstream sent too many interim answers");
@@ -172,6 +182,26 @@ bool Http1Client::read_head(std::string_view& bytes) {
     return false;
   }
   return true;
+}
+
+bool Http1Client::switch_protocols(std::string_view& bytes) {
+  const bool agreed =
+      !websocket_key_.empty() && websocket::is_upgrade_response(head_.fields, websocket_key_, websocket_protocols_);
+  if (!agreed) {
+    fail(websocket_key_.empty() ? "the upstream switched protocols without being asked"
+                                : "the upstream's WebSocket handshake is malformed");
+    return false;
+  }
+  state_ = State::switched;
+  keep_alive_ = false;
+  ResponseStart start;
+  start.status = head_.status;
+  start.fields = &head_.fields;
+  start.body = {BodyLength::Kind::unknown, 0};
+  handler_->on_response_head(start);
+  if (handler_ != nullptr && !bytes.empty()) handler_->on_response_body(bytes);
+  bytes = {};
+  return false;
 }
 
 bool Http1Client::read_body(std::string_view& bytes) {
@@ -224,7 +254,7 @@ void Http1Client::end_response(http::Fields* trailers) {
 
 void Http1Client::on_end() {
   ended_ = true;
-  if (state_ == State::body && framing_ == http1::Framing::until_close) {
+  if (state_ == State::switched || (state_ == State::body && framing_ == http1::Framing::until_close)) {
     end_response(nullptr);
     return;
   }

@@ -36,10 +36,11 @@ class Http1Client final : public Upstream, public tls::ChannelHandler {
   void on_drained() override;
 
  private:
-  enum class State : std::uint8_t { idle, head, body, done, broken };
+  enum class State : std::uint8_t { idle, head, body, switched, done, broken };
   void read(std::string_view bytes);
   bool read_head(std::string_view& bytes);
   bool read_body(std::string_view& bytes);
+  bool switch_protocols(std::string_view& bytes);
   void end_response(http::Fields* trailers);
   void fail(std::string_view reason);
 
@@ -48,6 +49,8 @@ class Http1Client final : public Upstream, public tls::ChannelHandler {
   UpstreamHandler* handler_ = nullptr;
   State state_ = State::idle;
   std::string method_;
+  std::string websocket_key_;
+  std::string websocket_protocols_;  // that were offered
   BodyLength request_body_;
   bool request_sent_ = false;
   bool keep_alive_ = true;

@@ -24,6 +24,7 @@ void Http1Server::set_timer() {
       timer_.set(view_.empty() && kept_.empty() ? house_.times.idle_connection : house_.times.head);
       break;
     case State::body:
+    case State::switched:
       timer_.set(house_.times.idle_body);
       break;
     case State::answering:
@@ -50,6 +51,7 @@ void Http1Server::on_timer() {
       break;
     case State::body:
     case State::answering:
+    case State::switched:
       keep_alive_ = false;
       if (exchange_) exchange_->on_timeout();
       break;
@@ -100,7 +102,8 @@ void Http1Server::pump() {
   } else {
     channel_.resume();
   }
-  if (peer_ended_ && (state_ == State::head || state_ == State::draining || (state_ == State::body && !paused_))) {
+  if (peer_ended_ && (state_ == State::head || state_ == State::draining || state_ == State::switched ||
+                      (state_ == State::body && !paused_))) {
     // It ended between requests, or in the middle of one.
     if (exchange_) exchange_->cancel("client_gone");
     drop_exchange();
@@ -116,6 +119,8 @@ bool Http1Server::step() {
     case State::body:
     case State::draining:
       return read_body();
+    case State::switched:
+      return read_switched();
     case State::answering:
     case State::over:
       return false;
@@ -161,6 +166,7 @@ void Http1Server::begin_exchange() {
   request.authority = head_.fields.find("host");
   request.fields = &head_.fields;
   request.expects_continue = head_.expects_continue;
+  request.may_upgrade = head_.minor_version == 1;
   left_ = head_.content_length;
   chunks_.reset();
   switch (head_.framing) {
@@ -179,7 +185,11 @@ void Http1Server::begin_exchange() {
   state_ = body ? State::body : State::answering;
   exchange_ = std::make_unique<Exchange>(house_, *this, origin_, request);
   exchange_->begin();
-  if (!body) end_request();
+  if (exchange_ && exchange_->is_websocket()) {
+    request_done_ = true;  // as HTTP; what follows a switch is told as its body
+  } else if (!body) {
+    end_request();
+  }
   set_timer();
 }
 
@@ -238,6 +248,12 @@ bool Http1Server::read_body() {
   return state_ != State::over;
 }
 
+bool Http1Server::read_switched() {
+  if (paused_ || view_.empty() || !exchange_) return false;
+  exchange_->on_request_body(std::exchange(view_, {}));
+  return false;
+}
+
 void Http1Server::send_informational(int status, const http::Fields& fields) {
   if (head_.minor_version == 0) return;  // RFC 9110 §15.2
   std::string text;
@@ -254,6 +270,18 @@ void Http1Server::send_head(const ResponseStart& head) {
   http1::write_fields(text, *head.fields);
   const bool bodiless = head_.method == "HEAD" || head.status == 204 || head.status == 304;
   writing_ = Writing::none;
+  if (head.status == 101) {
+    http1::write_field(text, "connection", "Upgrade");
+    http1::write_field(text, "upgrade", "websocket");
+    http1::write_head_end(text);
+    writing_ = Writing::until_close;
+    keep_alive_ = false;
+    head_sent_ = true;
+    state_ = State::switched;
+    channel_.write(text);
+    resume_switched();
+    return;
+  }
   if (bodiless) {
     const auto length = head.announced_length                       ? head.announced_length
                         : head.body.kind == BodyLength::Kind::known ? std::optional(head.body.size)
@@ -364,6 +392,14 @@ void Http1Server::abort() {
   state_ = State::over;
   timer_.clear();
   owner_.on_aborted();
+}
+
+/// Frames that came before the switch.
+void Http1Server::resume_switched() {
+  set_timer();
+  if (pumping_) return;
+  view_ = kept_;
+  pump();
 }
 
 void Http1Server::resume_request() {

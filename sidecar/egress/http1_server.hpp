@@ -37,11 +37,13 @@ class Http1Server final : public ServerSide, public ClientSide {
   [[nodiscard]] bool is_congested() const override { return channel_.unsent() > house_.bounds.high_water; }
 
  private:
-  enum class State : std::uint8_t { head, body, answering, draining, over };
+  enum class State : std::uint8_t { head, body, answering, switched, draining, over };
   void pump();
   bool step();
   bool read_head();
   bool read_body();
+  bool read_switched();
+  void resume_switched();
   void begin_exchange();
   void end_request();
   void answer_done();

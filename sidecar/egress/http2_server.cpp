@@ -8,6 +8,7 @@ namespace {
 http2::SessionOptions options_of(const House& house) {
   http2::SessionOptions options;
   options.role = http2::Role::server;
+  options.extended_connect = true;
   options.congested_at = house.bounds.high_water;
   return options;
 }

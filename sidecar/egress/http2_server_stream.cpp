@@ -32,6 +32,11 @@ void Http2ServerStream::begin(http2::End end) {
   } else if (end == http2::End::no) {
     request.body = {BodyLength::Kind::unknown, 0};
   }
+  if (head_.method == "CONNECT" && head_.protocol == "websocket") {
+    request.method = "GET";  // what it is at an HTTP/1 upstream, and for the routes
+    request.websocket = true;
+    request.body = {};
+  }
   exchange_ = std::make_unique<Exchange>(server_.house(), *this, server_.origin(), request);
   exchange_->begin();
   if (end == http2::End::yes) on_end(nullptr);
@@ -98,7 +103,8 @@ void Http2ServerStream::send_head(const ResponseStart& head) {
   const fmt::format_int digits(length.value_or(0));
   const http::Field last[] = {{"content-length", {digits.data(), digits.size()}}};
   const bool ends = bodiless || head.body.kind == BodyLength::Kind::none;
-  server_.session().respond(id_, head.status, *head.fields,
+  const int status = head.status == 101 ? 200 : head.status;  // RFC 8441 §5
+  server_.session().respond(id_, status, *head.fields,
                             length ? std::span<const http::Field>(last) : std::span<const http::Field>(),
                             ends ? http2::End::yes : http2::End::no);
   server_.mark();

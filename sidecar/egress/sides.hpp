@@ -44,6 +44,8 @@ struct IncomingRequest {
   BodyLength body;
   bool expects_continue = false;
   bool accepts_trailers = false;  // TE: trailers
+  bool may_upgrade = false;       // HTTP/1.1: `Upgrade` has a meaning
+  bool websocket = false;         // an extended CONNECT (RFC 8441) that asks for WebSocket; `method` is GET then
 };
 
 /// What goes to the upstream: checked, stripped, bound.
@@ -56,8 +58,10 @@ struct OutgoingRequest {
   BodyLength body;
   bool expects_continue = false;
   bool accepts_trailers = false;
+  std::string websocket_key;  // ours, when the upstream is asked to switch to WebSocket
 };
 
+/// With status 101 the upstream has switched to WebSocket, and what follows as body both ways are its frames.
 struct ResponseStart {
   int status = 0;
   std::string_view reason;

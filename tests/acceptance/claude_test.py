@@ -85,7 +85,7 @@ egress:
         import hashlib
         half = self.token[:24].encode()
         found = home.run("exec", "hunt", "--", "python3", "-", str(len(half)), hashlib.sha256(half).hexdigest(),
-                         hashlib.sha256(b"egress-placeholder").hexdigest(), input=probe, timeout=110, check=0)
+                         hashlib.sha256(b"egress-placeholder").hexdigest(), "sk-ant-oat01-", input=probe, timeout=110, check=0)
         report = json.loads(found.stdout)
         self.assertEqual(report["found"], [])
         self.assertGreater(report["files"], 50, "the probe did look")

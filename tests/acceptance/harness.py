@@ -175,7 +175,7 @@ def claude_directory(user):
     if "claude" not in _prefixes:
         copy = pathlib.Path(tempfile.mkdtemp(prefix="bb-claude-", dir="/tmp"))
         copy.chmod(0o755)
-        shutil.copytree(CLAUDE_BIN.parent, copy / "node_modules", symlinks=True)
+        shutil.copytree(CLAUDE_BIN.parent, copy / "node_modules", symlinks=True, ignore=shutil.ignore_patterns("@openai"))
         _prefixes["claude"] = copy
     return _prefixes["claude"] / "node_modules" / ".bin"
 

@@ -1,14 +1,15 @@
 """Runs inside a bottle: looks for a secret of which it is given only the length and the SHA-256 of its first octets.
 
 Reads environments, argv, every readable file that is not the system's, and the memory of every process that it may read.
-argv: length, sha256 of the secret's first octets, sha256 of a text that is there (the placeholder), as a control."""
+argv: length, sha256 of the secret's first octets, sha256 of a text that is there (the placeholder), as a control, and how such
+secrets begin."""
 import hashlib
 import json
 import os
 import re
 import sys
 
-length, wanted, control = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+length, wanted, control, prefix = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4].encode()
 # Only what could begin a token is hashed: runs of token characters.
 runs = re.compile(rb"[A-Za-z0-9_\-]{%d,}" % 16)
 found, files, control_seen = [], 0, False
@@ -40,7 +41,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
                     memory.seek(low)
                     data = memory.read(high - low)
                     # Memory is large: only places that start as such tokens do.
-                    for at in re.finditer(rb"sk-ant-oat01-", data):
+                    for at in re.finditer(re.escape(prefix), data):
                         look(data[at.start():at.start() + 200], f"/proc/{pid}/mem")
     except (OSError, OverflowError, ValueError):
         pass

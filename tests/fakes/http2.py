@@ -236,10 +236,14 @@ class Peer:
     def request(self, host, path, method="GET", fields=(), body=None, trailers=None):
         number = self.open([(":method", method), (":scheme", "https"), (":authority", host), (":path", path), *fields],
                            end=body is None and trailers is None)
-        if body is not None:
-            self.data(number, body, end=trailers is None)
-        if trailers is not None:
-            self.trailers(number, trailers)
+        try:
+            if body is not None:
+                self.data(number, body, end=trailers is None)
+            if trailers is not None:
+                self.trailers(number, trailers)
+        except ConnectionError:
+            if self.streams[number].error != 0:  # NO_ERROR: the answer was quicker than the body
+                raise
         return self.response(number)
 
     def release(self, number):

@@ -15,11 +15,15 @@ It speaks HTTP/1.1 by hand, so that it can misbehave on purpose. The path choose
     /raw/HEX         these octets and nothing else         /raw         the octets of the request's body
     /programmed      origin.programmed, as it is
     /count           how many requests this connection had
+    /ws              WebSocket: messages come back; "say HEX" sends these octets, "programmed" origin.programmed, "token" the authorization field, "bye"
+                     Close; what came is in origin.messages     /ws-bad/KIND   a handshake that is wrong: KIND names how
 """
 import gzip
 import socket
 import ssl
 import threading
+
+import websocket
 
 
 class Request:
@@ -39,6 +43,7 @@ class Origin:
         self.events, self.released = threading.Semaphore(0), threading.Event()
         self.context = None
         self.server_names = []
+        self.messages, self.masked = [], []
         self.programmed = b""
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -233,8 +238,58 @@ class Connection:
         elif parts[0] == "programmed":
             self.client.sendall(self.origin.programmed)
             return False
+        elif parts[0] in ("ws", "ws-bad"):
+            self.websocket(request, parts[1] if len(parts) > 1 else "")
+            return False
         elif parts[0] == "count":
             self.send(200, f"{self.number} {self.count}".encode())
         else:
             self.send(200, b"ok")
         return True
+
+    def websocket(self, request, wrong):
+        accept = websocket.accept_for(request.header("sec-websocket-key") or "")
+        fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
+        if request.header("sec-websocket-protocol"):
+            fields["Sec-WebSocket-Protocol"] = request.header("sec-websocket-protocol").split(",")[0].strip()
+        fields.update({"accept": {"Sec-WebSocket-Accept": "AAAA"}, "extension": {"Sec-WebSocket-Extensions": "permessage-deflate"},
+                       "upgrade": {"Upgrade": "h2c"}, "protocol": {"Sec-WebSocket-Protocol": "not-asked"},
+                       "connection": {"Connection": "close"}}.get(wrong, {}))
+        status = "200 OK" if wrong == "status" else "101 Switching Protocols"
+        head = f"HTTP/1.1 {status}\r\n" + "".join(f"{key}: {value}\r\n" for key, value in fields.items()) + "\r\n"
+        self.client.sendall(head.encode())
+        if wrong == "status":
+            return
+
+        def receive():
+            if self.buffer:
+                data, self.buffer = self.buffer, b""
+                return data
+            data = self.client.recv(65536)
+            with self.origin.lock:
+                self.origin.raw += data
+            return data
+        peer = websocket.WebSocket(self.client.sendall, receive, masks=False)
+        while True:
+            try:
+                message = peer.message()
+            except websocket.Ended as end:
+                with self.origin.lock:
+                    self.origin.messages.append(end)
+                    self.origin.lock.notify_all()
+                self.client.sendall(websocket.frame(websocket.CLOSE, b"\x03\xe8", mask=False))
+                return
+            with self.origin.lock:
+                self.origin.messages.append(message)
+                self.origin.masked = peer.masks_seen
+                self.origin.lock.notify_all()
+            if message.startswith(b"say "):
+                self.client.sendall(bytes.fromhex(message[4:].decode()))
+            elif message == b"programmed":
+                self.client.sendall(self.origin.programmed)
+            elif message == b"token":
+                peer.send(f"you are {request.header('authorization')}")
+            elif message == b"bye":
+                peer.send(b"\x03\xe8done", websocket.CLOSE)
+            else:
+                peer.send(message if message.startswith(b"\x00") else message.decode())

@@ -32,7 +32,7 @@ TEST_F(Cli, help_shows_every_verb_by_task_within_80_columns) {
     EXPECT_LE(end - start, 80U) << result.out.substr(start, end - start);
     start = end + 1;
   }
-  for (const char* later : {"routes", "commit", "supervise", "diff", "sync", "scan", "fork", "completion"})
+  for (const char* later : {"routes", "commit", "supervise", "diff", "sync", "fork", "completion"})
     EXPECT_THAT(result.out, Not(HasSubstr("\n  " + std::string(later) + " "))) << later;
 }
 

@@ -85,5 +85,17 @@ def a_persons_own_rules_block_too(program, share):
         assert w.get("read.example.com", "/x?k=acme_short").status == 200
 
 
-if __name__ == "__main__":
-    main()
+@check
+def financial_data_does_not_leave(program, share):
+    seed = b"legal winner thank year wave sausage worth useful legal winner thank yellow"
+    with world(program, share).start() as w:
+        for body in [seed, gzip.compress(seed + b"."), b"iban=DE89370400440532013000"]:
+            assert w.get("read.example.com", "/", method="POST", body=body).status == 403, body
+        assert w.get("read.example.com", "/?x=DE89%20370400440532013000").status == 403
+        assert {block["rule"] for block in w.blocks()} == {"bip39-seed-phrase", "iban"}
+        assert not any(b"sausage" in request.body for request in w.origin.requests)
+        for body in [seed.replace(b"yellow", b"thank"), b"iban=DE88370400440532013000", b"4242424242424242"]:
+            assert w.get("read.example.com", "/", method="POST", body=body).status == 200, body
+
+
+main()

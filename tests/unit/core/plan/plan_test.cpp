@@ -100,9 +100,14 @@ TEST(GuestEnvironment, has_proxy_and_trust_in_every_spelling_and_nothing_of_the_
       {"HOME", "/home/agent"},
       {"HTTPS_PROXY", "http://127.0.0.1:9099"},
       {"HTTP_PROXY", "http://127.0.0.1:9099"},
+      {"JAVA_TOOL_OPTIONS",
+       "-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts -Djavax.net.ssl.trustStorePassword=changeit "
+       "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=9099 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9099 "
+       "-Dhttp.nonProxyHosts=localhost|127.*|[::1]|egress|git-gate|supervise"},
       {"LANG", "C.UTF-8"},
       {"LOGNAME", "agent"},
       {"NODE_EXTRA_CA_CERTS", "/etc/bot-bottle/ca.pem"},
+      {"NODE_USE_ENV_PROXY", "1"},
       {"NO_PROXY", "localhost,127.0.0.1,::1,egress,git-gate,supervise"},
       {"PATH", "/home/agent/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
       {"PIP_CERT", "/etc/ssl/certs/ca-certificates.crt"},
@@ -275,7 +280,7 @@ TEST(Preflight, is_what_the_operator_reads) {
             "env        EDITOR, TELEMETRY\n"
             "skills     pdf\n"
             "git        Ann Example <ann@example.com> (agents/writer.md:4)\n"
-            "egress     api.example.com [auth:Bearer] [matches:2] [dlp:tokens+secrets]\n"
+            "egress     api.example.com [auth:Bearer] [matches:2] [dlp:tokens+secrets+financial+inbound]\n"
             "           model.example.com [auth:Bearer] [dlp:tokens+secrets] (provider:claude)\n"
             "warning    the route of the bottle for model.example.com gives way to the one of the provider claude\n");
 }
