@@ -154,13 +154,13 @@ std::optional<std::vector<std::string>> ObjectReader::strings(std::string_view k
 }
 
 std::span<const RefusedKey> old_keys() {
-  static constexpr std::array<RefusedKey, 3> keys{{
+  static constexpr auto keys = std::to_array<RefusedKey>({
       {"path_allowlist", "'path_allowlist' is the old form",
        "write in the route: matches: [{paths: [{type: prefix, value: /v1/}]}]"},
       {"allowlist", "'allowlist' is the old form", "write under egress: routes: [{host: api.example.com}]"},
       {"pipelock", "'pipelock' is the old form",
        "write in the route: dlp: {outbound_detectors: [token_patterns, known_secrets]}"},
-  }};
+  });
   return keys;
 }
 
@@ -273,7 +273,7 @@ void read_upstream_proxy(const json::value& value, const std::string& path, Egre
     read_proxy_url(std::string(value.as_string()), path, proxy, problems);
   } else {
     ObjectReader reader(value, path, problems);
-    static constexpr std::array<std::string_view, 2> known{"url", "token_ref"};
+    static constexpr auto known = std::to_array<std::string_view>({"url", "token_ref"});
     reader.check_keys(known);
     if (const auto url = reader.string("url"))
       read_proxy_url(*url, reader.path_of("url"), proxy, problems);
@@ -288,11 +288,11 @@ void read_upstream_proxy(const json::value& value, const std::string& path, Egre
 void read_dlp_block(const json::value& value, Egress& egress, Problems& problems) {
   ObjectReader reader(value, "dlp", problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 1> known{"rules"};
-  static constexpr std::array<RefusedKey, 2> refused{{
+  static constexpr auto known = std::to_array<std::string_view>({"rules"});
+  static constexpr auto refused = std::to_array<RefusedKey>({
       {"outbound_detectors", "belongs to a route", "routes: [{host: api.example.com, dlp: {outbound_detectors: …}}]"},
       {"inbound_detectors", "belongs to a route", "routes: [{host: api.example.com, dlp: {inbound_detectors: false}}]"},
-  }};
+  });
   reader.check_keys(known, refused);
   if (const auto rules = reader.string("rules")) {
     if (rules->find('\0') != std::string::npos)
@@ -315,13 +315,13 @@ ParsedEgress parse_egress(const json::value& document) {
   Egress& egress = result.egress;
   ObjectReader reader(document, "", result.problems);
   if (!reader.is_object()) return result;
-  static constexpr std::array<std::string_view, 10> known{
-      "log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp", "dlp"};
+  static constexpr auto known = std::to_array<std::string_view>(
+      {"log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp", "dlp"});
   static constexpr std::string_view later = "not supported in this version";
-  static constexpr std::array<RefusedKey, 3> refused{{
+  static constexpr auto refused = std::to_array<RefusedKey>({
       {"role", "'role' is reserved", "remove the key"},
       {"on_canary", later, "remove the key"},
-  }};
+  });
   reader.check_keys(known, refused);
   for (const std::string_view key : {"canaries", "mcp"}) check_absent_feature(reader, key);
   if (const auto metrics = reader.boolean("metrics")) egress.metrics = *metrics;

@@ -104,7 +104,8 @@ void fill_slots(json::object& route, const std::vector<std::string>& repositorie
   each_list([&](const json::array& list) {
     for (const json::value& path : list) scoped = scoped || has_slot(get_string(path.as_object(), "value"));
   });
-  each_list([&](json::array& list) {
+  // The names are captured by hand: clang 14 captures no structured bindings.
+  each_list([&, &paths = paths, &projects = projects](json::array& list) {
     json::array kept;
     for (json::value& path : list) {
       const std::string value = get_string(path.as_object(), "value");
@@ -136,7 +137,7 @@ std::optional<PackUse> read_use(const json::value& value, const std::string& at,
     return std::nullopt;
   }
   ObjectReader reader(value, at, problems);
-  static constexpr std::array<std::string_view, 4> known{"name", "token_ref", "repositories", "host"};
+  static constexpr auto known = std::to_array<std::string_view>({"name", "token_ref", "repositories", "host"});
   reader.check_keys(known);
   if (!reader.has("name")) reader.problem("name", "is missing", "name: github:read");
   use.name = reader.string("name").value_or("");

@@ -40,8 +40,8 @@ void read_regex(ObjectReader& reader, const std::string& pattern) {
 void read_path(const json::value& value, const std::string& at, PathMatch& path, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 2> known{"type", "value"};
-  static constexpr std::array<std::string_view, 3> types{"prefix", "exact", "regex"};
+  static constexpr auto known = std::to_array<std::string_view>({"type", "value"});
+  static constexpr auto types = std::to_array<std::string_view>({"prefix", "exact", "regex"});
   reader.check_keys(known);
   if (!reader.has("type")) reader.problem("type", "is missing", "prefix, exact or regex");
   if (!reader.has("value")) reader.problem("value", "is missing");
@@ -70,8 +70,8 @@ void read_path(const json::value& value, const std::string& at, PathMatch& path,
 void read_header(const json::value& value, const std::string& at, HeaderMatch& header, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 3> known{"name", "value", "type"};
-  static constexpr std::array<std::string_view, 2> types{"exact", "regex"};
+  static constexpr auto known = std::to_array<std::string_view>({"name", "value", "type"});
+  static constexpr auto types = std::to_array<std::string_view>({"exact", "regex"});
   reader.check_keys(known);
   if (!reader.has("name")) reader.problem("name", "is missing");
   if (!reader.has("value")) reader.problem("value", "is missing");
@@ -91,11 +91,11 @@ void read_header(const json::value& value, const std::string& at, HeaderMatch& h
 bool read_match(const json::value& value, const std::string& at, Match& match, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return true;
-  static constexpr std::array<std::string_view, 3> known{"paths", "methods", "headers"};
-  static constexpr std::array<RefusedKey, 2> refused{{
+  static constexpr auto known = std::to_array<std::string_view>({"paths", "methods", "headers"});
+  static constexpr auto refused = std::to_array<RefusedKey>({
       {"path", "unknown key", "write paths: [{type: prefix, value: /v1/}]"},
       {"method", "unknown key", "write methods: [GET]"},
-  }};
+  });
   reader.check_keys(known, refused);
   bool possible = true;
   if (const json::array* paths = reader.list("paths")) {
@@ -128,11 +128,11 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
     problems.push_back({at, "'auth: {}' says nothing", std::string(form)});
     return;
   }
-  static constexpr std::array<std::string_view, 2> known{"scheme", "token_ref"};
-  static constexpr std::array<RefusedKey, 2> refused{{
+  static constexpr auto known = std::to_array<std::string_view>({"scheme", "token_ref"});
+  static constexpr auto refused = std::to_array<RefusedKey>({
       {"token", "a credential's value has no place in a manifest", "token_ref names the variable that holds it"},
       {"role", "'role' is reserved", "remove the key"},
-  }};
+  });
   reader.check_keys(known, refused);
   if (!reader.has("scheme")) reader.problem("scheme", "is missing", std::string(form));
   if (!reader.has("token_ref")) reader.problem("token_ref", "is missing", std::string(form));
@@ -148,9 +148,9 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
       auth.scheme = Auth::Scheme::header;
       auth.header = to_lower(scheme->substr(7));
       // A credential in one of these would be dropped, or would break the framing of the message.
-      static constexpr std::array<std::string_view, 12> framing{
-          "connection", "content-length",    "host",    "keep-alive", "proxy-authorization", "proxy-connection", "te",
-          "trailer",    "transfer-encoding", "upgrade", "expect",     "content-encoding"};
+      static constexpr auto framing = std::to_array<std::string_view>(
+          {"connection", "content-length", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te",
+           "trailer", "transfer-encoding", "upgrade", "expect", "content-encoding"});
       if (!is_http_token(auth.header))
         reader.problem("scheme", fmt::format("{} names no valid header", in_quotes(*scheme)), "header:x-api-key");
       else if (std::ranges::find(framing, auth.header) != framing.end())
@@ -172,10 +172,10 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
 void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 2> known{"outbound_detectors", "inbound_detectors"};
-  static constexpr std::array<RefusedKey, 2> refused{
-      {{"rules", "belongs to the whole block", "egress: {dlp: {rules: ~/.gitleaks.toml}}"},
-       {"on_canary", "not supported in this version", "remove the key"}}};
+  static constexpr auto known = std::to_array<std::string_view>({"outbound_detectors", "inbound_detectors"});
+  static constexpr auto refused =
+      std::to_array<RefusedKey>({{"rules", "belongs to the whole block", "egress: {dlp: {rules: ~/.gitleaks.toml}}"},
+                                 {"on_canary", "not supported in this version", "remove the key"}});
   reader.check_keys(known, refused);
   if (const json::value* outbound = reader.find("outbound_detectors")) {
     if (outbound->is_bool()) {
@@ -217,7 +217,7 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
 void read_limits(const json::value& value, const std::string& at, RouteLimits& limits, Problems& problems) {
   ObjectReader reader(value, at, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 2> known{"requests_per_minute", "bytes_out_per_hour"};
+  static constexpr auto known = std::to_array<std::string_view>({"requests_per_minute", "bytes_out_per_hour"});
   reader.check_keys(known);
   constexpr std::uint64_t most = std::uint64_t{1} << 62U;
   limits.requests_per_minute = reader.integer("requests_per_minute", 1, most);
@@ -277,17 +277,17 @@ std::optional<std::string> find_regex_fault(const std::string& pattern) {
 void read_route(const json::value& value, const std::string& path, Route& route, Problems& problems) {
   ObjectReader reader(value, path, problems);
   if (!reader.is_object()) return;
-  static constexpr std::array<std::string_view, 11> known{
-      "host",  "ports", "plain", "auth", "matches", "dlp", "git", "on_unscannable", "tls", "foreign_credentials",
-      "limits"};
+  static constexpr auto known =
+      std::to_array<std::string_view>({"host", "ports", "plain", "auth", "matches", "dlp", "git", "on_unscannable",
+                                       "tls", "foreign_credentials", "limits"});
   static constexpr std::string_view later = "not supported in this version";
-  static constexpr std::array<RefusedKey, 5> refused{{
+  static constexpr auto refused = std::to_array<RefusedKey>({
       {"role", "'role' is reserved", "remove the key"},
       {"packs", later, "write the routes out"},
       {"mcp", later, "remove the key"},
       {"canaries", later, "remove the key"},
       {"on_canary", later, "remove the key"},
-  }};
+  });
   reader.check_keys(known, refused);
   if (!reader.has("host")) reader.problem("host", "is missing", "host: api.example.com");
   if (const auto text = reader.string("host")) {
@@ -320,15 +320,15 @@ void read_route(const json::value& value, const std::string& path, Route& route,
   if (const json::value* dlp = reader.find("dlp")) read_dlp(*dlp, reader.path_of("dlp"), route.dlp, problems);
   if (const json::value* git = reader.find("git")) {
     ObjectReader inner(*git, reader.path_of("git"), problems);
-    static constexpr std::array<std::string_view, 1> git_known{"fetch"};
-    static constexpr std::array<RefusedKey, 1> git_refused{
-        {{"push", "a push over HTTPS is blocked on every route", "push through git-gate"}}};
+    static constexpr auto git_known = std::to_array<std::string_view>({"fetch"});
+    static constexpr auto git_refused =
+        std::to_array<RefusedKey>({{"push", "a push over HTTPS is blocked on every route", "push through git-gate"}});
     inner.check_keys(git_known, git_refused);
     if (const auto fetch = inner.boolean("fetch")) route.git_fetch = *fetch;
   }
-  static constexpr std::array<std::string_view, 2> unscannable{"block", "pass"};
-  static constexpr std::array<std::string_view, 2> tls{"intercept", "passthrough"};
-  static constexpr std::array<std::string_view, 2> foreign{"strip", "refuse"};
+  static constexpr auto unscannable = std::to_array<std::string_view>({"block", "pass"});
+  static constexpr auto tls = std::to_array<std::string_view>({"intercept", "passthrough"});
+  static constexpr auto foreign = std::to_array<std::string_view>({"strip", "refuse"});
   if (const auto word = reader.word("on_unscannable", unscannable))
     route.on_unscannable = static_cast<OnUnscannable>(*word);
   if (const auto word = reader.word("tls", tls)) route.tls = static_cast<Tls>(*word);

@@ -117,7 +117,6 @@ bool Http1Server::step() {
     case State::head:
       return read_head();
     case State::body:
-      return read_body();
     case State::draining:
       return read_body();
     case State::switched:
