@@ -4,6 +4,7 @@ Every test runs the built program as a person would. Nothing outside loopback, n
 deadline and says what it waited for.
 """
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -214,9 +215,11 @@ class Fake:
 
 class Terminal:
     """A tmux of its own: a real terminal to type into and to look at."""
+    numbers = itertools.count()
 
     def __init__(self, argv, directory, env, columns=100, rows=30, cwd=None):
-        self.socket = pathlib.Path(directory) / "tmux"
+        # Each its own server: one that is about to end takes no new session.
+        self.socket = pathlib.Path(directory) / f"tmux{next(self.numbers)}"
         command = " ".join("'" + str(part).replace("'", "'\\''") + "'" for part in argv)
         # What follows the program shows whether the terminal was restored: stty and a prompt.
         script = f"stty -a > {directory}/stty.before; {command}; echo EXIT=$?; stty -a > {directory}/stty.after; cat"

