@@ -82,6 +82,10 @@ bool Blob::read(std::string_view text, std::uint64_t base) {
     const std::uint64_t before = decoder_.decoded();
     const ContentDecoder::Outcome outcome = decoder_.write(bytes, *this);
     if (outcome == ContentDecoder::Outcome::stopped) return false;
+    if (outcome == ContentDecoder::Outcome::bad && decoder_.is_bomb()) {
+      finding_ = Finding{.rule = "decompression-bomb", .encoding = "plain", .offset = 0, .snippet = {}};
+      return false;
+    }
     if (decoder_.decoded() > before) marks_.push_back({piece_begin, decoder_.decoded()});
     if (ends || outcome == ContentDecoder::Outcome::bad || outcome == ContentDecoder::Outcome::end) return finish();
   }

@@ -44,9 +44,14 @@ struct ContentDecoder::State {
   }
 
   /// Counts and hands on; nothing when all is well.
+  bool bomb = false;
+
   std::optional<Outcome> give(std::size_t size, Sink& sink) {
     out += size;
-    if (out > max_decoded || (out > ratio_after && out / max_ratio > in)) return Outcome::bad;
+    if (out > max_decoded || (out > ratio_after && out / max_ratio > in)) {
+      bomb = true;
+      return Outcome::bad;
+    }
     if (size > 0 && !sink.on_decoded({buffer.data(), size})) return Outcome::stopped;
     return std::nullopt;
   }
@@ -167,6 +172,10 @@ ContentDecoder::Outcome ContentDecoder::write(std::string_view bytes, Sink& sink
       return state_->write_zstd(bytes, sink);
   }
   return Outcome::bad;
+}
+
+bool ContentDecoder::is_bomb() const {
+  return state_->bomb;
 }
 
 std::uint64_t ContentDecoder::decoded() const {

@@ -40,6 +40,8 @@ class ContentDecoder {
   /// Several gzip members or zstd frames in a row are one body; anything else after the end is bad.
   Outcome write(std::string_view bytes, Sink& sink);
   [[nodiscard]] std::uint64_t decoded() const;
+  /// `bad` was said because it grows too much, not because it is damaged.
+  [[nodiscard]] bool is_bomb() const;
 
  private:
   struct State;

@@ -20,7 +20,8 @@ constexpr std::size_t torn_octets = 32;
 constexpr std::uint64_t first_credit = std::uint64_t{256} << 10;
 constexpr std::uint64_t credit_per_octet = 2;
 constexpr unsigned max_depth = 2;
-constexpr std::size_t max_live_blobs = 4;
+/// At once, all of them still making sense. Junk that begins like one ends when it is read.
+constexpr std::size_t max_live_blobs = 16;
 /// Of a body, in which pieces of secrets as short as a gram are noticed; beyond, those that are long enough to add up.
 constexpr std::uint64_t closely_noted_octets = std::uint64_t{64} << 10;
 constexpr std::size_t noted_stride = 8;
@@ -143,8 +144,8 @@ struct Stream::State {
                   hits);
       views.scan();
       work += views.work();
-      hold = std::min(views.hold(), scan_structure(end));
       if (base > 0) std::erase_if(hits, [](const Hit& hit) { return hit.begin < torn_octets; });
+      hold = std::min(views.hold(), scan_structure(end));  // its hits may begin in what was released long ago
       if (hits.empty()) {
         found = scan_blobs(views, end, hold);
         if (found) return found;
@@ -208,30 +209,39 @@ struct Stream::State {
     return joined.seen == 0 ? buffer.size() : here(joined.origin_of(0));
   }
 
-  void open_blob(std::size_t begin, unsigned bits, Coding coding) {
-    if (base + begin < blobs_from || blobs.size() >= max_live_blobs) return;
+  std::optional<Finding> open_blob(std::size_t begin, unsigned bits, Coding coding) {
+    if (base + begin < blobs_from) return std::nullopt;
     // Egress reads a compressed body itself.
-    if (depth == 0 && bits == 0 && base + begin == 0 && coding != Coding::deflate) return;
+    if (depth == 0 && bits == 0 && base + begin == 0 && coding != Coding::deflate) return std::nullopt;
     blobs_from = base + begin + 1;
+    if (blobs.size() >= max_live_blobs)  // nothing honest opens so many and ends none; the next could hold anything
+      return Finding{.rule = "compressed-data", .encoding = "too many at once", .offset = base + begin, .snippet = {}};
     blobs.push_back(
         std::make_unique<Blob>(coding, base + begin, bits, Stream(rules, secrets, engine.detectors, depth + 1)));
+    auto finding = read_blob(*blobs.back(), End::no);
+    if (!finding && blobs.back()->over()) blobs.pop_back();
+    return finding;
+  }
+  std::optional<Finding> read_blob(Blob& blob, End end) {
+    const std::uint64_t before = blob.work();
+    if (!blob.read(buffer, base) || (end == End::yes && !blob.finish())) {
+      Finding finding = *blob.finding();
+      finding.encoding = finding.encoding == "plain" ? blob.name() : std::string(blob.name()) + "+" + finding.encoding;
+      finding.offset = blob.begin();
+      return finding;
+    }
+    work += blob.work() - before;
+    return std::nullopt;
   }
   std::optional<Finding> scan_blobs(const Views& views, End end, std::size_t& hold) {
     if (depth >= max_depth) return std::nullopt;
-    for (const Views::BlobStart& start : views.blobs()) open_blob(start.begin, start.bits, start.coding);
+    for (const Views::BlobStart& start : views.blobs())
+      if (auto finding = open_blob(start.begin, start.bits, start.coding)) return finding;
     for (std::size_t at = seen - std::min(seen, std::size_t{3}); (at = find_blob(buffer, at)) != std::string::npos;
          ++at)
-      open_blob(at, 0, *blob_coding(std::string_view(buffer).substr(at, 4)));
+      if (auto finding = open_blob(at, 0, *blob_coding(std::string_view(buffer).substr(at, 4)))) return finding;
     for (const auto& blob : blobs) {
-      const std::uint64_t before = blob->work();
-      if (!blob->read(buffer, base) || (end == End::yes && !blob->finish())) {
-        Finding finding = *blob->finding();
-        finding.encoding =
-            finding.encoding == "plain" ? blob->name() : std::string(blob->name()) + "+" + finding.encoding;
-        finding.offset = blob->begin();
-        return finding;
-      }
-      work += blob->work() - before;
+      if (auto finding = read_blob(*blob, end)) return finding;
       if (!blob->over()) hold = std::min(hold, static_cast<std::size_t>(blob->hold() - std::min(blob->hold(), base)));
     }
     std::erase_if(blobs, [](const auto& blob) { return blob->over(); });

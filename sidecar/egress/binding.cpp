@@ -11,9 +11,11 @@
 namespace bot_bottle::egress {
 namespace {
 
-constexpr std::array<std::string_view, 5> credential_headers = {"authorization", "x-api-key", "api-key",
-                                                                "x-goog-api-key", "cookie"};
-constexpr std::array<std::string_view, 3> credential_parameters = {"key", "access_token", "api_key"};
+constexpr std::array<std::string_view, 8> credential_headers = {
+    "authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "private-token", "job-token", "deploy-token"};
+// With GitLab's and Gitea's own, beside their headers above (their REST documentation, "Authentication").
+constexpr std::array<std::string_view, 6> credential_parameters = {"key",           "access_token", "api_key",
+                                                                   "private_token", "job_token",    "token"};
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {

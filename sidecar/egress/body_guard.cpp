@@ -7,6 +7,7 @@ namespace {
 constexpr std::size_t sniff_bytes = 4;
 constexpr std::size_t max_held = std::size_t{1} << 20;
 constexpr std::size_t max_marks = 4096;
+constexpr std::uint64_t believed_octets = 512;
 }  // namespace
 
 BodyGuard::BodyGuard(std::shared_ptr<const dlp::Rules> rules, std::shared_ptr<const dlp::KnownSecrets> secrets,
@@ -44,11 +45,16 @@ void BodyGuard::drop_decoder() {
   marks_.clear();
 }
 
-/// Nothing when the body may go on being scanned as raw octets only.
-std::optional<BodyGuard::Block> BodyGuard::cannot_read(std::string_view why) {
-  const bool only_guessed = !declared_;
+/// Nothing when the body may go on being scanned as raw octets only. What was decoded is judged as if it ended here:
+/// whoever receives it decodes as far.
+std::optional<BodyGuard::Block> BodyGuard::cannot_read(std::string_view why, Reading reading) {
+  if (auto finding = scan(*decoded_, decoded_financial_, {}, End::yes, scratch_))
+    return Block{std::move(finding), {}, true};
+  scratch_.clear();
+  // A guess that yielded next to nothing was wrong. One that went well until it was made impossible was right.
+  const bool wrong_guess = !declared_ && reading == Reading::damaged && decoder_->decoded() < believed_octets;
   drop_decoder();
-  if (only_guessed || on_unscannable_ == policy::OnUnscannable::pass) return std::nullopt;
+  if (wrong_guess || on_unscannable_ == policy::OnUnscannable::pass) return std::nullopt;
   Block block;
   block.unscannable = why;
   return block;
@@ -69,14 +75,16 @@ std::optional<BodyGuard::Block> BodyGuard::take(std::string_view bytes) {
   const std::uint64_t before = decoder_->decoded();
   const ContentDecoder::Outcome outcome = decoder_->write(bytes, *this);
   if (outcome == ContentDecoder::Outcome::stopped) return Block{std::move(decoded_finding_), {}, true};
-  if (outcome == ContentDecoder::Outcome::bad) return cannot_read("the body is not what its Content-Encoding says");
+  if (outcome == ContentDecoder::Outcome::bad)
+    return cannot_read("the body is not what its Content-Encoding says",
+                       decoder_->is_bomb() ? Reading::too_much : Reading::damaged);
   at_end_ = outcome == ContentDecoder::Outcome::end;
   // A decoder may keep a whole block before it says a word. Only when it has spoken are the octets before this piece
   // known to be decoded; those of the piece itself wait for the next time (a compressed secret must not leave in pieces
   // either).
   if (decoder_->decoded() > before) marks_.push_back({begin, decoder_->decoded()});
   if (held_.size() > max_held || marks_.size() > max_marks)
-    return cannot_read("too much of the body cannot be decoded yet");
+    return cannot_read("too much of the body cannot be decoded yet", Reading::too_much);
   return std::nullopt;
 }
 
@@ -124,7 +132,7 @@ std::optional<BodyGuard::Block> BodyGuard::finish(std::string& released) {
   }
   if (auto finding = scan(raw_, raw_financial_, {}, End::yes, held_)) return Block{std::move(finding), {}, false};
   if (decoder_ && !at_end_) {
-    if (auto block = cannot_read("the compressed body is cut off")) return block;
+    if (auto block = cannot_read("the compressed body is cut off", Reading::damaged)) return block;
   }
   if (decoded_) {
     if (auto finding = scan(*decoded_, decoded_financial_, {}, End::yes, scratch_))

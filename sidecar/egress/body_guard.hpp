@@ -45,7 +45,8 @@ class BodyGuard final : public ContentDecoder::Sink {
     std::uint64_t decoded = 0;
   };
   std::optional<Block> take(std::string_view bytes);
-  std::optional<Block> cannot_read(std::string_view why);
+  enum class Reading : std::uint8_t { damaged, too_much };
+  std::optional<Block> cannot_read(std::string_view why, Reading reading);
   enum class End : std::uint8_t { no, yes };
   /// Through the scanner of rules and secrets, then through the financial one.
   std::optional<dlp::Finding> scan(dlp::Stream& stream, dlp::FinancialStream& financial, std::string_view bytes,

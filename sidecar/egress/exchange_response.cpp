@@ -35,7 +35,8 @@ void Exchange::on_response_head(ResponseStart& head) {
   const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
   const bool has_body = head.body.kind != BodyLength::Kind::none;
   // The messages of gRPC are binary, and must not wait for one another.
-  const bool grpc = is_grpc(fields);
+  // Only an answer to gRPC: else any answer could call itself so, and be read by nobody.
+  const bool grpc = is_grpc(fields) && is_grpc(*request_.fields);
   const bool inbound = has_body && !grpc && house_.guards.is_on(Guard::dlp) && route_->dlp.injection &&
                        house_.rules->injection() != nullptr;
   if (scrub || inbound) {

@@ -173,6 +173,12 @@ void Exchange::on_request_end(const http::Fields* trailers) {
       refuse(std::move(*objection));
       return;
     }
+    // They carry octets out as a body does.
+    bytes_out_ += text.size();
+    if (!house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) {
+      refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
+      return;
+    }
   }
   request_ended_ = true;
   if (upstream_) finish_request();

@@ -32,7 +32,7 @@ std::optional<BodyGuard::Block> MessageScanner::check_seam() {
 }
 
 std::optional<BodyGuard::Block> MessageScanner::write(std::string_view bytes, std::string& released) {
-  if (reach_ == 0) {
+  if (!detectors_.any()) {
     released.append(bytes);
     return std::nullopt;
   }
@@ -52,7 +52,7 @@ std::optional<BodyGuard::Block> MessageScanner::write(std::string_view bytes, st
 }
 
 std::optional<BodyGuard::Block> MessageScanner::end(std::string& released) {
-  if (reach_ == 0 || !message_) return std::nullopt;
+  if (!message_) return std::nullopt;
   auto block = message_->finish(gated_);
   message_.reset();
   if (block) return block;

@@ -181,6 +181,47 @@ TEST_F(BodyGuards, L_bombs_are_not_scannable) {
   EXPECT_LT(out.released.size(), bomb.size());
 }
 
+// Without Content-Encoding the coding is a guess: a body that makes the guess fail late must not become unread.
+TEST_F(BodyGuards, A15_a_guessed_coding_that_is_made_to_fail_is_not_scannable) {
+  const std::string nulls(std::size_t{5} << 20, '\0');
+  for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{777}}) {
+    const Scan bomb = scan(deflate_with(nulls + std::string(secret), 31), std::nullopt, [&] { return piece; });
+    EXPECT_TRUE(bomb.block) << piece;
+    const Scan within =
+        scan("text before " + deflate_with(nulls + std::string(secret), 31), std::nullopt, [&] { return piece; });
+    EXPECT_TRUE(within.block) << piece;
+  }
+  const Scan garbage = scan(deflate_with("short " + std::string(secret), 31) + "!", std::nullopt, [] { return 4096; });
+  EXPECT_TRUE(garbage.block && garbage.block->finding);
+  // A wrong guess costs nothing.
+  const std::string text = "\x1f\x8b\x08 is how gzip begins, and this is a text about it";
+  EXPECT_FALSE(scan(text, std::nullopt, [] { return 4096; }).block);
+}
+
+TEST_F(BodyGuards, A15_junk_that_begins_like_compressed_data_hides_nothing_behind_it) {
+  std::string junk;
+  for (int i = 0; i < 200; ++i) junk += "x^";
+  for (const std::string& hidden : {deflate_with(secret, 31), deflate_with(secret, 15), zstd(secret)}) {
+    for (const std::string& prefix : {std::string("x^x^x^x^"), junk}) {
+      const Scan out = scan(prefix + hidden, std::nullopt, [] { return 65536; });
+      EXPECT_TRUE(out.block) << prefix.size();
+    }
+  }
+  // Headers without an end would keep every place taken.
+  std::string endless;
+  for (int i = 0; i < 40; ++i) endless += std::string("\x1f\x8b\x08\x08", 4) + "name";
+  EXPECT_TRUE(scan("a" + endless + deflate_with(secret, 31), std::nullopt, [] { return 65536; }).block);
+}
+
+TEST_F(BodyGuards, fields_far_apart_are_joined_all_the_same) {
+  std::string body = "{";
+  for (std::size_t i = 0; i < secret.size(); i += 5) {
+    if (i > 0) body += "," + std::string(std::size_t{120} << 10, ' ');
+    body += "\"f" + std::to_string(i) + "\":\"" + std::string(secret.substr(i, 5)) + "\"";
+  }
+  EXPECT_TRUE(scan(body + "}", std::nullopt, [] { return 16384; }).block);
+}
+
 TEST_F(BodyGuards, short_bodies_are_released_whole) {
   for (const std::string& body :
        {std::string(), std::string("a"), std::string("abc"), std::string("\x1f\x8b"), std::string("\x28\xb5\x2f")}) {
