@@ -180,7 +180,7 @@ std::optional<std::string> base64_decode(std::string_view text) {
       } else {
         const std::int8_t found = base64_values[static_cast<unsigned char>(c)];
         if (found < 0 || padding > 0) return std::nullopt;
-        digit = static_cast<std::uint32_t>(found);
+        digit = static_cast<unsigned char>(found);
       }
       group = (group << 6U) | digit;
     }

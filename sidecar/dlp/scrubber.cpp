@@ -87,10 +87,7 @@ struct Scrubber::State {
       }
       at = masked_to = range.end;
     }
-    if (at < safe) {
-      out += std::string_view(buffer).substr(at, safe - at);
-      at = safe;
-    }
+    if (at < safe) out += std::string_view(buffer).substr(at, safe - at);
     const std::size_t drop = std::min(safe, buffer.size());
     buffer.erase(0, drop);
     masked_to = masked_to > drop ? masked_to - drop : 0;

@@ -21,8 +21,11 @@ void Views::scan_quoted() {
   const std::size_t from = fresh_ - std::min(fresh_, reach);
   for (std::size_t first = find_quoting(text_, from); first != std::string_view::npos && !done();) {
     std::size_t last = first;
-    std::size_t next = first;
-    while ((next = find_quoting(text_, last + 1)) != std::string_view::npos && next - last <= 2 * reach) last = next;
+    std::size_t next = find_quoting(text_, last + 1);
+    while (next != std::string_view::npos && next - last <= 2 * reach) {
+      last = next;
+      next = find_quoting(text_, last + 1);
+    }
     const std::size_t begin = first - std::min(first, reach);
     const std::string text = without_quoting(text_.substr(begin, last + reach - begin));
     work_ += text.size();

@@ -253,6 +253,7 @@ void Exchange::drop_upstream() {
   house_.loop.retire(std::move(upstream_));
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): every caller gives its own away
 void Exchange::refuse(Refusal refusal) {
   if (over_) return;
   over_ = true;

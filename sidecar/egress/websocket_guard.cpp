@@ -22,7 +22,7 @@ WebSocketGuard::WebSocketGuard(std::shared_ptr<const dlp::Rules> rules,
                                std::shared_ptr<const dlp::KnownSecrets> secrets, dlp::Detectors detectors,
                                policy::OnUnscannable on_unscannable, Scrub scrub)
     : messages_(rules, secrets, detectors, on_unscannable),
-      controls_(rules, secrets, detectors, on_unscannable),
+      controls_(std::move(rules), secrets, detectors, on_unscannable),
       secrets_(std::move(secrets)),
       scrub_(scrub) {}
 

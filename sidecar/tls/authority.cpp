@@ -11,7 +11,7 @@
 namespace bot_bottle::tls {
 namespace {
 
-constexpr long day_s = 24 * 60 * 60;
+constexpr long day_s = 24L * 60 * 60;
 constexpr std::size_t max_leaves = 1024;
 
 tl::unexpected<Error> openssl_failed(std::string_view what) {

@@ -191,7 +191,9 @@ TEST_F(Attach, a_session_lives_on_without_a_terminal_and_is_attached_to_again) {
   json::object exec = request({"/bin/sh"}, true);
   exec["session"] = "agent";
   Terminal first = start(bottle, exec);
-  type(first, "number=42; echo first-$((1+1)); (sleep 0.3; echo while-away-$((2+2))) &\n");
+  type(first,
+       "number=42; echo first-$((1+1)); (until [ -e /tmp/go ]; do sleep 0.05; done; echo while-away-$((2+2)); "
+       ">/tmp/said) &\n");
   expect(first, "first-2");
   {
     Terminal rival = start(bottle, exec);
@@ -200,7 +202,9 @@ TEST_F(Attach, a_session_lives_on_without_a_terminal_and_is_attached_to_again) {
   }
   ::kill(first.pid, SIGKILL);  // the operator's terminal is gone
   wait_for(first.pid);
-  ::usleep(500'000);  // what is said now must not be lost: the session writes with nobody there
+  // What is said now must not be lost: the session writes with nobody there.
+  EXPECT_EQ(shell(bottle, ">/tmp/go").code, 0);
+  EXPECT_TRUE(soon([&] { return shell(bottle, "[ -e /tmp/said ]").code == 0; }));
   Terminal second = start(bottle, exec);
   expect(second, "while-away-4");
   type(second, "echo again-$number; exit 3\n");
