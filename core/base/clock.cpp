@@ -92,4 +92,14 @@ std::string format_bytes(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, names[unit]);
 }
 
+std::string format_transfer(std::uint64_t entries, std::uint64_t bytes, std::int64_t elapsed_ms) {
+  constexpr std::int64_t least_ms = 500;
+  std::string text = format_bytes(bytes);
+  if (elapsed_ms >= least_ms) {
+    const double per_second = static_cast<double>(bytes) * 1000.0 / static_cast<double>(elapsed_ms);
+    text += ", " + format_bytes(static_cast<std::uint64_t>(per_second)) + "/s";
+  }
+  return text + fmt::format(", {} {}", entries, entries == 1 ? "entry" : "entries");
+}
+
 }  // namespace bot_bottle

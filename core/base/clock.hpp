@@ -21,5 +21,8 @@ std::optional<std::int64_t> parse_duration_ms(std::string_view text);
 std::optional<std::uint64_t> parse_size_bytes(std::string_view text);
 /// "1.5 MiB".
 std::string format_bytes(std::uint64_t bytes);
+/// What a copy says of itself: "1.2 GiB, 310.0 MiB/s, 1204 entries". No rate in the first half second: it would be
+/// noise.
+std::string format_transfer(std::uint64_t entries, std::uint64_t bytes, std::int64_t elapsed_ms);
 
 }  // namespace bot_bottle

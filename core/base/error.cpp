@@ -35,6 +35,28 @@ Error make_error(ErrorKind kind, std::string message, std::string hint) {
   return Error{.kind = kind, .message = std::move(message), .hint = std::move(hint), .details = {}};
 }
 
+namespace {
+
+/// What a person can do about it; most numbers say nothing of the kind.
+std::string_view hint_of_errno(int number) {
+  switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+      return "make room on that file system, then do it again";
+    case EACCES:
+    case EPERM:
+      return "see who owns it and who may write there: ls -ld";
+    case EROFS:
+      return "that file system is mounted read-only: use another place (--home DIR, --cwd DIR)";
+    case EMFILE:
+      return "raise the limit of open files: ulimit -n 4096";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
 Error error_from_errno(std::string_view what, int number) {
   ErrorKind kind = ErrorKind::internal;
   switch (number) {
@@ -69,7 +91,7 @@ Error error_from_errno(std::string_view what, int number) {
     default:
       break;
   }
-  return make_error(kind, std::string(what) + ": " + std::strerror(number));
+  return make_error(kind, std::string(what) + ": " + std::strerror(number), std::string(hint_of_errno(number)));
 }
 
 }  // namespace bot_bottle

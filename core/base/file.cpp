@@ -101,17 +101,25 @@ Result<void> make_directories(const std::filesystem::path& path, mode_t mode) {
     return {};
   }
   std::filesystem::path made;
+  Error refused;  // why the first that is not there could not be made; what comes below it says only ENOENT
   for (const auto& part : path) {
     made /= part;
     if (::mkdir(made.c_str(), mode) == 0) {
       if (::chmod(made.c_str(), mode) != 0)
         return fail(error_from_errno("cannot set the mode of " + made.string(), errno));
     } else if (errno != EEXIST && errno != EISDIR && errno != EROFS && errno != EACCES) {
+      if (!refused.message.empty()) return fail(std::move(refused));
       return fail(error_from_errno("cannot create " + made.string(), errno));
+    } else if (errno == EROFS || errno == EACCES) {
+      const int number = errno;
+      if (refused.message.empty() && ::access(made.c_str(), F_OK) != 0)
+        refused = error_from_errno("cannot create " + made.string(), number);
     }
   }
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return fail(error_from_errno("cannot create " + path.string(), errno));
+  if (::stat(path.c_str(), &status) != 0)
+    return fail(refused.message.empty() ? error_from_errno("cannot create " + path.string(), errno)
+                                        : std::move(refused));
   if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::failed_precondition, path.string() + " is not a directory");
   return {};
 }

@@ -27,6 +27,7 @@ Result<Installation> Installation::find() {
 Result<Home> Home::find(const std::optional<std::string>& option) {
   std::filesystem::path root;
   if (option) {
+    if (option->empty()) return fail(ErrorKind::usage, "--home is empty", "name a directory: --home DIR");
     root = *option;
   } else if (const auto variable = environment("BOT_BOTTLE_HOME"); variable && !variable->empty()) {
     root = *variable;

@@ -32,6 +32,7 @@ struct Home {
   [[nodiscard]] std::filesystem::path contrib() const { return root / "contrib"; }
   [[nodiscard]] std::filesystem::path config() const { return root / "config.toml"; }
   [[nodiscard]] std::filesystem::path trust() const { return root / "trust.toml"; }
+  [[nodiscard]] std::filesystem::path worktrees() const { return root / "worktrees"; }
   [[nodiscard]] std::filesystem::path audit() const { return root / "audit"; }
   [[nodiscard]] std::filesystem::path cache() const { return root / "cache"; }
   [[nodiscard]] std::filesystem::path state() const { return root / "state"; }

@@ -1,6 +1,7 @@
 // Small text helpers; everything is bytes, ASCII case only, never the locale.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -15,7 +16,11 @@ std::string to_upper(std::string_view text);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 /// Space, tab, CR and LF off both ends.
 std::string_view trim(std::string_view text);
+/// The parts are views of `text`, which must live as long as they do.
 std::vector<std::string_view> split(std::string_view text, char separator);
+/// A temporary string is gone before its parts are read.
+template <std::same_as<std::string> T>
+std::vector<std::string_view> split(T&& text, char separator) = delete;
 std::string join(std::span<const std::string> parts, std::string_view separator);
 bool is_valid_utf8(std::string_view text);
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);

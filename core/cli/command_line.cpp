@@ -10,21 +10,45 @@
 #include <cstdio>
 #include <cstring>
 #include <typeinfo>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/cli/completion.hpp"
 #include "core/cli/context.hpp"
 #include "core/cli/help.hpp"
+#include "core/cli/man.hpp"
 #include "core/cli/report.hpp"
+#include "core/cli/settings.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/manifest/manifest.hpp"
 
 namespace bot_bottle::cli {
 namespace {
 
-/// In spec 02, in a later version.
-constexpr std::array<std::string_view, 8> later_verbs{"routes", "commit", "supervise", "diff",
-                                                      "cp",     "sync",   "fork",      "completion"};
+/// What other tools call our verbs.
+struct Synonym {
+  std::string_view word;
+  std::string_view verb;
+};
+constexpr std::array<Synonym, 17> synonyms{{{"ls", "list"},
+                                            {"ps", "list"},
+                                            {"status", "list"},
+                                            {"show", "info"},
+                                            {"inspect", "info"},
+                                            {"up", "start"},
+                                            {"launch", "start"},
+                                            {"shell", "attach"},
+                                            {"enter", "attach"},
+                                            {"ssh", "attach"},
+                                            {"kill", "stop"},
+                                            {"down", "stop"},
+                                            {"rm", "stop --rm"},
+                                            {"prune", "cleanup"},
+                                            {"approve", "supervise approve"},
+                                            {"new", "init"},
+                                            {"pull", "sync"}}};
 
 template <typename List>
 bool has(const List& list, std::string_view word) {
@@ -65,10 +89,36 @@ std::string path_of(const CLI::App& app) {
   return app.get_parent() == nullptr ? app.get_name() : path_of(*app.get_parent()) + " " + app.get_name();
 }
 
-Error unexpected_word(const CLI::App& verb, const std::string& word) {
+/// The one word that a verb was given before `word`: the agent, or the slug.
+std::string first_argument(const CLI::App& verb) {
+  for (const CLI::Option* option : verb.get_options())
+    if (option->get_positional() && option->count() > 0) return option->results().front();
+  return {};
+}
+
+/// `run fixer fix the test`, `exec box ls -l`: what was meant is said with the words that were given.
+std::string meant_command(const CLI::App& verb, const CLI::App& app) {
+  const std::string name = verb.get_name();
+  const std::string first = first_argument(verb);
+  if (first.empty() || (name != "run" && !has(verbs_with_rest, name))) return {};
+  std::vector<std::string> words;
+  bool is_first = true;
+  for (const CLI::Option* option : verb.get_options())
+    if (option->get_positional())
+      for (const std::string& one : option->results())
+        if (!std::exchange(is_first, false)) words.push_back(one);
+  for (const std::string& one : app.remaining(true))
+    if (one != "--") words.push_back(one);
+  if (name != "run") return fmt::format("{} {} -- {}", path_of(verb), first, fmt::join(words, " "));
+  if (words.front().starts_with("-")) return {};
+  return fmt::format("{} {} -p '{}'", path_of(verb), first, fmt::join(words, " "));
+}
+
+Error unexpected_word(const CLI::App& verb, const std::string& word, const CLI::App& app) {
   Error error = make_error(ErrorKind::usage, {}, path_of(verb) + " --help");
   if (!word.starts_with("-") || word == "-") {
     error.message = "unexpected argument '" + word + "'";
+    if (const std::string meant = meant_command(verb, app); !meant.empty()) error.hint = meant;
     if (const auto inner = verb.get_subcommands([](const CLI::App*) { return true; }); !inner.empty()) {
       error.message = fmt::format("'{}' has no '{}'", path_of(verb), word);
       if (const auto near = nearest(word, verb_names(verb))) error.details = "did you mean: " + *near;
@@ -81,7 +131,10 @@ Error unexpected_word(const CLI::App& verb, const std::string& word) {
   for (const CLI::App* at = &verb; at != nullptr; at = at->get_parent())
     for (const CLI::Option* option : at->get_options())
       for (const std::string& one : option->get_lnames()) known.push_back("--" + one);
-  if (const auto near = nearest(name, known)) error.details = "did you mean: " + *near;
+  if (const auto near = nearest(name, known))
+    error.details = "did you mean: " + *near;
+  else if (const std::string meant = meant_command(verb, app); !meant.empty())
+    error.hint = meant;
   return error;
 }
 
@@ -91,7 +144,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& fault) {
   const bool wants_verb = !verb->get_subcommands([](const CLI::App*) { return true; }).empty();
   if (dynamic_cast<const CLI::ExtrasError*>(&fault) != nullptr || wants_verb) {
     for (const std::string& word : app.remaining(true))
-      if (word != "--") return unexpected_word(*verb, word);
+      if (word != "--") return unexpected_word(*verb, word, app);
   }
   std::string message = fault.what();
   if (dynamic_cast<const CLI::RequiredError*>(&fault) != nullptr) {
@@ -104,6 +157,12 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& fault) {
     if (wants_verb) message = fmt::format("'{}' needs one of: {}", path_of(*verb), fmt::join(verb_names(*verb), ", "));
   }
   std::string text(trim(message));
+  // "--prompt: 1 required PROMPT missing"
+  if (const std::size_t colon = text.find(": 1 required "); colon != std::string::npos && text.ends_with(" missing"))
+    text = "'" + text.substr(0, colon) + "' needs " + text.substr(colon + 13, text.size() - colon - 13 - 8);
+  // "--keep excludes --rm"
+  if (const std::size_t at = text.find(" excludes "); at != std::string::npos)
+    text = "'" + text.substr(0, at) + "' and '" + text.substr(at + 10) + "' exclude each other: give one of the two";
   if (!text.empty() && text.back() == '.') text.pop_back();
   return make_error(ErrorKind::usage, std::move(text), path_of(*verb) + " --help");
 }
@@ -125,6 +184,16 @@ void decide_color(Context& context) {
   if (context.output.debug) context.output.verbose = true;
 }
 
+/// `bot-bottle fixer`: the agent instead of a verb. Only names are looked at, and --home is not read yet.
+bool names_an_agent(Context& context, const std::string& word) {
+  try {
+    const auto files = manifest::list_agents(context.sources()).files;
+    return std::ranges::find(files, word, &manifest::NamedFile::name) != files.end();
+  } catch (const Failure&) {
+    return false;
+  }
+}
+
 /// Shows a failure and gives its exit code.
 int report(Context& context, const std::string& verb, Error error, const std::string& exception) {
   const int code = exit_code_of(error.kind);
@@ -135,6 +204,9 @@ int report(Context& context, const std::string& verb, Error error, const std::st
     if (!log.empty()) error.details += "\nlog: " + log;
     if (error.hint.empty()) error.hint = "report it with the log; -D shows more";
   }
+  // Nobody is left without a next step; what a person ended or said no to needs none.
+  if (error.hint.empty() && error.kind != ErrorKind::cancelled && error.kind != ErrorKind::refused)
+    error.hint = verb.empty() ? "bot-bottle --help" : "bot-bottle " + verb + " --help; -D says more";
   std::fputs(format_error(error, context).c_str(), stderr);
   if (context.output.debug) {
     std::fprintf(stderr, "kind: %s (%s)\n", std::string(name_of(error.kind)).c_str(),
@@ -150,20 +222,25 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
     std::fputs(format_overall_help(app).c_str(), stdout);
     return flush_output(2);
   }
+  // Asked by the shells' scripts at each Tab, and by the build: no verbs of a person.
+  if (arguments.front() == completion_verb) {
+    std::fputs(complete_words(app, context, {arguments.begin() + 1, arguments.end()}).c_str(), stdout);
+    return flush_output(0);
+  }
+  if (arguments.front() == man_verb && arguments.size() == 2) {
+    write_manual(app, arguments[1]);
+    return 0;
+  }
   if (arguments.front() == "help") {  // `bot-bottle help logs` as in git
     arguments.erase(arguments.begin());
     arguments.emplace_back("--help");
   }
   const std::string word = first_word(arguments);
-  // What is for the agent or the command: CLI11 would take its words for ours where a positional is left open.
-  if (std::ranges::find(verbs_with_rest, word) != verbs_with_rest.end()) {
-    const auto mark = std::ranges::find(arguments, "--");
-    if (mark != arguments.end()) {
-      context.rest.assign(mark + 1, arguments.end());
-      arguments.erase(mark, arguments.end());
-    }
+  if (!word.empty() && !has(verb_names(app), word)) {
+    Error error = unknown_verb(app, word);
+    if (names_an_agent(context, word)) error.hint = "bot-bottle start " + word;
+    throw Failure(std::move(error));
   }
-  if (!word.empty() && !has(verb_names(app), word)) throw Failure(unknown_verb(app, word));
   // What follows "--" is the agent's or the command's own: CLI11 must not look for our options in it.
   if (has(verbs_with_rest, word)) {
     const auto separator = std::ranges::find(arguments, "--");
@@ -185,6 +262,11 @@ int parse_and_run(std::vector<std::string> arguments, CLI::App& app, Context& co
     throw Failure(usage_error(app, fault));
   }
   decide_color(context);
+#ifdef BB_TEST_HOOKS
+  // acceptance/docs_test.py: every command line of the documents is one.
+  if (environment("BOT_BOTTLE_TEST_PARSE_ONLY")) return 0;
+#endif
+  use_output_settings(context);
   if (!context.action) throw Failure(make_error(ErrorKind::internal, "the verb '" + word + "' has no action"));
   return flush_output(context.action());
 }
@@ -222,25 +304,38 @@ void declare_command_line(CLI::App& app, Context& context) {
   add_attach(app, context);
   add_exec(app, context);
   add_resume(app, context);
+  add_commit(app, context);
+  add_fork(app, context);
+  add_sync(app, context);
+  add_worktree(app, context);
+  add_cp(app, context);
+  add_unfreeze(app, context);
   add_stop(app, context);
   add_cleanup(app, context);
+  add_supervise(app, context);
+  add_routes(app, context);
   add_list(app, context);
   add_info(app, context);
   add_logs(app, context);
+  add_audit(app, context);
+  add_diff(app, context);
   add_check(app, context);
   add_scan(app, context);
   add_doctor(app, context);
   add_demo(app, context);
   add_init(app, context);
   add_config(app, context);
+  add_completion(app, context);
   add_plugin(app, context);
 }
 
 Error unknown_verb(const CLI::App& app, const std::string& word) {
-  if (has(later_verbs, word))
-    return make_error(ErrorKind::usage, "'" + word + "' is not in this version", "bot-bottle --help");
   Error error = make_error(ErrorKind::usage, "no verb named '" + word + "'", "bot-bottle --help");
-  if (const auto near = nearest(word, verb_names(app))) error.details = "did you mean: " + *near;
+  const auto synonym = std::ranges::find(synonyms, std::string_view(word), &Synonym::word);
+  if (synonym != synonyms.end())
+    error.details = "did you mean: " + std::string(synonym->verb);
+  else if (const auto near = nearest(word, verb_names(app)))
+    error.details = "did you mean: " + *near;
   return error;
 }
 

@@ -28,7 +28,7 @@ std::string format_overall_help(const CLI::App& app);
 /// "error: …", indented details, "next: …" (spec 02, Errors); every text escaped. Ends with a newline.
 std::string format_error(const Error& error, const Context& context);
 
-/// Exit 2 for what is not a verb: later verbs say so, others get "did you mean".
+/// Exit 2 for what is not a verb, with "did you mean".
 Error unknown_verb(const CLI::App& app, const std::string& word);
 
 /// Where the last exception was thrown, as lines "program(+0x1234)"; empty when none was. See trace.cpp.

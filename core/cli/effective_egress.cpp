@@ -10,6 +10,7 @@ policy::Egress effective_egress(Context& context, const manifest::Manifest& mani
   try {
     plan::Plan plan;
     plan.manifest = manifest;
+    plan.manifest.provider.config = manifest::AgentProvider::Config::fresh;  // no route depends on what is copied
     plan.choices.workspace =
         plan::WorkspaceChoice::none;  // routes do not depend on it, and nothing shall be refused for it
     plan.choices.cwd = "/";

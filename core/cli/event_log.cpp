@@ -1,11 +1,11 @@
 #include "core/cli/event_log.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #ifdef __linux__
 #include <sys/inotify.h>
 #endif
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,8 +16,6 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
-#include "core/base/terminal_text.hpp"
-#include "core/base/text.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -32,22 +30,24 @@ std::optional<int> digits(std::string_view text, std::size_t at, std::size_t cou
   return value;
 }
 
-/// Local time, "11-21 01:19:03".
-std::string short_time(std::string_view text) {
-  const auto ms = parse_time_ms(text);
-  if (!ms) return "?";
-  const std::time_t seconds = *ms / 1000;
-  std::tm local{};
-  if (::localtime_r(&seconds, &local) == nullptr) return "?";
-  std::array<char, 32> out{};
-  return {out.data(), std::strftime(out.data(), out.size(), "%m-%d %H:%M:%S", &local)};
+/// "14:05" or "14:05:30" at `at` to its end.
+bool read_clock(std::string_view text, std::size_t at, std::tm& local) {
+  const auto hour = digits(text, at, 2);
+  const auto minute = digits(text, at + 3, 2);
+  if (!hour || !minute || text[at + 2] != ':' || *hour > 23 || *minute > 59) return false;
+  local.tm_hour = *hour;
+  local.tm_min = *minute;
+  local.tm_sec = 0;
+  if (text.size() == at + 5) return true;
+  const auto second = digits(text, at + 6, 2);
+  if (!second || text[at + 5] != ':' || *second > 60 || text.size() != at + 8) return false;
+  local.tm_sec = *second;
+  return true;
 }
 
-std::string text_of(const json::object& event, std::string_view key) {
-  const json::value* value = event.if_contains(key);
-  if (value == nullptr || value->is_null()) return {};
-  if (value->is_string()) return std::string(value->as_string());
-  return to_text(*value);
+std::int64_t to_ms(std::tm local) {
+  local.tm_isdst = -1;
+  return static_cast<std::int64_t>(std::mktime(&local)) * 1000;
 }
 
 }  // namespace
@@ -96,46 +96,36 @@ bool EventFilter::passes(const json::object& event) const {
   return time && *time >= *since_ms;
 }
 
-std::string format_event(const Context& context, const json::object& event) {
-  const std::string level = get_string(event, "level", "info");
-  const Tone tone = level == "block" ? Tone::bad : level == "warn" ? Tone::warning : Tone::plain;
-  // Each field is escaped on its own and bounded: one may not push the others off the screen.
-  const auto field = [&event](std::string_view key, std::size_t most) {
-    return escape_untrusted(text_of(event, key), most);
-  };
-  std::string line = context.paint(short_time(get_string(event, "time")), Tone::dim);
-  line += fmt::format("  {:<9}  ", field("kind", 16));
-  line += context.paint(fmt::format("{:<5}", escape_untrusted(level, 8)), tone);
-  line += "  " + field("event", 64);
-  std::string target;
-  if (const std::string method = field("method", 16); !method.empty()) target += " " + method;
-  if (const std::string host = field("host", 256); !host.empty())
-    target += " " + host + field("path", 512);
-  else if (const std::string path = field("path", 512); !path.empty())
-    target += " " + path;
-  line += target;
-  if (const std::string status = field("status", 8); !status.empty()) line += " → " + status;
-  if (const std::string rule = field("rule", 64); !rule.empty()) line += " [" + rule + "]";
-  if (const std::string where = field("where", 64); !where.empty()) line += " in " + where;
-  if (const std::string reason = field("reason", 512); !reason.empty()) line += ": " + reason;
-  if (const std::string snippet = field("snippet", 256); !snippet.empty()) line += " | " + snippet;
-  static constexpr std::array<std::string_view, 14> shown{"time",   "kind",    "level",    "event",    "host",
-                                                          "method", "path",    "status",   "rule",     "where",
-                                                          "reason", "snippet", "bytes_in", "bytes_out"};
-  for (const auto& [key, value] : event) {
-    if (std::ranges::find(shown, std::string_view(key)) != shown.end() || key == "ms" || value.is_null()) continue;
-    line += fmt::format(" {}={}", escape_untrusted(std::string_view(key), 32), field(key, 128));
+std::optional<std::int64_t> parse_since(std::string_view text, std::int64_t now_ms) {
+  if (const auto ago = parse_duration_ms(text)) return now_ms - *ago;
+  const std::time_t now = now_ms / 1000;
+  std::tm local{};
+  if (::localtime_r(&now, &local) == nullptr) return std::nullopt;
+  if (read_clock(text, 0, local)) {
+    std::int64_t ms = to_ms(local);
+    if (ms > now_ms) {
+      --local.tm_mday;  // mktime puts the day before the first in the month before
+      ms = to_ms(local);
+    }
+    return ms;
   }
-  const std::int64_t in = get_int(event, "bytes_in", -1);
-  const std::int64_t out = get_int(event, "bytes_out", -1);
-  if (out > 0) line += " ↑" + format_bytes(static_cast<std::uint64_t>(out));
-  if (in > 0) line += " ↓" + format_bytes(static_cast<std::uint64_t>(in));
-  if (const std::int64_t ms = get_int(event, "ms", -1); ms >= 0) line += fmt::format(" {} ms", ms);
-  return line;
+  if (text.size() > 16 && (text.ends_with('Z') || text.ends_with('z'))) return parse_time_ms(text);
+  const auto year = digits(text, 0, 4);
+  const auto month = digits(text, 5, 2);
+  const auto day = digits(text, 8, 2);
+  if (!year || !month || !day || text[4] != '-' || text[7] != '-' || *month < 1 || *month > 12 || *day < 1 || *day > 31)
+    return std::nullopt;
+  local = {};
+  local.tm_year = *year - 1900;
+  local.tm_mon = *month - 1;
+  local.tm_mday = *day;
+  if (text.size() == 10) return to_ms(local);
+  if (text.size() < 16 || (text[10] != ' ' && text[10] != 'T') || !read_clock(text, 11, local)) return std::nullopt;
+  return to_ms(local);
 }
 
-UniqueFd open_event_log(const std::filesystem::path& state) {
-  const std::filesystem::path file = state / "logs" / "events.jsonl";
+UniqueFd open_event_log(const std::filesystem::path& state, LogFile which) {
+  const std::filesystem::path file = state / "logs" / (which == LogFile::current ? "events.jsonl" : "events.jsonl.1");
   // O_NONBLOCK: a pipe in its place would block us; O_NOFOLLOW: a link would show another file of the operator.
   UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) {
@@ -193,36 +183,49 @@ LogWatch::LogWatch(const std::filesystem::path& state) : fd_(::inotify_init1(IN_
   if (logs_watch_ < 0) throw Failure(error_from_errno("watching " + logs.string(), errno));
 }
 
-bool LogWatch::wait() {
-  alignas(inotify_event) std::array<char, 16384> buffer{};
+LogWatch::Wake LogWatch::wait(int other, std::optional<std::chrono::milliseconds> time) {
   while (true) {
-    const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) throw Failure(error_from_errno("watching the event log", errno));
-    bool relevant = false;
-    for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
-      inotify_event event{};
-      std::memcpy(&event, buffer.data() + at, sizeof event);
-      if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) return false;
-      const std::string_view name =
-          event.len == 0 ? std::string_view() : std::string_view(buffer.data() + at + sizeof event);
-      if (event.wd == state_watch_ && name == "logs") return false;
-      if ((event.mask & IN_Q_OVERFLOW) != 0 || (event.wd == logs_watch_ && name == "events.jsonl")) {
-        relevant = true;
-        if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0) replaced_ = true;
-      }
-      at += sizeof event + event.len;
-    }
-    if (relevant) return true;
+    std::array<pollfd, 2> polled{
+        {{.fd = fd_.get(), .events = POLLIN, .revents = 0}, {.fd = other, .events = POLLIN, .revents = 0}}};
+    const int ready = ::poll(polled.data(), polled.size(), time ? static_cast<int>(time->count()) : -1);
+    if (ready < 0 && errno != EINTR) throw Failure(error_from_errno("watching the event log", errno));
+    if (ready == 0) return Wake::time;
+    if (ready < 0) continue;
+    if (polled[0].revents != 0)
+      if (const Wake wake = read_changes(); wake != Wake::time) return wake;
+    if (polled[1].revents != 0) return Wake::other;
   }
+}
+
+/// Wake::time: nothing that is of interest.
+LogWatch::Wake LogWatch::read_changes() {
+  alignas(inotify_event) std::array<char, 16384> buffer{};
+  const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
+  if (got < 0 && errno == EINTR) return Wake::time;
+  if (got <= 0) throw Failure(error_from_errno("watching the event log", errno));
+  Wake wake = Wake::time;
+  for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+    inotify_event event{};
+    std::memcpy(&event, buffer.data() + at, sizeof event);
+    if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) return Wake::gone;
+    const std::string_view name =
+        event.len == 0 ? std::string_view() : std::string_view(buffer.data() + at + sizeof event);
+    if (event.wd == state_watch_ && name == "logs") return Wake::gone;
+    if ((event.mask & IN_Q_OVERFLOW) != 0 || (event.wd == logs_watch_ && name == "events.jsonl")) {
+      wake = Wake::log;
+      if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0) replaced_ = true;
+    }
+    at += sizeof event + event.len;
+  }
+  return wake;
 }
 #else
 LogWatch::LogWatch(const std::filesystem::path& /*state*/) {
   throw Failure(make_error(ErrorKind::unsupported, "following a log needs inotify, which this system does not have",
                            "leave out -f"));
 }
-bool LogWatch::wait() {
-  return false;
+LogWatch::Wake LogWatch::wait(int /*other*/, std::optional<std::chrono::milliseconds> /*time*/) {
+  return Wake::gone;
 }
 #endif
 

@@ -3,6 +3,7 @@
 // endless.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -28,11 +29,24 @@ struct EventFilter {
 /// RFC 3339 in UTC ("…Z") to milliseconds since the epoch; nothing on anything else.
 std::optional<std::int64_t> parse_time_ms(std::string_view text);
 
-/// One aligned line, escaped, without newline.
-std::string format_event(const Context& context, const json::object& event);
+/// What a person types for `--since`: "10m" (that long ago), "14:05" (today's, else yesterday's), "2026-11-28",
+/// "2026-11-28 14:05" (local times, as `logs` shows them), or RFC 3339. Nothing on anything else.
+std::optional<std::int64_t> parse_since(std::string_view text, std::int64_t now_ms);
 
-/// Opens logs/events.jsonl below `state`: a regular file, no link. An invalid UniqueFd when it is not there yet.
-UniqueFd open_event_log(const std::filesystem::path& state);
+struct EventLayout {
+  std::size_t width = 0;  // columns; 0: nothing is cut
+  enum class Dates : std::uint8_t { in_line, apart } dates = Dates::in_line;
+};
+/// One aligned line, escaped, without newline, of at most `width` columns: what is too long is cut where it tells least
+/// (first the path, then the end).
+std::string format_event(const Context& context, const json::object& event, EventLayout layout = {});
+/// The local date, "2026-11-28"; "?" for no time.
+std::string date_of(const json::object& event);
+
+/// The log that is written, or the one before it: it goes to another name when it is large.
+enum class LogFile : std::uint8_t { current, previous };
+/// Opens it below `state`/logs: a regular file, no link. An invalid UniqueFd when it is not there.
+UniqueFd open_event_log(const std::filesystem::path& state, LogFile file = LogFile::current);
 
 /// Gives each complete line of what is to be read at `fd` from where it stands; keeps an unfinished one for the next
 /// call.
@@ -45,15 +59,23 @@ class LineReader {
   bool skipping_ = false;
 };
 
-/// Blocks until the log may have grown; no polling. False when the bottle's directory is gone.
+/// Waits until the log may have grown.
 class LogWatch {
  public:
+  enum class Wake : std::uint8_t {
+    log,    // it may have grown, or another file has its name
+    gone,   // the bottle's directory is gone
+    other,  // `other` is readable or closed
+    time,   // nothing came
+  };
   explicit LogWatch(const std::filesystem::path& state);
-  bool wait();
+  /// `other`: a descriptor that is watched too, or -1. Without a time it waits as long as it takes.
+  Wake wait(int other = -1, std::optional<std::chrono::milliseconds> time = std::nullopt);
   /// True once after another file took the log's name.
   [[nodiscard]] bool take_replaced();
 
  private:
+  Wake read_changes();
   UniqueFd fd_;
   int state_watch_ = -1;
   int logs_watch_ = -1;

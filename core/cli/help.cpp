@@ -39,6 +39,8 @@ std::string entry(std::string_view name, std::string_view text, std::size_t colu
   return out + "\n";
 }
 
+}  // namespace
+
 std::string value_name(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return {};
   std::string name = option.get_type_name();
@@ -46,14 +48,15 @@ std::string value_name(const CLI::Option& option) {
   if (name.find_first_of("abcdefghijklmnopqrstuvwxyz:{") != std::string::npos || name == "TEXT" || name == "UINT" ||
       name == "INT")
     name = name == "UINT" || name == "INT" ? "N" : "VALUE";
-  return " " + name;
+  return name;
 }
 
 std::string option_name(const CLI::Option& option) {
   std::vector<std::string> names;
   for (const std::string& name : option.get_snames()) names.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
-  return join(names, ", ") + value_name(option);
+  const std::string value = value_name(option);
+  return join(names, ", ") + (value.empty() ? "" : " " + value);
 }
 
 std::string usage_of(const CLI::App& app) {
@@ -71,11 +74,10 @@ std::string usage_of(const CLI::App& app) {
     if (option->get_items_expected_max() > 1) name += "...";
     usage += option->get_required() ? " " + name : " [" + name + "]";
   }
-  if (!app.get_subcommands([](const CLI::App*) { return true; }).empty()) usage += " VERB";
+  if (!app.get_subcommands([](const CLI::App*) { return true; }).empty())
+    usage += app.get_require_subcommand_min() == 0 ? " [VERB]" : " VERB";
   return usage + "\n";
 }
-
-}  // namespace
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, CLI::AppFormatMode /*mode*/) const {
   if (app->get_parent() == nullptr) return format_overall_help(*app);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -27,16 +28,15 @@ struct Program {
   const char* argument;  // prints the version
   Verdict when_absent;
   const char* purpose;
-  const char* package;
 };
 
 constexpr Program programs[] = {
-    {"bwrap", "--version", Verdict::missing, "isolates on the local backend", "bubblewrap"},
-    {"git", "--version", Verdict::missing, "workspaces and the git gate", "git"},
-    {"ssh", "-V", Verdict::optional_missing, "git remotes over SSH", "openssh-client"},
-    {"docker", "--version", Verdict::optional_missing, "the docker backend", "docker.io"},
-    {"tmux", "-V", Verdict::optional_missing, "sessions side by side", "tmux"},
-    {"node", "--version", Verdict::optional_missing, "agents that are node programs (claude, codex)", "nodejs"},
+    {"bwrap", "--version", Verdict::missing, "isolates on the local backend"},
+    {"git", "--version", Verdict::missing, "workspaces and the git gate"},
+    {"ssh", "-V", Verdict::optional_missing, "git remotes over SSH"},
+    {"docker", "--version", Verdict::optional_missing, "the docker backend"},
+    {"tmux", "-V", Verdict::optional_missing, "sessions side by side"},
+    {"node", "--version", Verdict::optional_missing, "agents that are node programs (claude, codex)"},
 };
 
 std::string first_line(const std::string& text) {
@@ -59,27 +59,67 @@ int errno_in_child(const Attempt& attempt) {
   return code ? *code : EIO;
 }
 
+std::string sudo() {
+  return ::geteuid() == 0 ? "" : "sudo ";
+}
+
+/// A package's names by family of distributions; empty: the program's own.
+struct Packages {
+  const char* program;
+  const char* debian;
+  const char* fedora;
+  const char* arch;
+  const char* alpine;
+};
+constexpr Packages packages[] = {
+    {"bwrap", "bubblewrap", "bubblewrap", "bubblewrap", "bubblewrap"},
+    {"git", "git", "git", "git", "git"},
+    {"ssh", "openssh-client", "openssh-clients", "openssh", "openssh-client"},
+    {"docker", "docker.io", "moby-engine", "docker", "docker"},
+    {"tmux", "tmux", "tmux", "tmux", "tmux"},
+    {"node", "nodejs", "nodejs", "nodejs", "nodejs"},
+};
+
+/// True when the root directory is no mount point of this namespace's own tree, or not that of process 1.
+bool is_in_chroot() {
+  struct stat own {};
+  struct stat first {};
+  if (::stat("/", &own) == 0 && ::stat("/proc/1/root/.", &first) == 0 &&
+      (own.st_dev != first.st_dev || own.st_ino != first.st_ino))
+    return true;
+  const std::string mounts = read_small("/proc/self/mountinfo");
+  if (mounts.empty()) return false;
+  for (const std::string_view line : split(mounts, '\n'))
+    if (const auto fields = split(line, ' '); fields.size() > 4 && fields[4] == "/") return false;
+  return true;
+}
+
 Fact user_namespaces() {
   Fact fact{.group = "kernel", .name = "user namespaces", .verdict = Verdict::ok, .detail = {}, .fix = {}};
-  if (::geteuid() == 0) {
-    fact.detail = "you are root; bottles get unprivileged users of their own";
-    return fact;
-  }
   const int number = errno_in_child([] { return ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0; });
   if (number == 0) {
-    fact.detail = "unshare works";
+    fact.detail =
+        ::geteuid() == 0 ? "unshare works; you are root: bottles get unprivileged users of their own" : "unshare works";
     return fact;
   }
   fact.verdict = Verdict::missing;
   fact.detail = std::strerror(number);
+  // unshare(2): EPERM for whoever is in a chroot, whatever rights it has.
+  if (number == EPERM && is_in_chroot()) {
+    fact.detail += ": this is a chroot, and the kernel makes no user namespaces in one";
+    fact.fix =
+        "leave the chroot; or enter the directory as a container: systemd-nspawn -D DIR, podman run --rootfs DIR";
+    return fact;
+  }
   if (read_small("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
-    fact.fix = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (or an AppArmor profile for bwrap)";
+    fact.fix = sudo() + "sysctl kernel.apparmor_restrict_unprivileged_userns=0 (or an AppArmor profile for bwrap)";
   else if (read_small("/proc/sys/kernel/unprivileged_userns_clone") == "0")
-    fact.fix = "sudo sysctl kernel.unprivileged_userns_clone=1";
+    fact.fix = sudo() + "sysctl kernel.unprivileged_userns_clone=1";
   else if (read_small("/proc/sys/user/max_user_namespaces") == "0")
-    fact.fix = "sudo sysctl user.max_user_namespaces=15000";
+    fact.fix = sudo() + "sysctl user.max_user_namespaces=15000";
   else
-    fact.fix = "in a container: give it the right to unshare; else use the docker backend";
+    fact.fix =
+        "in a container or a chroot: allow unshare and mount in it (seccomp, capabilities); else the docker backend";
   return fact;
 }
 
@@ -161,6 +201,26 @@ Fact cgroups() {
 
 }  // namespace
 
+std::string install_command(const std::string& program) {
+  const Packages* names = &packages[0];
+  for (const Packages& one : packages)
+    if (program == one.program) names = &one;
+  std::string families;
+  const std::string release = read_small("/etc/os-release");
+  for (const std::string_view line : split(release, '\n'))
+    if (line.starts_with("ID=") || line.starts_with("ID_LIKE="))
+      for (const char c : line.substr(line.find('=') + 1)) families += c == '"' ? ' ' : c;
+  families = " " + families + " ";
+  const auto is = [&families](std::initializer_list<const char*> words) {
+    return std::ranges::any_of(words, [&](const char* word) { return families.find(word) != std::string::npos; });
+  };
+  if (is({"fedora", "rhel", "centos"})) return sudo() + "dnf install " + names->fedora;
+  if (is({"arch"})) return sudo() + "pacman -S " + names->arch;
+  if (is({"alpine"})) return sudo() + "apk add " + names->alpine;
+  if (is({"suse"})) return sudo() + "zypper install " + names->fedora;
+  return sudo() + "apt-get install " + names->debian;
+}
+
 std::vector<Fact> program_facts() {
   std::vector<Fact> facts;
   const std::string search = environment("PATH").value_or("/usr/bin:/bin");
@@ -170,7 +230,7 @@ std::vector<Fact> program_facts() {
     if (!path) {
       fact.verdict = program.when_absent;
       fact.detail = std::string("not on PATH; ") + program.purpose;
-      fact.fix = std::string("apt-get install ") + program.package;
+      fact.fix = install_command(program.name);
     } else {
       ProcessRequest request;
       request.argv = {path->string(), program.argument};
@@ -185,7 +245,7 @@ std::vector<Fact> program_facts() {
       // A program that is there and does not even print its version will not isolate anything.
       if (!result || result->code != 0) {
         fact.verdict = program.when_absent;
-        fact.fix = fmt::format("{} {} fails; reinstall {}", path->string(), program.argument, program.package);
+        fact.fix = fmt::format("{} {} fails; {}", path->string(), program.argument, install_command(program.name));
       }
     }
     facts.push_back(std::move(fact));

@@ -72,12 +72,18 @@ std::string describe_dlp(const policy::Route& route) {
   else if (route.dlp.known_secrets)
     parts.emplace_back("out:known");
   if (route.dlp.financial) parts.emplace_back("financial");
-  if (route.dlp.injection) parts.emplace_back("in");
+  if (route.dlp.injection)
+    parts.emplace_back("in");
+  else if (route.dlp.recognised_injection)
+    parts.emplace_back("in:mcp");
   return parts.empty() ? "off" : join(parts, "+");
 }
 
 void show_faults(Context& context, const std::vector<manifest::Fault>& faults) {
-  for (const manifest::Fault& fault : faults) context.warn(manifest::to_text(fault));
+  for (manifest::Fault fault : faults) {
+    fault.severity = manifest::Fault::Severity::error;  // warn() says the word already
+    context.warn(manifest::to_text(fault));
+  }
 }
 
 }  // namespace bot_bottle::cli

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 
 #include "core/base/terminal_text.hpp"
+#include "core/base/text_width.hpp"
 #include "core/cli/context.hpp"
 
 namespace bot_bottle::cli {
@@ -14,54 +14,10 @@ namespace {
 constexpr std::size_t gap = 2;
 constexpr std::size_t least_width = 8;
 
-/// The next character of valid UTF-8 and its code point.
-std::uint32_t next_point(std::string_view text, std::size_t& at) {
-  const auto lead = static_cast<std::uint8_t>(text[at]);
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-  std::uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-  for (std::size_t i = 1; i < length && at + i < text.size(); ++i)
-    point = (point << 6U) | (static_cast<std::uint8_t>(text[at + i]) & 0x3FU);
-  at = std::min(at + length, text.size());
-  return point;
-}
-
-/// East Asian Wide and Fullwidth blocks and emoji (Unicode 15 EastAsianWidth.txt, by block), and combining marks.
-std::size_t width_of(std::uint32_t point) {
-  if ((point >= 0x300 && point <= 0x36F) || (point >= 0x1AB0 && point <= 0x1AFF) ||
-      (point >= 0x1DC0 && point <= 0x1DFF) || (point >= 0x20D0 && point <= 0x20FF) ||
-      (point >= 0xFE20 && point <= 0xFE2F))
-    return 0;
-  if ((point >= 0x1100 && point <= 0x115F) || (point >= 0x2E80 && point <= 0xA4CF && point != 0x303F) ||
-      (point >= 0xAC00 && point <= 0xD7A3) || (point >= 0xF900 && point <= 0xFAFF) ||
-      (point >= 0xFE30 && point <= 0xFE6F) || (point >= 0xFF00 && point <= 0xFF60) ||
-      (point >= 0xFFE0 && point <= 0xFFE6) || (point >= 0x1F300 && point <= 0x1F64F) ||
-      (point >= 0x1F900 && point <= 0x1FAFF) || (point >= 0x20000 && point <= 0x3FFFD))
-    return 2;
-  return 1;
-}
-
-/// At most `width` columns, ending in "…" when something was cut.
-std::string cut(std::string_view text, std::size_t width) {
-  if (display_width(text) <= width) return std::string(text);
-  std::size_t used = 0;
-  std::size_t at = 0;
-  std::size_t end = 0;
-  while (at < text.size()) {
-    const std::size_t columns = width_of(next_point(text, at));
-    if (used + columns + 1 > width) break;
-    used += columns;
-    end = at;
-  }
-  return std::string(text.substr(0, end)) + "…";
-}
-
 }  // namespace
 
 std::size_t display_width(std::string_view text) {
-  std::size_t width = 0;
-  std::size_t at = 0;
-  while (at < text.size()) width += width_of(next_point(text, at));
-  return width;
+  return text_width(text);
 }
 
 std::size_t terminal_width() {
@@ -100,7 +56,7 @@ std::string format_table(const Context& context, const Table& table, std::size_t
     std::string line;
     for (std::size_t i = 0; i < columns; ++i) {
       const auto [raw, tone] = cell_of(i);
-      const std::string shown = cut(raw, widths[i]);
+      const std::string shown = cut_to_width(raw, widths[i]);
       line += context.paint(shown, tone);
       if (i + 1 < columns) line.append(widths[i] - std::min(widths[i], display_width(shown)) + gap, ' ');
     }

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
 
 #include "core/base/error.hpp"
@@ -9,6 +10,7 @@
 #include "core/cli/verbs.hpp"
 #include "core/launch/attach.hpp"
 #include "core/launch/backends.hpp"
+#include "core/launch/kept.hpp"
 #include "core/launch/signals.hpp"
 #include "core/tui/terminal.hpp"
 
@@ -18,7 +20,8 @@ Entered enter(Context& context, const std::string& slug) {
   state::Directory directory = state::Directory::open(context.home(), slug);
   state::Metadata metadata = directory.metadata();
   const auto bottle = directory.find_document("bottle.json");
-  if (metadata.backend.empty() || !bottle || metadata.status == state::Status::preserved)
+  if (metadata.backend.empty() || !bottle || metadata.status == state::Status::preserved ||
+      metadata.status == state::Status::frozen)
     throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' does not run",
                              directory.is_preserved() ? "bot-bottle resume " + slug : "bot-bottle list active"));
   plugins::Backend& backend = context.registry().backend(metadata.backend);
@@ -73,6 +76,21 @@ int attach(Context& context, const std::string& slug) {
   request.env = entered.session.env;
   request.cwd = entered.session.workspace;
   if (tui::is_terminal(STDIN_FILENO) && tui::is_terminal(STDOUT_FILENO)) request.terminal = plan::Terminal::yes;
+  const std::vector<std::string>& resume_argv = entered.session.resume_argv;
+  const bool resumes = entered.session.has_history && !resume_argv.empty() && resume_argv != entered.session.argv;
+  if (resumes && !launch::may_have_transcript(*entered.backend, entered.bottle, entered.session)) {
+    context.note("there is no conversation to go on with: a fresh session starts");
+  } else if (resumes) {
+    plan::ExecRequest again = request;
+    again.argv = resume_argv;
+    again.argv.insert(again.argv.end(), context.rest.begin(), context.rest.end());
+    const auto began = std::chrono::steady_clock::now();
+    const int code = run_entered(entered, std::move(again), Tinted::yes);
+    const bool failed_early =
+        code != 0 && code < 128 && std::chrono::steady_clock::now() - began < launch::resume_failure_time;
+    if (!failed_early) return code;
+    context.note("going on with the conversation failed (code " + std::to_string(code) + "): a fresh session starts");
+  }
   return run_entered(entered, std::move(request), Tinted::yes);
 }
 

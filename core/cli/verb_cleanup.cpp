@@ -28,7 +28,21 @@ json::object to_json(const launch::CleanupPlan& plan) {
     const json::array* items = find_array(item.document, "items");
     orphans.push_back({{"backend", item.backend}, {"items", items == nullptr ? json::array{} : *items}});
   }
-  return {{"schema", "bot-bottle.cleanup/1"}, {"states", std::move(states)}, {"orphans", std::move(orphans)}};
+  json::array stagings;
+  for (const auto& [slug, directory] : plan.stagings) stagings.push_back({{"slug", slug}, {"directory", directory}});
+  json::array worktrees;
+  for (const launch::WorktreeRecord& item : plan.worktrees)
+    worktrees.push_back(
+        {{"slug", item.slug}, {"directory", item.worktree.path.string()}, {"branch", item.worktree.branch}});
+  json::array keys;
+  for (const launch::DeployKeyRecord& item : plan.keys)
+    keys.push_back({{"slug", item.slug}, {"provider", item.provider}, {"url", item.url}, {"title", item.title}});
+  json::array snapshots;
+  for (const launch::CleanupPlan::Snapshots& item : plan.snapshots)
+    snapshots.push_back({{"slug", item.slug}, {"names", to_array(item.names)}});
+  return {{"schema", "bot-bottle.cleanup/1"}, {"states", std::move(states)},       {"snapshots", std::move(snapshots)},
+          {"stagings", std::move(stagings)},  {"worktrees", std::move(worktrees)}, {"deploy_keys", std::move(keys)},
+          {"orphans", std::move(orphans)}};
 }
 
 int cleanup(Context& context, const CleanupOptions& options) {
@@ -37,6 +51,8 @@ int cleanup(Context& context, const CleanupOptions& options) {
   const launch::CleanupPlan plan = launch::plan_cleanup(backends, context.home(), preserved);
   for (const auto& [backend, error] : plan.failed)
     context.warn("backend " + backend + " was left out: " + error.message);
+  for (const auto& [slug, error] : plan.unreadable)
+    context.warn(slug + " is left alone: " + error.message + (error.hint.empty() ? "" : " (" + error.hint + ")"));
   if (context.output.json) context.print_json(to_json(plan));
   if (plan.is_empty()) {
     context.note("nothing to clean up");
@@ -47,7 +63,8 @@ int cleanup(Context& context, const CleanupOptions& options) {
   if (options.dry_run) return 0;
   if (!options.yes && !context.confirm("Remove all of this?"))
     throw Failure(make_error(ErrorKind::refused, "nothing was removed", "bot-bottle cleanup --yes"));
-  const auto failed = launch::run_cleanup(backends, context.home(), plan, preserved);
+  const auto failed =
+      launch::run_cleanup(backends, context.home(), plan, preserved, launch::DeployKeyPlugins::of(context.registry()));
   for (const auto& [what, error] : failed)
     context.warn(what + " is still there: " + error.message + (error.hint.empty() ? "" : " (" + error.hint + ")"));
   return failed.empty() && plan.failed.empty() ? 0 : 1;

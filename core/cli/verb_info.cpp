@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "core/base/clock.hpp"
@@ -9,9 +10,12 @@
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 #include "core/cli/effective_egress.hpp"
+#include "core/cli/settings.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
 #include "core/manifest/manifest.hpp"
+#include "core/state/frozen.hpp"
+#include "core/state/slug.hpp"
 
 namespace bot_bottle::cli {
 namespace {
@@ -40,12 +44,16 @@ class Sheet {
  public:
   explicit Sheet(const manifest::Manifest& manifest) : manifest_(manifest) {}
 
-  /// Nothing stated: shown with its default and no place.
+  /// Nothing stated: shown with its default.
   void add(const std::string& name, const std::string& value, const std::string& key,
            const std::string& fallback = {}) {
     if (value.empty() && fallback.empty()) return;
-    table_.rows.push_back({Cell(name, Tone::strong), value.empty() ? Cell(fallback, Tone::dim) : Cell(value),
-                           Cell(place_of(manifest_, key), Tone::dim)});
+    std::string place = place_of(manifest_, key);
+    if (place.empty() && !key.empty()) place = "built-in";
+    add_row(name, value.empty() ? Cell(fallback, Tone::dim) : Cell(value), place);
+  }
+  void add_row(const std::string& name, Cell value, const std::string& place) {
+    table_.rows.push_back({Cell(name, Tone::strong), std::move(value), Cell(place, Tone::dim)});
   }
   [[nodiscard]] const Table& table() const { return table_; }
 
@@ -105,9 +113,69 @@ void show_routes(Context& context, const manifest::Manifest& manifest, const pol
   context.print_table(table);
 }
 
-int show_info(Context& context, const std::string& agent, const std::optional<std::string>& bottle) {
+/// A bottle of that name, where no agent has it: what it was started with, and its snapshot.
+int show_bottle(Context& context, const state::Directory& directory) {
+  const state::Metadata metadata = directory.metadata();
+  const auto frozen = state::find_frozen(directory);
+  if (context.output.json) {
+    json::object document = state::to_json(metadata);
+    document["schema"] = "bot-bottle.bottle-info/1";
+    document["preserved"] = directory.is_preserved();
+    if (frozen && frozen->has_snapshot())
+      document["frozen"] = {{"snapshot", frozen->snapshot},
+                            {"frozen_at", format_time(frozen->frozen_at_ms)},
+                            {"next_resume", frozen->next_resume}};
+    context.print_json(document);
+    return 0;
+  }
+  Table table{.headers = {"", ""}, .rows = {}};
+  const auto add = [&table](const char* name, const std::string& value) {
+    if (!value.empty()) table.rows.push_back({Cell(name, Tone::strong), value});
+  };
+  add("bottle", directory.slug());
+  add("agent", state::display_name(metadata));
+  add("backend", metadata.backend);
+  add("status", std::string(state::name_of(metadata.status)));
+  add("started", format_time(metadata.started_at_ms));
+  add("directory", metadata.cwd);
+  if (metadata.worktree)
+    add("branch", "agent/" + directory.slug() + " (bot-bottle worktree show " + directory.slug() + ")");
+  if (frozen && frozen->has_snapshot()) {
+    add("frozen", format_time(frozen->frozen_at_ms));
+    add("snapshot",
+        fmt::format("{} ({}, {})", frozen->ref(), get_string(frozen->snapshot, "kind"), format_bytes(frozen->size())));
+    add("next resume", frozen->next_resume ? "from the snapshot" : "from where it ended");
+  }
+  context.print_table(table);
+  return 0;
+}
+
+bool names_an_agent(const manifest::Sources& sources, const std::string& name) {
+  const auto files = manifest::list_agents(sources).files;
+  return std::ranges::any_of(files, [&](const manifest::NamedFile& file) { return file.name == name; });
+}
+
+/// Settings that are no part of a manifest.
+void add_settings(Sheet& sheet, const manifest::SettingLayers& layers) {
+  for (const manifest::SettingKey& key : manifest::setting_keys()) {
+    if (key.key != "tint" && key.key != "workspace.worktree") continue;
+    const manifest::ShownSetting shown = manifest::show_setting(layers, key);
+    sheet.add_row(key.key == "tint" ? "tint" : "worktree", Cell(shown.value), short_place(shown.place));
+  }
+}
+
+int show_info(Context& context, const LaunchOptions& options) {
+  const std::string& agent = options.agent;
+  const auto bottle = options.bottle.empty() ? std::nullopt : std::optional(options.bottle);
   const manifest::Sources sources = context.sources();
-  const manifest::Manifest manifest = manifest::load(sources, agent, bottle);
+  if (state::is_slug(agent) && !names_an_agent(sources, agent)) {
+    const std::vector<std::string> slugs = state::list_slugs(context.home());
+    if (std::ranges::find(slugs, agent) != slugs.end())
+      return show_bottle(context, state::Directory::open(context.home(), agent));
+  }
+  manifest::Manifest manifest = manifest::load(sources, agent, bottle);
+  const manifest::SettingLayers settings = load_settings(context, options);
+  manifest::apply_settings(settings, manifest);
   const policy::Egress egress = effective_egress(context, manifest);
   const auto host_faults = manifest::check_host(manifest, sources);
   show_faults(context, manifest.warnings);
@@ -119,6 +187,7 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
     for (const auto& [key, place] : manifest.provenance)
       places[key] = {{"file", place.file.string()}, {"line", place.line}, {"column", place.column}};
     document["provenance"] = std::move(places);
+    document["settings"] = settings_json(settings);
     json::array faults;
     for (const manifest::Fault& fault : host_faults) faults.push_back(manifest::to_json(fault));
     document["host_faults"] = std::move(faults);
@@ -142,9 +211,8 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
     sheet.add("host login", "forwarded through egress", "agent_provider.forward_host_credentials");
   sheet.add("model", manifest.model, "model");
   sheet.add("skills", join(manifest.skills, ", "), "skills");
-  std::string identity = manifest.git_user.name;
-  if (!manifest.git_user.email.empty()) identity += (identity.empty() ? "<" : " <") + manifest.git_user.email + ">";
-  sheet.add("git identity", identity, "git.user");
+  sheet.add("git name", manifest.git_user.name, "git.user.name");
+  sheet.add("git email", manifest.git_user.email, "git.user.email");
   for (const auto& [name, repo] : manifest.git_gate_repos) {
     const json::object* fields = repo.if_object();
     sheet.add("git repo", std::string(name) + (fields == nullptr ? "" : " → " + get_string(*fields, "url")),
@@ -155,9 +223,12 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
                          ? "mount (changes reach your files at once)"
                          : "none";
   sheet.add("workspace", fmt::format("{} at {}", mode, manifest.workspace.path), "workspace.mode");
+  add_settings(sheet, settings);
   add_resources(sheet, manifest.resources);
   sheet.add("bind_ro", join(manifest.local.bind_ro, ", "), "local.bind_ro");
   sheet.add("rootfs", manifest.local.rootfs, "local.rootfs");
+  sheet.add("wire", manifest.docker.wire, "docker.wire");
+  sheet.add("runtime", manifest.docker.runtime, "docker.runtime");
   sheet.add("env file", manifest.env_file.empty() ? "" : short_path(manifest.env_file), "env_file");
   for (const auto& [name, entry] : manifest.env) sheet.add("env " + name, describe_env(name, entry), "env." + name);
   for (const auto& [name, pin] : manifest.egress.hosts)
@@ -166,6 +237,12 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
             "egress.upstream_ca");
   sheet.add("DLP rules", manifest.egress.dlp_rules.empty() ? "" : short_path(manifest.egress.dlp_rules),
             "egress.dlp.rules");
+  sheet.add("canaries",
+            !egress.canaries                               ? "off"
+            : egress.on_canary == policy::OnCanary::freeze ? "on; a sighting freezes the bottle's network"
+                                                           : "",
+            egress.canaries ? "egress.on_canary" : "egress.canaries", "on; a sighting blocks and raises an alarm");
+  if (egress.mcp_pin) sheet.add("MCP tools", "pinned: a changed description is blocked", "egress.mcp.pin");
   if (manifest.egress.upstream_proxy)
     sheet.add("upstream proxy",
               fmt::format("{}:{}", manifest.egress.upstream_proxy->host, manifest.egress.upstream_proxy->port),
@@ -182,22 +259,16 @@ int show_info(Context& context, const std::string& agent, const std::optional<st
 }  // namespace
 
 void add_info(CLI::App& app, Context& context) {
-  CLI::App* verb = add_verb(app, "info", "An agent as it would run, with where each value comes from", "Look",
-                            "bot-bottle info fixer\nbot-bottle info fixer --bottle strict --json");
-  struct Options {
-    std::string agent;
-    std::string bottle;
-  };
-  auto options = std::make_shared<Options>();
-  verb->add_option("AGENT", options->agent, "The agent's name")->required();
+  CLI::App* verb = add_verb(app, "info", "An agent as it would run, with where each value comes from; or a bottle",
+                            "Look", "bot-bottle info fixer\nbot-bottle info fixer --bottle strict --json");
+  auto options = std::make_shared<LaunchOptions>();
+  verb->add_option("AGENT", options->agent, "The agent's name; a bottle's where no agent has it")->required();
   verb->add_option("--bottle", options->bottle, "Instead of the bottle that the agent names")->type_name("NAME");
+  verb->add_option("--backend", options->backend, "As start would take it")->type_name("NAME");
+  add_setting_options(*verb, options->settings);
   add_json_option(*verb, context);
-  verb->callback([&context, options] {
-    context.action = [&context, options] {
-      return show_info(context, options->agent,
-                       options->bottle.empty() ? std::nullopt : std::optional(options->bottle));
-    };
-  });
+  verb->callback(
+      [&context, options] { context.action = [&context, options] { return show_info(context, *options); }; });
 }
 
 }  // namespace bot_bottle::cli

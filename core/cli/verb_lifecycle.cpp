@@ -11,37 +11,41 @@
 #include "core/base/file.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/cli/choose.hpp"
+#include "core/cli/settings.hpp"
 #include "core/cli/show.hpp"
+#include "core/cli/worktree_choice.hpp"
 #include "core/launch/backends.hpp"
 #include "core/launch/signals.hpp"
 #include "core/plan/secrets.hpp"
 #include "core/plugins/registry.hpp"
+#include "core/state/directory.hpp"
 #include "core/state/slug.hpp"
-#include "core/tui/picker.hpp"
 #include "core/tui/progress.hpp"
+#include "core/tui/question.hpp"
 #include "core/tui/terminal.hpp"
 
 namespace bot_bottle::cli {
 namespace {
 
+/// What shells and our own bottle-init answer for a program that is not there (POSIX XCU 2.8.2).
+constexpr int command_not_found = 127;
 constexpr std::size_t max_prompt_bytes = std::size_t{1} << 20;
 
 Failure usage(std::string message, std::string hint) {
   return Failure(make_error(ErrorKind::usage, std::move(message), std::move(hint)));
 }
 
-/// Can somebody be asked?
-bool is_interactive(const Context& context) {
-  return context.stdin_is_terminal() && tui::is_terminal(STDERR_FILENO);
-}
-
 std::string read_prompt(const std::string& option) {
   if (option == "-")
     return or_throw<std::string>(read_all(STDIN_FILENO, max_prompt_bytes).map_error(in("reading the prompt")));
-  if (option.starts_with("@"))
-    return or_throw<std::string>(
-        read_file(or_throw(expand_tilde(option.substr(1))), max_prompt_bytes).map_error(in("reading the prompt")));
-  return option;
+  if (!option.starts_with("@")) return option;
+  auto text = read_file(or_throw(expand_tilde(option.substr(1))), max_prompt_bytes).map_error(in("reading the prompt"));
+  if (!text)
+    text.error().hint = text.error().kind == ErrorKind::not_found
+                            ? "-p @FILE reads a file from where you stand; without @ the words are the prompt"
+                            : "give it at most 1 MiB: the workspace is in the bottle, name a file of it in the prompt";
+  return or_throw<std::string>(std::move(text));
 }
 
 std::map<std::string, std::string> parse_env(const std::vector<std::string>& items) {
@@ -60,7 +64,8 @@ std::filesystem::path working_directory(const LaunchOptions& options) {
   if (!options.directory.empty()) {
     const std::filesystem::path path = std::filesystem::canonical(or_throw(expand_tilde(options.directory)), code);
     if (code || !std::filesystem::is_directory(path, code))
-      throw Failure(make_error(ErrorKind::not_found, "--cwd: no directory '" + options.directory + "'"));
+      throw Failure(make_error(ErrorKind::not_found, "--cwd: no directory '" + options.directory + "'",
+                               "name one that is there; without --cwd it is where you stand"));
     return path;
   }
   std::filesystem::path here = std::filesystem::current_path(code);
@@ -76,53 +81,16 @@ void check_host(Context& context, const manifest::Manifest& manifest, const mani
   std::vector<manifest::Fault> warnings;
   for (const manifest::Fault& fault : manifest::check_host(manifest, sources)) {
     if (fault.severity == manifest::Fault::Severity::error)
-      errors.push_back(to_text(fault) + (fault.hint.empty() ? "" : "\n  " + fault.hint));
+      errors.push_back(to_text(fault));
     else
       warnings.push_back(fault);
   }
   show_faults(context, warnings);
   if (errors.empty()) return;
-  Error error =
-      make_error(ErrorKind::invalid_argument, "the bottle cannot be made on this machine", "bot-bottle config check");
+  Error error = make_error(ErrorKind::invalid_argument, "the bottle cannot be made on this machine",
+                           "put right what is named above; bot-bottle config check looks again");
   error.details = join(errors, "\n");
   throw Failure(std::move(error));
-}
-
-std::string pick_agent(const Context& context, const manifest::Sources& sources) {
-  if (!is_interactive(context)) throw usage("'start' needs an agent", "bot-bottle list agents");
-  std::vector<std::string> names;
-  for (const manifest::NamedFile& file : manifest::list_agents(sources).files) names.push_back(file.name);
-  if (names.empty()) throw Failure(make_error(ErrorKind::not_found, "there is no agent yet", "bot-bottle init"));
-  const auto chosen = tui::pick("agent:", std::move(names));
-  if (!chosen) throw Failure(make_error(ErrorKind::refused, "no agent was chosen"));
-  return *chosen;
-}
-
-/// The label is the slug. One that is in use is asked for again where somebody can answer.
-std::string choose_slug(Context& context, LaunchOptions& options, const std::string& name) {
-  if (options.label.empty()) return state::make_slug(name);
-  std::error_code code;
-  while (is_interactive(context) && !options.yes &&
-         std::filesystem::exists(context.home().state_of(state::slug_of_label(options.label)), code)) {
-    context.note("a bottle named '" + options.label + "' exists");
-    const std::string other = context.ask("another label", "");
-    if (other.empty()) break;
-    options.label = other;
-  }
-  return state::slug_of_label(options.label);
-}
-
-std::string choose_backend(Context& context, const LaunchOptions& options, const manifest::Manifest& manifest,
-                           const launch::Backends& backends) {
-  if (const auto wanted = launch::wanted_backend(options.backend, manifest.backend, context.home())) return *wanted;
-  launch::Pick pick;
-  if (is_interactive(context) && !options.yes && !options.dry_run)
-    pick = [&context](const std::vector<std::string>& names) {
-      auto chosen = tui::pick("backend:", names);
-      if (chosen) launch::remember_backend(context.home(), *chosen);
-      return chosen;
-    };
-  return launch::choose_backend(backends, pick);
 }
 
 manifest::Manifest load_manifest(const manifest::Sources& sources, const LaunchOptions& options) {
@@ -165,8 +133,14 @@ int report(Context& context, const launch::SessionResult& result, plan::Session 
   if (const std::int64_t blocked = get_int(result.counters, "blocked", 0); blocked > 0)
     context.note(fmt::format("egress blocked {} of {} requests", blocked, get_int(result.counters, "requests", 0)));
   if (result.preserved) {
-    context.note(fmt::format("code {}; kept as {}", result.code, result.slug));
+    context.note(fmt::format("the agent ended with code {}; kept as {}", result.code, result.slug));
+    if (!result.kept.empty()) context.note("  " + launch::describe(result.kept));
+    if (result.code == command_not_found)
+      context.note(
+          "  127:     a program was not found in the bottle: install it there (post_init, agent_provider.dockerfile),\n"
+          "           or name it in agent_provider.command as it is called there");
     context.note("  go on:  bot-bottle resume " + result.slug);
+    context.note("  look:   bot-bottle diff " + result.slug + ", bot-bottle logs " + result.slug);
     context.note("  remove: bot-bottle stop --rm " + result.slug);
   }
   return result.code == 0 && !result.clean ? 1 : result.code;
@@ -183,31 +157,48 @@ void add_launch_options(CLI::App& verb, LaunchOptions& options) {
   auto* directory =
       verb.add_option("--cwd", options.directory, "The workspace, instead of the working directory")->type_name("DIR");
   verb.add_flag("--no-workspace", options.no_workspace, "Give it no files")->excludes(directory);
+  verb.add_flag("--worktree,!--no-worktree", options.worktree,
+                "A git worktree and a branch agent/SLUG of its own; sync brings its work there");
   verb.add_option("-e,--env", options.env,
                   "A variable for the agent, also the answer to a question of the bottle (repeat)")
       ->type_name("N=V")
       ->allow_extra_args(false);  // `-e A=B AGENT`: AGENT is not a second variable
+  add_setting_options(verb, options.settings);
   verb.add_flag("-y,--yes", options.yes, "Do not ask");
   verb.add_flag("--dry-run", options.dry_run, "Print what would be done and make nothing");
   auto* keep = verb.add_flag("--keep", options.keep, "Keep the bottle's state whatever the exit code");
   verb.add_flag("--rm", options.remove, "Remove the bottle's state whatever the exit code")->excludes(keep);
 }
 
+void repeat_options(const state::Metadata& metadata, LaunchOptions& options) {
+  options.agent = metadata.agent;
+  options.bottle = metadata.agent.empty() ? metadata.bottle : metadata.bottle_override.value_or("");
+  if (options.color.empty()) options.color = metadata.color;
+  options.directory = metadata.cwd;
+  options.no_workspace = metadata.no_workspace;
+  options.worktree = metadata.worktree;
+  options.settings = metadata.settings;
+}
+
 int launch_bottle(Context& context, const LaunchOptions& given, plan::Session session,
-                  const std::vector<std::string>& arguments, const std::optional<Resumed>& resumed) {
+                  const std::vector<std::string>& arguments, const std::optional<Origin>& origin) {
   LaunchOptions options = given;
   if (!options.color.empty() && !tui::find_tint(options.color))
-    throw usage("no color '" + options.color + "'", "one of: " + join(tui::tint_names(), " "));
+    throw usage("no color '" + options.color + "'", "--color with one of: " + join(tui::tint_names(), " "));
   plan::Choices choices;
   choices.cwd = working_directory(options);
   const manifest::Sources sources = manifest::Sources::find(context.home(), choices.cwd);
-  if (options.agent.empty() && options.bottle.empty()) options.agent = pick_agent(context, sources);
+  const bool picks = options.agent.empty() && options.bottle.empty();
+  if (picks) options.agent = pick_agent(context, sources);
 
   manifest::Manifest manifest = load_manifest(sources, options);
+  const manifest::SettingLayers settings = load_settings(context, options);
+  manifest::apply_settings(settings, manifest);
   check_host(context, manifest, sources);
 
   launch::Signals signals;
-  tui::Progress progress(tui::Progress::style_for(STDERR_FILENO, context.output.quiet), STDERR_FILENO);
+  const tui::Look look = tui::Look::find(STDERR_FILENO, context.no_color);
+  tui::Progress progress(tui::Progress::style_for(STDERR_FILENO, context.output.quiet), STDERR_FILENO, look);
   plugins::Registry& registry = context.registry();
   registry.options().on_progress = [&progress](std::uint32_t permille, const std::string& what) {
     progress.update(permille, what);
@@ -218,9 +209,11 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   parts.home = context.home();
   parts.installation = context.installation();
   parts.backend = &registry.backend(
-      resumed ? resumed->backend : choose_backend(context, options, manifest, launch::Backends::of(registry)));
+      origin ? origin->backend
+             : choose_backend(context, options, manifest, launch::Backends::of(registry), signals.cancel_fd()));
   parts.provider = &registry.provider(manifest.provider.plugin);
   parts.provider_directory = registry.description_of("provider", manifest.provider.plugin).directory;
+  parts.deploy_keys = launch::DeployKeyPlugins::of(registry);
   parts.progress = &progress;
   parts.signals = &signals;
   parts.note = [&context](std::string_view text) { context.note(escape_untrusted_lines(text)); };
@@ -229,30 +222,52 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   parts.set_cancel_fd = [&registry](int fd) { registry.options().cancel_fd = fd; };
 
   choices.workspace = options.no_workspace ? plan::WorkspaceChoice::none : plan::WorkspaceChoice::as_manifest;
-  choices.color = options.color;
+  choices.color = settings.find(&manifest::Settings::tint).value_or("");
   choices.arguments = arguments;
   choices.session = session;
-  choices.home = resumed ? plan::GuestHome::reused : plan::GuestHome::fresh;
+  const bool is_resume = origin && origin->into == Origin::Into::same_bottle;
+  choices.home = is_resume ? plan::GuestHome::reused : plan::GuestHome::fresh;
+  if (origin) choices.snapshot = origin->snapshot;
   if (session == plan::Session::headless && !options.prompt.empty())
     choices.headless_prompt = read_prompt(options.prompt);
+  const std::string& agent_name = options.agent.empty() ? manifest.bottle : options.agent;
+  const bool has_operator = session != plan::Session::headless && is_interactive(context) && !options.yes;
+  const Ask ask = has_operator && !options.dry_run ? Ask::yes : Ask::no;
+  if (picks && ask == Ask::yes && options.label.empty() && options.color.empty()) {
+    options.color = choices.color;
+    ask_label(context, options, agent_name, "", signals.cancel_fd());
+    choices.color = options.color;
+  }
   const std::string slug =
-      resumed ? resumed->slug : choose_slug(context, options, options.agent.empty() ? manifest.bottle : options.agent);
-  choices.label = options.label;
-  const plan::Plan plan = launch::make_plan(parts, std::move(manifest), std::move(choices), slug);
+      is_resume ? origin->slug
+                : choose_slug(context, options, origin ? origin->slug : agent_name, ask, signals.cancel_fd());
+  std::optional<launch::WorktreeRecord> worktree;
+  const auto make_plan = [&](const std::string& name) {
+    plan::Choices chosen = choices;
+    chosen.label = options.label;
+    if (!options.color.empty()) chosen.color = options.color;
+    worktree = choose_worktree(context, settings, manifest, origin, name, chosen);
+    return launch::make_plan(parts, manifest, chosen, name);
+  };
+  plan::Plan plan = make_plan(slug);
 
   if (options.dry_run) {
     plan::load_secrets(plan.secret_names);  // what would fail first; read and forgotten
     if (context.output.json)
       context.print_json(plan::preflight_json(plan));
     else
-      context.out(trim(plan::preflight_text(plan)));
+      context.out(trim(plan::preflight_text(
+          plan, {.width = context.stdout_is_terminal() ? terminal_width() : 0, .color = context.output.color})));
     return 0;
   }
-  if (session != plan::Session::headless && is_interactive(context) && !options.yes) {
-    print_lines(context, plan::preflight_text(plan));
-    if (!context.confirm("Start it?")) throw Failure(make_error(ErrorKind::refused, "not started"));
+  const bool wraps = tui::is_terminal(STDERR_FILENO);
+  const plan::PreflightLook preflight_look{
+      .width = wraps ? static_cast<std::size_t>(tui::window_size(STDERR_FILENO).columns) : 0, .color = look.color};
+  if (has_operator) {
+    print_lines(context, plan::preflight_text(plan, preflight_look));
+    confirm_start(signals.cancel_fd());
   } else if (context.output.verbose) {
-    print_lines(context, plan::preflight_text(plan));
+    print_lines(context, plan::preflight_text(plan, preflight_look));
   } else if (!context.output.quiet) {
     for (const std::string& warning : plan.warnings) context.warn(warning);
   }
@@ -261,9 +276,11 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   launch::SessionOptions session_options;
   session_options.env_answers = parse_env(options.env);
   if (is_interactive(context))
-    session_options.ask = [](const std::string& name, const std::string& question) {
+    session_options.ask = [answers = &session_options.env_answers](const std::string& name,
+                                                                   const std::string& question) {
       const auto answer = tui::ask_hidden(name + ": " + question);
       if (!answer) throw Failure(make_error(ErrorKind::refused, "no answer for " + name, "--env " + name + "=..."));
+      (*answers)[name] = *answer;  // asked once, also when the launch begins anew with another label
       return *answer;
     };
   if (!options.timeout.empty()) {
@@ -275,10 +292,29 @@ int launch_bottle(Context& context, const LaunchOptions& given, plan::Session se
   session_options.keep = options.keep     ? launch::Keep::always
                          : options.remove ? launch::Keep::never
                                           : launch::Keep::automatic;
+  session_options.settings = options.settings;
+  session_options.worktree = worktree;
   session_options.capture = context.output.json ? launch::Capture::yes : launch::Capture::no;
   if (!options.bottle.empty()) session_options.bottle_override = options.bottle;
-  launch::SessionResult result = launch::run_session(plan, parts, session_options);
-  return report(context, result, session);
+  while (true) {
+    try {
+      const launch::SessionResult result = launch::run_session(plan, parts, session_options);
+      if (options.on_result) {
+        options.on_result(result);
+        return result.code;
+      }
+      return report(context, result, session);
+    } catch (const state::SlugTaken&) {
+      // Somebody reserved it after we looked: the same question as for one that was in use from the start. Guarded by
+      // terminal_test.py: a_label_that_is_lost_in_a_race_is_asked_for_again.
+      if (ask == Ask::no || is_resume) throw;
+      if (!options.label.empty())
+        ask_label(context, options, agent_name, "somebody else took '" + options.label + "' meanwhile",
+                  signals.cancel_fd());
+      plan = make_plan(choose_slug(context, options, agent_name, ask, signals.cancel_fd()));
+      session_options.worktree = worktree;
+    }
+  }
 }
 
 }  // namespace bot_bottle::cli

@@ -8,6 +8,7 @@
 #include "core/cli/plugin_table.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/cli/words.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/plugins/registry.hpp"
 
@@ -73,7 +74,7 @@ int list_names(Context& context, const std::string& what) {
   if (what == "backends") return list_kind(context, "backend");
   if (what == "providers") return list_kind(context, "provider");
   if (what == "plugins") return list_plugins(context);
-  const std::vector<std::string> known{"active", "agents", "bottles", "backends", "providers", "plugins"};
+  const std::vector<std::string>& known = list_subjects();
   Error error = make_error(ErrorKind::usage, "cannot list '" + what + "'", "bot-bottle list --help");
   error.details = "there is: " + join(known, ", ");
   if (const auto near = nearest(what, known)) error.details += "\ndid you mean: " + *near;

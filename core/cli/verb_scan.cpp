@@ -1,5 +1,6 @@
-// `scan PATH...`: the DLP engine over files. The engine is the sidecar's; core does not link it but becomes it: this
-// process executes `bot-bottle-sidecar --scan`, whose exit code is the answer (0 clean, 1 findings, 2 errors).
+// `scan PATH...`: the DLP engine over files, or over a range of commits. The engine is the sidecar's; core does not
+// link it but becomes it: this process executes `bot-bottle-sidecar --scan`, whose exit code is the answer (0 clean, 1
+// findings, 2 errors).
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@ namespace {
 struct ScanOptions {
   std::vector<std::string> paths;
   std::string rules;
+  std::string git_range;
 };
 
 constexpr int failed = 2;
@@ -39,6 +41,7 @@ int scan(Context& context, const ScanOptions& options) {
                                 "--rules-database",
                                 database.string()};
   if (!options.rules.empty()) argv.insert(argv.end(), {"--rules", options.rules});
+  if (!options.git_range.empty()) argv.insert(argv.end(), {"--git", options.git_range});
   if (context.output.json) argv.emplace_back("--json");
   argv.emplace_back("--");
   argv.insert(argv.end(), options.paths.begin(), options.paths.end());
@@ -54,12 +57,16 @@ int scan(Context& context, const ScanOptions& options) {
 
 void add_scan(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, "scan", "Search files for credentials with egress's rules", "Look",
-                            "bot-bottle scan .\nbot-bottle scan --rules .gitleaks.toml --json src config.yaml");
+                            "bot-bottle scan .\nbot-bottle scan --rules .gitleaks.toml --json src config.yaml\n"
+                            "bot-bottle scan --git main..HEAD .");
   auto options = std::make_shared<ScanOptions>();
   verb->add_option("PATH", options->paths,
                    "Files and directories, links not followed; exit 0: clean, 1: findings, 2: errors")
       ->required();
   verb->add_option("--rules", options->rules, "More rules: a .gitleaks.toml")->type_name("FILE");
+  verb->add_option("--git", options->git_range,
+                   "What these commits brought into the repository PATH: contents, file names, messages")
+      ->type_name("RANGE");
   add_json_option(*verb, context);
   verb->callback([&context, options] { context.action = [&context, options] { return scan(context, *options); }; });
 }

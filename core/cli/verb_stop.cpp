@@ -4,6 +4,7 @@
 
 #include "core/base/error.hpp"
 #include "core/cli/verbs.hpp"
+#include "core/launch/deploy_keys.hpp"
 #include "core/launch/removal.hpp"
 #include "core/plugins/registry.hpp"
 #include "core/state/slug.hpp"
@@ -26,6 +27,8 @@ int stop(Context& context, const StopOptions& options) {
     try {
       launch::stop_bottle(backends, context.home(), slug, after,
                           [&context](std::string_view text) { context.warn(text); });
+      // The process that launched it does so too, if it lives; one of the two finds them gone.
+      launch::revoke_deploy_keys(launch::DeployKeyPlugins::of(context.registry()), context.home(), slug);
       context.note(options.remove ? "removed " + slug : "stopped " + slug + " (bot-bottle resume " + slug + ")");
     } catch (const Failure& failure) {
       if (options.slugs.size() == 1) throw;

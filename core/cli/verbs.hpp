@@ -19,12 +19,22 @@ void add_run(CLI::App& app, Context& context);
 void add_attach(CLI::App& app, Context& context);
 void add_exec(CLI::App& app, Context& context);
 void add_resume(CLI::App& app, Context& context);
+void add_commit(CLI::App& app, Context& context);
+void add_fork(CLI::App& app, Context& context);
+void add_sync(CLI::App& app, Context& context);
+void add_worktree(CLI::App& app, Context& context);
+void add_cp(CLI::App& app, Context& context);
+void add_unfreeze(CLI::App& app, Context& context);
 void add_stop(CLI::App& app, Context& context);
 void add_cleanup(CLI::App& app, Context& context);
+void add_supervise(CLI::App& app, Context& context);
+void add_routes(CLI::App& app, Context& context);
 // Look.
 void add_list(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
+void add_audit(CLI::App& app, Context& context);
+void add_diff(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
 void add_scan(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
@@ -32,6 +42,7 @@ void add_demo(CLI::App& app, Context& context);
 // Configure.
 void add_init(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
 // Plugins.
 void add_plugin(CLI::App& app, Context& context);
 

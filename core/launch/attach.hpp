@@ -16,6 +16,9 @@
 
 namespace bot_bottle::launch {
 
+/// A resume that ends with a failure this early did not find anything to go on with.
+inline constexpr std::chrono::seconds resume_failure_time{5};
+
 enum class Standard : std::uint8_t {
   inherit,  // the operator's own 0, 1, 2
   relay,    // output passes through us: to our 1 and 2, escaped where these are terminals, and to `log_fd`

@@ -1,12 +1,7 @@
 #include "core/launch/backends.hpp"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
-#include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "core/state/directory.hpp"
 #include "core/state/slug.hpp"
@@ -16,39 +11,7 @@ namespace {
 
 constexpr std::int64_t default_rank = 50;
 
-toml::table read_config(const Home& home) {
-  const auto text = read_file(home.config(), std::size_t{1} << 20);
-  if (!text) {
-    if (text.error().kind == ErrorKind::not_found) return {};
-    throw Failure(text.error());
-  }
-  try {
-    return toml::parse(*text, home.config().string());
-  } catch (const toml::parse_error& fault) {
-    std::ostringstream where;
-    where << home.config().string() << ":" << fault.source().begin.line << ": " << fault.description();
-    throw Failure(make_error(ErrorKind::invalid_argument, where.str(), "mend it, or remove the file"));
-  }
-}
-
 }  // namespace
-
-std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend,
-                                          const Home& home) {
-  if (!option.empty()) return option;
-  if (auto set = environment("BOT_BOTTLE_BACKEND"); set && !set->empty()) return set;
-  if (!bottle_backend.empty()) return bottle_backend;
-  return read_config(home)["backend"].value<std::string>();
-}
-
-void remember_backend(const Home& home, const std::string& name) {
-  toml::table config = read_config(home);
-  config.insert_or_assign("backend", name);
-  std::ostringstream text;
-  text << config << "\n";
-  or_throw(make_directories(home.root));
-  or_throw(write_file_atomic(home.config(), text.str(), 0600));
-}
 
 std::string choose_backend(const Backends& backends, const Pick& pick) {
   struct Candidate {
@@ -120,11 +83,14 @@ Running list_running(const Backends& backends, const Home& home) {
       bottle.status = get_string(item, "status", "running");
       bottle.services = get_strings(item, "services");
       if (std::filesystem::is_directory(home.state_of(bottle.slug), code)) {
-        const state::Metadata metadata = state::Directory::open(home, bottle.slug).metadata();
-        if (!metadata.agent.empty()) bottle.agent = metadata.agent;
-        if (bottle.agent.empty()) bottle.agent = metadata.bottle;
-        if (!metadata.label.empty()) bottle.label = metadata.label;
-        bottle.started_at_ms = metadata.started_at_ms;
+        try {
+          const state::Metadata metadata = state::Directory::open(home, bottle.slug).metadata();
+          if (!metadata.agent.empty()) bottle.agent = metadata.agent;
+          if (bottle.agent.empty()) bottle.agent = metadata.bottle;
+          if (!metadata.label.empty()) bottle.label = metadata.label;
+          bottle.started_at_ms = metadata.started_at_ms;
+        } catch (const Failure&) {  // it runs all the same, and is shown as its backend knows it
+        }
       }
       running.bottles.push_back(std::move(bottle));
     }

@@ -19,14 +19,10 @@ namespace bot_bottle::launch {
 struct Backends {
   std::vector<std::string> names;
   std::function<plugins::Backend&(const std::string&)> get;
+  /// Null where the backend has none.
+  std::function<plugins::Freezer*(const std::string&)> find_freezer = nullptr;
   static Backends of(plugins::Registry& registry);
 };
-
-/// `--backend`, $BOT_BOTTLE_BACKEND, the bottle's own, config.toml's `backend`: the first that is set.
-std::optional<std::string> wanted_backend(const std::string& option, const std::string& bottle_backend,
-                                          const Home& home);
-/// Writes `backend = "NAME"` to config.toml, keeping what else is in it.
-void remember_backend(const Home& home, const std::string& name);
 
 /// Asks each backend whether it can run here. A probe may have a `rank`: lower is preferred (50 when absent), names
 /// decide among equals; so the order of spec 08 is the plugins' to state. With several and a `pick`, the operator

@@ -72,6 +72,23 @@ ErrorKind kind_named(std::string_view name) {
 
 }  // namespace
 
+UniqueFd connect_control(const std::filesystem::path& socket) {
+  return connect_to(socket, Clock::now() + std::chrono::milliseconds(50));
+}
+
+Result<json::object> read_control_answer(std::string_view line, std::size_t max_octets) {
+  auto document = parse_json_object(line, max_octets);
+  if (!document) return fail(std::move(document.error()).within("the sidecar's answer"));
+  if (const json::object* ok = find_object(*document, "ok")) return *ok;
+  if (const json::object* error = find_object(*document, "error")) {
+    Error told = make_error(kind_named(get_string(*error, "kind")),
+                            get_string(*error, "message", "the sidecar refused"), get_string(*error, "hint"));
+    told.details = get_string(*error, "details");
+    return fail(std::move(told));
+  }
+  return fail(ErrorKind::internal, "the sidecar's answer is neither ok nor an error");
+}
+
 json::object control_call(const std::filesystem::path& socket, const json::object& request,
                           std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
@@ -107,14 +124,7 @@ json::object control_call(const std::filesystem::path& socket, const json::objec
           make_error(ErrorKind::unavailable, "the sidecar closed its control channel", "bot-bottle logs shows why"));
     }
   }
-  const json::object document =
-      or_throw<json::object>(parse_json_object(std::string_view(answer).substr(0, end), max_control_line)
-                                 .map_error(in("the sidecar's answer")));
-  if (const json::object* ok = find_object(document, "ok")) return *ok;
-  if (const json::object* error = find_object(document, "error"))
-    throw Failure(make_error(kind_named(get_string(*error, "kind")),
-                             get_string(*error, "message", "the sidecar refused"), get_string(*error, "hint")));
-  throw Failure(make_error(ErrorKind::internal, "the sidecar's answer is neither ok nor an error"));
+  return or_throw(read_control_answer(std::string_view(answer).substr(0, end)));
 }
 
 }  // namespace bot_bottle::launch

@@ -10,78 +10,14 @@
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
-#include "core/launch/attach.hpp"
-#include "core/launch/control_client.hpp"
-#include "core/launch/provision.hpp"
-#include "core/launch/session_file.hpp"
+#include "core/launch/decisions.hpp"
+#include "core/launch/session.hpp"
 #include "core/launch/sidecar_start.hpp"
-#include "core/launch/steps.hpp"
 #include "core/launch/test_hooks.hpp"
-#include "core/plan/secrets.hpp"
-#include "core/state/directory.hpp"
-#include "core/tui/terminal.hpp"
+#include "core/launch/workspace.hpp"
+#include "core/state/frozen.hpp"
 
 namespace bot_bottle::launch {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-constexpr auto control_timeout = std::chrono::seconds(2);
-/// A resume that ends with a failure this early did not find anything to go on with.
-constexpr auto resume_failure_time = std::chrono::seconds(5);
-
-/// What the undos do: nothing is decided in them.
-enum class End : std::uint8_t { remove, preserve, leave };
-
-class Session {
- public:
-  Session(const plan::Plan& plan, const Parts& parts, const SessionOptions& options)
-      : plan_(plan), parts_(parts), options_(options), steps_(*parts.progress, *parts.signals) {
-    end_ = is_resume() ? End::preserve : End::remove;  // a launch that fails takes nothing of an older one with it
-  }
-
-  SessionResult run();
-
- private:
-  [[nodiscard]] bool is_resume() const { return plan_.choices.home == plan::GuestHome::reused; }
-  [[nodiscard]] bool is_headless() const { return plan_.choices.session == plan::Session::headless; }
-  [[nodiscard]] bool is_detached() const { return plan_.choices.session == plan::Session::detached; }
-
-  void launch();
-  void load_secrets();
-  void reserve();
-  void start_sidecar();
-  void start_bottle();
-  void provision_bottle(const ProvisionContext& context);
-  void run_agent();
-  AttachResult attach_once(const std::vector<std::string>& argv);
-  void after_agent(const AttachResult& attached);
-  void unwind();
-  void end_bottle(const json::object& document);
-  [[nodiscard]] Failure undone(Error error);
-  void event(std::string name, std::string_view level = "info") const;
-
-  const plan::Plan& plan_;
-  const Parts& parts_;
-  const SessionOptions& options_;
-  Steps steps_;
-  End end_;
-  SessionResult result_;
-  std::optional<Error> ended_by_;  // timeout or a signal, once the agent ran
-  std::string preserve_reason_ = "the launch did not succeed";
-  Clock::time_point began_ = Clock::now();
-
-  std::map<std::string, std::string> env_values_;
-  SecretBytes sidecar_config_;
-  std::vector<plan::Secret> secrets_;
-  std::optional<state::Directory> directory_;
-  state::Metadata metadata_;
-  UniqueFd lifeline_read_;
-  UniqueFd lifeline_write_;  // held until the end: when this process dies, the bottle and its sidecar end
-  std::string ca_pem_;
-  std::optional<json::object> bottle_;
-  bool bottle_ended_ = false;
-  SessionFile session_;
-};
 
 SessionResult Session::run() {
   result_.slug = plan_.slug;
@@ -96,6 +32,8 @@ SessionResult Session::run() {
       return std::move(result_);
     }
     run_agent();
+  } catch (const state::SlugTaken&) {
+    throw;  // nothing exists yet, and the caller may know another name
   } catch (const Failure& failure) {
     throw undone(failure.error());
   } catch (const std::exception& error) {
@@ -104,6 +42,7 @@ SessionResult Session::run() {
   unwind();
   for (const auto& [name, milliseconds] : steps_.times())
     parts_.detail(fmt::format("{:<10} {:8.1f} ms", name, milliseconds));
+  if (ended_by_ && !result_.kept.empty()) ended_by_->details = "kept as " + plan_.slug + ": " + describe(result_.kept);
   if (ended_by_) throw Failure(std::move(*ended_by_));
   return std::move(result_);
 }
@@ -114,24 +53,32 @@ void Session::launch() {
   // Nothing exists so far. From here on the slug is ours: every way out removes the state directory, or keeps it on
   // purpose.
   steps_.run("state", [this] { reserve(); });
+  if (options_.worktree) steps_.run("worktree", [this] { make_worktree(); });
   steps_.run("rules", [this] {
     const OwnRules own{plan_.egress.dlp_rules, OwnRules::For::streams};
     ensure_rules_database(rules_database_path(parts_.home, parts_.installation, own), parts_.installation,
                           *parts_.signals, own);
   });
-  steps_.run("image", [this] {
-    try {
-      parts_.backend->build(plan_.backend_plan);
-    } catch (const Failure& failure) {
-      if (failure.error().kind != ErrorKind::unsupported) throw;  // a backend without images
-    }
-  });
+  steps_.run(
+      "image",
+      [this] {
+        try {
+          parts_.backend->build(plan_.backend_plan);
+        } catch (const Failure& failure) {
+          if (failure.error().kind != ErrorKind::unsupported) throw;  // a backend without images
+        }
+      },
+      tui::Shows::log);
+  // From here on a deploy key may exist at a forge: every way out below revokes it, and it is on record for `cleanup`
+  // where there is no way out. Guarded by deploy_key_test.py: a_launch_that_fails_takes_its_key_back.
+  if (!plan_.manifest.git_gate_repos.empty()) steps_.run("git keys", [this] { make_git_keys(); });
   // From here on a process with the network and the secrets exists: every way out ends it. The lifeline ends it without
   // us.
   steps_.run("sidecar", [this] { start_sidecar(); });
   // From here on the agent's side exists, without an agent. It trusts the CA that the sidecar made; no key of it ever
   // left there.
   steps_.run("bottle", [this] { start_bottle(); });
+  if (options_.worktree) remove_seed(parts_.home, plan_.slug);  // it is in the bottle now
   // Before the first program of the agent's domain runs in it: post_init and the provider's commands are such programs.
   steps_.run("self-test", [this] { run_selftest(*parts_.backend, *bottle_); });
   const ProvisionContext context{
@@ -141,7 +88,16 @@ void Session::launch() {
   // From here on the agent may run: what it did is kept unless it ends well.
   metadata_.status = state::Status::running;
   if (is_detached()) metadata_.cli = {};
+  // Also when nobody is left to keep it: whoever kills us finds the agent's work again (kill_test.py:
+  // …kill_9_while_the_agent_runs…). A crash of the machine may lose the marker, an fsync here would cost every start.
+  directory_->preserve("bot-bottle ended before the agent did", state::Durable::no);
   directory_->write_metadata(metadata_);
+  if (is_resume() && !plan_.choices.snapshot.empty()) {
+    if (auto frozen = state::find_frozen(*directory_)) {
+      frozen->next_resume = false;  // what the agent does from here on is newer than the snapshot
+      state::write_frozen(*directory_, *frozen);
+    }
+  }
   event("launched");
 }
 
@@ -154,8 +110,28 @@ void Session::load_secrets() {
   plan::refuse_secrets(plan_.provider_plan, "the plan of the provider " + plan_.provider, secrets_);
   plan::refuse_secrets(plan_.provider_spec, "the prompt or the arguments", secrets_);
   plan::refuse_secrets(plan_.backend_spec, "the bottle", secrets_);
-  sidecar_config_ =
-      plan::make_sidecar_config(plan::make_public_sidecar_config(plan_, disabled_sidecar_guards()), secrets_);
+  canaries_ = plan::make_canaries(plan_);
+  watched_ = canaries_.canaries;
+  if (plan_.choices.has_history() && plan_.egress.canaries) {
+    // A fork has those of the bottle it came from: they are watched, and replaced by its own.
+    const std::string before = is_resume() ? plan_.slug : state::slug_of_snapshot(plan_.choices.snapshot);
+    planted_before_ = PlantedBefore::load(state::Directory::open(parts_.home, before));
+    watched_.insert(watched_.end(), planted_before_.canaries.begin(), planted_before_.canaries.end());
+  }
+  public_config_ = plan::make_public_sidecar_config(plan_, disabled_sidecar_guards());
+}
+
+void Session::make_git_keys() {
+  for (const plan::GitKeySource& source : plan::git_key_sources(plan_.manifest)) {
+    if (source.provider == "static") {
+      git_keys_.push_back(plan::load_static_key(source));
+      continue;
+    }
+    if (git_keys_from_forge_ == 0)
+      steps_.on_undo("the deploy keys", [this] { revoke_deploy_keys(parts_.deploy_keys, parts_.home, plan_.slug); });
+    ++git_keys_from_forge_;
+    git_keys_.push_back(create_deploy_key(parts_.deploy_keys, parts_.home, plan_.slug, source));
+  }
 }
 
 void Session::reserve() {
@@ -175,6 +151,8 @@ void Session::reserve() {
   metadata_.bottle_override = options_.bottle_override;
   metadata_.no_workspace = plan_.choices.workspace == plan::WorkspaceChoice::none;
   metadata_.arguments = plan_.choices.arguments;
+  metadata_.settings = options_.settings;
+  metadata_.worktree = options_.worktree || (is_resume() && find_worktree(parts_.home, plan_.slug));
   if (is_resume()) {
     directory_ = state::Directory::open(parts_.home, plan_.slug);
     if (!directory_->try_lock())
@@ -189,14 +167,16 @@ void Session::reserve() {
   }
   steps_.on_undo("the state", [this] {
     if (end_ == End::remove) {
+      keep_decisions(parts_.home, *directory_);
       directory_->remove();
       return;
     }
-    metadata_.status = state::Status::preserved;
+    metadata_.status = has_snapshot() ? state::Status::frozen : state::Status::preserved;
     metadata_.cli = {};
     directory_->preserve(preserve_reason_);
     directory_->write_metadata(metadata_, state::Durable::yes);
   });
+  if (!options_.worktree) record_base(plan_, *directory_, parts_.home, parts_.warn);
   directory_->write_document("plan.json", plan_.backend_plan);
   or_throw(write_file_fast(directory_->path() / "egress" / "routes.toml", policy::to_routes_toml(plan_.egress), 0644));
   event("reserved");
@@ -213,10 +193,13 @@ void Session::start_sidecar() {
   steps_.on_undo("the sidecar", [this] {
     if (!bottle_ended_) end_bottle(bottle_ ? *bottle_ : plan_.backend_plan);
   });
+  sidecar_config_ = plan::make_sidecar_config(public_config_, secrets_, watched_, git_keys_);
+  git_keys_.clear();
   const json::object status = launch::start_sidecar(*parts_.backend, plan_.backend_plan, sidecar_config_,
                                                     lifeline_read_.get(), *directory_, *parts_.signals);
   sidecar_config_ = SecretBytes();  // it is where it belongs
   secrets_.clear();
+  remove_unused_database(get_string(plan_.backend_spec, "rules_database"), status);
   ca_pem_ = get_string(status, "ca_pem");
   if (ca_pem_.find("-----BEGIN CERTIFICATE-----") == std::string::npos ||
       ca_pem_.find("PRIVATE KEY") != std::string::npos)
@@ -242,155 +225,15 @@ void Session::start_bottle() {
 
 void Session::provision_bottle(const ProvisionContext& context) {
   provision(context);
-  if (!is_resume()) run_post_init(context);
-}
-
-void Session::run_agent() {
-  const std::vector<std::string> resume_argv =
-      is_resume() && !is_headless() ? session_.resume_argv : std::vector<std::string>{};
-  std::vector<std::string> argv = is_headless() ? get_strings(plan_.provider_plan, "headless_argv") : session_.argv;
-  if (argv.empty())
-    throw Failure(make_error(ErrorKind::unsupported, "the provider " + plan_.provider + " cannot run " +
-                                                         (is_headless() ? "headless" : "with a terminal")));
-  std::optional<AttachResult> attached;
-  steps_.run("attach", [&] {
-    parts_.progress->end(tui::Progress::Outcome::done);  // the display ends before the agent has the terminal
-    end_ = End::preserve;
-    preserve_reason_ = "the agent did not end";
-    if (!resume_argv.empty() && resume_argv != argv) {
-      const auto began = Clock::now();
-      attached = attach_once(resume_argv);
-      const bool failed_early =
-          attached->code != 0 && attached->code < 128 && Clock::now() - began < resume_failure_time;
-      if (!failed_early || attached->cancelled || attached->timed_out) return;
-      parts_.note("there was nothing to resume: a fresh session starts");
-    }
-    attached = attach_once(argv);
-  });
-  after_agent(*attached);
-}
-
-AttachResult Session::attach_once(const std::vector<std::string>& argv) {
-  plan::ExecRequest request;
-  request.argv = argv;
-  request.env = session_.env;
-  request.cwd = session_.workspace;
-  const bool terminal = !is_headless() && tui::is_terminal(STDIN_FILENO) && tui::is_terminal(STDOUT_FILENO);
-  if (terminal) {
-    const tui::WindowSize size = tui::window_size(STDOUT_FILENO);
-    request.terminal = plan::Terminal::yes;
-    request.rows = size.rows;
-    request.columns = size.columns;
-  }
-  AttachRequest attach_request;
-  attach_request.document = parts_.backend->attach_argv(*bottle_, plan::to_json(request));
-  attach_request.hidden_names = session_.secret_names;
-  if (options_.timeout) attach_request.timeout = *options_.timeout;
-  if (const auto limit = plan_.manifest.resources.timeout_ms)
-    attach_request.timeout =
-        std::min(attach_request.timeout.value_or(std::chrono::milliseconds(*limit)), std::chrono::milliseconds(*limit));
-  UniqueFd log;
-  if (is_headless()) {
-    log.reset(::open((directory_->path() / "logs" / "agent.log").c_str(),
-                     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-    attach_request.log_fd = log.get();
-    attach_request.standard = options_.capture == Capture::yes ? Standard::capture : Standard::relay;
-    attach_request.input = AttachRequest::Input::none;
-    if (get_string(plan_.provider_plan, "headless_stdin", "none") == "prompt" &&
-        !plan_.choices.headless_prompt.empty()) {
-      attach_request.input = AttachRequest::Input::text;
-      attach_request.input_text = plan_.choices.headless_prompt;
-    }
-  }
-  std::optional<tui::TerminalGuard> guard;
-  if (terminal) {
-    guard.emplace(STDIN_FILENO, STDOUT_FILENO, tui::Restores::everything);
-    guard->set_title(session_.title);
-    if (const auto tint = tui::find_tint(session_.color)) guard->set_tint(*tint);
-  }
-  // With a terminal Ctrl-C is the agent's; headless it ends the run.
-  parts_.signals->set_phase(is_headless() ? Signals::Phase::launching : Signals::Phase::attached);
-  AttachResult attached = launch::attach(attach_request, *parts_.signals);
-  if (guard && (attached.crashed || attached.code >= 128)) guard->expect_crash();
-  return attached;
-}
-
-void Session::after_agent(const AttachResult& attached) {
-  parts_.signals->set_phase(Signals::Phase::undoing);
-  parts_.set_cancel_fd(-1);
-  result_.code = attached.code;
-  result_.captured = attached.captured;
-  result_.truncated = attached.truncated;
-  result_.time = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
-  metadata_.exit_code = attached.code;
-  if (attached.timed_out)
-    ended_by_ = make_error(ErrorKind::timeout, "the agent did not end in time and was stopped");
-  else if (attached.cancelled)
-    ended_by_ = make_error(ErrorKind::cancelled, "the agent was stopped by a signal");
-  const bool well = attached.code == 0 && !ended_by_;
-  end_ = options_.keep == Keep::always || (options_.keep == Keep::automatic && !well) ? End::preserve : End::remove;
-  preserve_reason_ = ended_by_ ? ended_by_->message : fmt::format("exit code {}", attached.code);
-  result_.preserved = end_ == End::preserve;
-  if (ended_by_ && result_.preserved) ended_by_->hint = "bot-bottle resume " + plan_.slug;
-  try {
-    const json::object status = control_call(directory_->control_socket(), {{"call", "status"}}, control_timeout);
-    if (const json::object* counters = find_object(status, "counters")) result_.counters = *counters;
-    // What the sidecar still holds is worth a call only where somebody can read it.
-    if (result_.preserved) control_call(directory_->control_socket(), {{"call", "flush"}}, control_timeout);
-  } catch (const Failure&
-               failure) {  // the bottle may have been stopped from elsewhere: what it counted is lost, nothing else
-    event("sidecar did not answer: " + failure.error().message, "warn");
-  }
-  event(fmt::format("agent ended with code {}", attached.code));
-  steps_.on_undo("the transcript", [this] {
-    // A state directory that is removed takes its transcript with it.
-    if (end_ == End::preserve) collect_transcripts(*parts_.backend, *bottle_, session_, *directory_, parts_.warn);
-  });
-}
-
-void Session::end_bottle(const json::object& document) {
-  if (end_ == End::remove)
-    parts_.backend->remove(document);
-  else
-    parts_.backend->stop(document);
-}
-
-void Session::unwind() {
-  parts_.signals->set_phase(Signals::Phase::undoing);
-  parts_.set_cancel_fd(-1);
-  const Steps::Undone undone = steps_.unwind();
-  for (const auto& [what, error] : undone.failed) {
-    result_.clean = false;
-    parts_.warn("could not undo " + what + ": " + error.message + (error.hint.empty() ? "" : " (" + error.hint + ")"));
-  }
-  if (!result_.clean) parts_.warn("something may be left: bot-bottle cleanup");
-}
-
-/// Takes everything back and says so; the error goes on to the operator.
-Failure Session::undone(Error error) {
-  if (error.kind != ErrorKind::cancelled && parts_.signals->received() != 0) {
-    // A plugin's own words for being cancelled are not better than ours.
-    error.details += (error.details.empty() ? "" : "\n") + error.message;
-    error.kind = ErrorKind::cancelled;
-    error.message = "ended by a signal";
-  }
-  if (directory_) event("launch failed: " + error.message, "warn");
-  parts_.signals->set_phase(Signals::Phase::undoing);
-  parts_.set_cancel_fd(-1);
-  const Steps::Undone undone = steps_.unwind();
-  if (!undone.done.empty()) parts_.note("undone: " + join(undone.done, ", "));
-  for (const auto& [what, fault] : undone.failed)
-    parts_.warn("could not undo " + what + ": " + fault.message + (fault.hint.empty() ? "" : " (" + fault.hint + ")"));
-  if (!undone.failed.empty()) parts_.warn("something may be left: bot-bottle cleanup");
-  if (end_ == End::preserve && directory_ && error.hint.empty()) error.hint = "bot-bottle resume " + plan_.slug;
-  return Failure(std::move(error));
+  if (!plan_.choices.has_history()) run_post_init(context);
+  // Last: what anybody else put there stands.
+  const auto planted = plant_canaries(context, canaries_, planted_before_, *directory_);
+  if (!planted.empty()) event("canaries planted: " + join(planted, ", "));
 }
 
 void Session::event(std::string name, std::string_view level) const {
   if (directory_) directory_->append_event({{"event", std::move(name)}, {"level", level}});
 }
-
-}  // namespace
 
 SessionResult run_session(const plan::Plan& plan, const Parts& parts, const SessionOptions& options) {
   return Session(plan, parts, options).run();

@@ -9,10 +9,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/json.hpp"
 #include "core/base/paths.hpp"
+#include "core/launch/deploy_keys.hpp"
+#include "core/launch/kept.hpp"
 #include "core/launch/signals.hpp"
+#include "core/launch/worktree.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/plan/plan.hpp"
 #include "core/plugins/registry.hpp"
@@ -27,6 +31,7 @@ struct Parts {
   plugins::Backend* backend = nullptr;
   plugins::Provider* provider = nullptr;
   std::filesystem::path provider_directory;  // a relative Dockerfile of the provider stands here
+  DeployKeyPlugins deploy_keys;              // used when a repository's key is made by one
   tui::Progress* progress = nullptr;
   Signals* signals = nullptr;
   std::function<void(std::string_view)> note = [](std::string_view) {};  // for the operator, unless quiet
@@ -51,16 +56,19 @@ struct SessionOptions {
   std::map<std::string, std::string> env_answers;  // --env
   std::function<std::string(const std::string& name, const std::string& question)> ask;
   std::optional<std::chrono::milliseconds> timeout;  // headless; resources.timeout applies too
+  std::optional<WorktreeRecord> worktree;            // to be made: the workspace is a copy of it
   Keep keep = Keep::automatic;
   Capture capture = Capture::no;
   std::optional<std::string> bottle_override;  // recorded for resume
+  std::vector<std::string> settings;           // --set, recorded likewise
 };
 
 struct SessionResult {
   std::string slug;
-  int code = 0;            // the agent's
-  bool preserved = false;  // state/<slug> is kept
-  bool clean = true;       // false: an undo failed (it was reported)
+  int code = 0;                // the agent's
+  bool preserved = false;      // state/<slug> is kept
+  std::vector<KeptPart> kept;  // what that is
+  bool clean = true;           // false: an undo failed (it was reported)
   std::string captured;
   bool truncated = false;
   std::chrono::milliseconds time{0};  // from the first step to the agent's end

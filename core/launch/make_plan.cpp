@@ -1,9 +1,12 @@
 // The part of a launch that only asks (`--dry-run` ends with it).
 #include "core/base/error.hpp"
+#include "core/base/file.hpp"
 #include "core/base/text.hpp"
+#include "core/launch/approved_recipes.hpp"
 #include "core/launch/launch.hpp"
 #include "core/launch/sidecar_start.hpp"
 #include "core/launch/test_hooks.hpp"
+#include "core/supervise/recipe.hpp"
 
 namespace bot_bottle::launch {
 namespace {
@@ -18,6 +21,35 @@ std::filesystem::path canonical_or_same(const std::filesystem::path& path) {
 void resolve_dockerfile(json::object& description, const std::filesystem::path& directory) {
   const std::string file = get_string(description, "dockerfile");
   if (!file.empty() && !file.starts_with('/')) description["dockerfile"] = (directory / file).string();
+}
+
+/// What an agent asked for and the operator approved is the bottle's image from its next start on. The file comes from
+/// the sidecar's directory, so it is read as strictly as when it was asked for, and is one that was approved on this
+/// side.
+void use_recipe(plan::Plan& plan) {
+  const json::value recipe = supervise::recorded_recipe(plan.state_dir / "supervise");
+  if (!recipe.is_object()) return;
+  if (!is_approved_recipe(plan.state_dir, recipe.as_object()))
+    throw Failure(make_error(
+        ErrorKind::refused,
+        "the bottle's image recipe is none that was approved: a sidecar that was taken over writes such a file",
+        "read " + (plan.state_dir / "supervise" / "recipe.json").string() +
+            "; without it the bottle goes on with its own image: remove it"));
+  const std::string base = plan.manifest.provider.dockerfile.empty() ? get_string(plan.description, "dockerfile")
+                                                                     : plan.manifest.provider.dockerfile;
+  std::string text;
+  if (recipe.as_object().contains("packages")) {
+    if (base.empty())
+      throw Failure(make_error(ErrorKind::unsupported,
+                               "the bottle's own Dockerfile is not known, so that packages "
+                               "could be installed on top of it"));
+    text = or_throw(read_file(base, std::size_t{1} << 20));
+  }
+  const std::filesystem::path directory = plan.state_dir / "recipe";
+  or_throw(make_directories(directory));
+  or_throw(write_file_atomic(directory / "Dockerfile", supervise::dockerfile_of(recipe.as_object(), text), 0600));
+  plan.manifest.provider.dockerfile = (directory / "Dockerfile").string();
+  plan.warnings.push_back("the image is built from the recipe that was approved: " + plan.manifest.provider.dockerfile);
 }
 
 }  // namespace
@@ -38,9 +70,11 @@ plan::Plan make_plan(const Parts& parts, manifest::Manifest manifest, plan::Choi
 
   plan.description = parts.provider->describe();
   resolve_dockerfile(plan.description, parts.provider_directory);
+  use_recipe(plan);
   plan::plan_guest(plan);
   plan.provider_spec = plan::make_provider_spec(plan);
   plan.provider_plan = parts.provider->plan(plan.provider_spec);
+  for (std::string& warning : get_strings(plan.provider_plan, "warnings")) plan.warnings.push_back(std::move(warning));
   plan::plan_egress(plan);
   plan.backend_spec = plan::make_backend_spec(plan);
   const OwnRules own{plan.egress.dlp_rules, OwnRules::For::streams};

@@ -11,6 +11,7 @@
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
 #include "core/base/text.hpp"
+#include "core/plan/git_gate.hpp"
 
 namespace bot_bottle::launch {
 namespace {
@@ -36,24 +37,6 @@ void write_staged(const std::filesystem::path& file, std::string_view content, m
   if (!fd) throw Failure(error_from_errno("cannot write " + file.string(), errno));
   or_throw(write_all(fd.get(), content));
   if (::fchmod(fd.get(), mode) != 0) throw Failure(error_from_errno("cannot set the mode of " + file.string(), errno));
-}
-
-/// git-config(1), Syntax: a quoted value with \ and " escaped. Line ends would start a new key (attack G5).
-std::string quoted_git_value(std::string_view value) {
-  std::string out = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 || c == '\x7f' ? ' ' : c;
-  }
-  return out + "\"";
-}
-
-std::string git_config(const manifest::GitIdentity& user) {
-  if (user.name.empty() && user.email.empty()) return {};
-  std::string text = "[user]\n";
-  if (!user.name.empty()) text += "\tname = " + quoted_git_value(user.name) + "\n";
-  if (!user.email.empty()) text += "\temail = " + quoted_git_value(user.email) + "\n";
-  return text;
 }
 
 /// "/home/agent/.claude/skills" in the guest is "~/.claude/skills" on the host.
@@ -84,6 +67,7 @@ void stage_skills(const plan::Plan& plan, const std::filesystem::path& staging) 
 }
 
 std::string shown(const std::vector<std::string>& argv) {
+  if (argv.size() == 3 && argv[0] == "sh" && argv[1] == "-c") return argv[2];  // a line of post_init, as it was written
   return join(argv, " ");
 }
 
@@ -103,12 +87,14 @@ std::string output_of(const json::object& result) {
   return std::string(trim(text + errors));
 }
 
-void must_succeed(const ProvisionContext& context, const std::vector<std::string>& argv, std::string_view what) {
+void must_succeed(const ProvisionContext& context, const std::vector<std::string>& argv, std::string_view what,
+                  std::string hint = {}) {
   const json::object result = exec_as_agent(context, argv);
   const std::int64_t code = get_int(result, "code", 1);
   if (code == 0) return;
-  Error error = make_error(ErrorKind::failed_precondition,
-                           fmt::format("{} '{}' failed in the bottle with code {}", what, shown(argv), code));
+  Error error =
+      make_error(ErrorKind::failed_precondition,
+                 fmt::format("{} '{}' failed in the bottle with code {}", what, shown(argv), code), std::move(hint));
   error.details = output_of(result);
   throw Failure(std::move(error));
 }
@@ -133,7 +119,7 @@ bool stage_files(const plan::Plan& plan, const std::filesystem::path& staging) {
   or_throw(remove_tree(staging));
   or_throw(make_directories(staging, 0755));
   bool any = false;
-  std::string git = git_config(plan.manifest.git_user);
+  std::string git = plan::make_guest_git_config(plan.manifest);
   if (const json::array* files = find_array(plan.provider_plan, "files")) {
     for (const json::value& value : *files) {
       if (!value.is_object()) continue;
@@ -175,7 +161,9 @@ void provision(const ProvisionContext& context) {
 }
 
 void run_post_init(const ProvisionContext& context) {
-  for (const auto& argv : context.plan.manifest.post_init) must_succeed(context, argv, "post_init");
+  for (const auto& argv : context.plan.manifest.post_init)
+    must_succeed(context, argv, "post_init",
+                 "correct it in the bottle's file; it runs inside: only what egress allows is reached");
 }
 
 void run_selftest(plugins::Backend& backend, const json::object& bottle) {

@@ -10,6 +10,8 @@
 
 #include "core/base/error.hpp"
 #include "core/launch/backends.hpp"
+#include "core/launch/deploy_keys.hpp"
+#include "core/launch/worktree.hpp"
 #include "core/state/directory.hpp"
 
 namespace bot_bottle::launch {
@@ -32,10 +34,23 @@ struct CleanupPlan {
     std::string backend;
     json::object document;  // bot-bottle.orphans/1
   };
+  struct Snapshots {
+    std::string slug;
+    std::vector<std::string> names;
+  };
   std::vector<State> states;
+  std::vector<Snapshots> snapshots;                           // half of one, or one that a newer one replaced
+  std::vector<std::pair<std::string, std::string>> stagings;  // slug, directory in the operator's tree: a killed sync's
+  std::vector<WorktreeRecord> worktrees;                      // of bottles that are gone; nothing is lost with them
+  std::vector<DeployKeyRecord> keys;                          // of bottles that do not run
   std::vector<Orphans> orphans;
+  std::vector<std::pair<std::string, Error>>
+      unreadable;                                     // slugs whose state says nothing that we understand: they stay
   std::vector<std::pair<std::string, Error>> failed;  // backends that could not be asked
-  [[nodiscard]] bool is_empty() const { return states.empty() && orphans.empty(); }
+  [[nodiscard]] bool is_empty() const {
+    return states.empty() && snapshots.empty() && stagings.empty() && worktrees.empty() && keys.empty() &&
+           orphans.empty();
+  }
 };
 
 /// Looks and changes nothing. A bottle that runs, is being launched or (unless `removed`) is preserved is not in it.
@@ -44,6 +59,7 @@ CleanupPlan plan_cleanup(const Backends& backends, const Home& home, Preserved p
 std::vector<std::string> describe(const CleanupPlan& plan);
 /// Removes what is in the plan and is still nobody's. Gives what could not be removed.
 std::vector<std::pair<std::string, Error>> run_cleanup(const Backends& backends, const Home& home,
-                                                       const CleanupPlan& plan, Preserved preserved);
+                                                       const CleanupPlan& plan, Preserved preserved,
+                                                       const DeployKeyPlugins& deploy_keys = {});
 
 }  // namespace bot_bottle::launch

@@ -21,6 +21,7 @@ SessionFile make_session_file(const plan::Plan& plan, const std::map<std::string
   }
   session.transcript_paths = get_strings(plan.description, "state_paths");
   session.secret_names = plan.secret_names;
+  session.has_history = plan.choices.has_history();
   return session;
 }
 
@@ -37,7 +38,8 @@ void write_session_file(const state::Directory& directory, const SessionFile& se
                                             {"title", session.title},
                                             {"color", session.color},
                                             {"transcript_paths", to_array(session.transcript_paths)},
-                                            {"secret_names", to_array(session.secret_names)}});
+                                            {"secret_names", to_array(session.secret_names)},
+                                            {"has_history", session.has_history}});
 }
 
 SessionFile read_session_file(const state::Directory& directory) {
@@ -59,6 +61,7 @@ SessionFile read_session_file(const state::Directory& directory) {
   session.color = get_string(*document, "color");
   session.transcript_paths = get_strings(*document, "transcript_paths");
   session.secret_names = get_strings(*document, "secret_names");
+  session.has_history = get_bool(*document, "has_history", false);
   return session;
 }
 

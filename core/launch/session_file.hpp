@@ -25,6 +25,7 @@ struct SessionFile {
   std::string color;
   std::vector<std::string> transcript_paths;  // in the guest
   std::vector<std::string> secret_names;
+  bool has_history = false;  // resumed or forked: a first attach goes on with the conversation
 };
 
 SessionFile make_session_file(const plan::Plan& plan, const std::map<std::string, std::string>& env);

@@ -12,6 +12,7 @@
 
 #include "core/base/file.hpp"
 #include "core/base/process.hpp"
+#include "core/base/random.hpp"
 #include "core/base/text.hpp"
 #include "core/launch/control_client.hpp"
 
@@ -27,6 +28,8 @@ constexpr auto patient_wait = std::chrono::milliseconds(20);
 constexpr auto compile_timeout = std::chrono::minutes(3);
 constexpr std::size_t log_tail_bytes = 4096;
 constexpr std::string_view database_prefix = "dlp-rules-";
+constexpr std::string_view unfinished_suffix = ".new";
+constexpr auto unfinished_age = std::chrono::hours(1);
 constexpr std::string_view own_database_prefix = "dlp-own-";
 constexpr std::size_t max_own_rules_bytes = std::size_t{1} << 20;
 constexpr auto own_database_age = std::chrono::hours(24 * 7);
@@ -133,9 +136,10 @@ void remove_old_databases(const std::filesystem::path& database) {
   for (std::filesystem::directory_iterator it(database.parent_path(), code), end; !code && it != end;
        it.increment(code)) {
     const std::string name = it->path().filename().string();
-    if (!name.ends_with(".db") || it->path() == database) continue;
     std::error_code ignored;
     const auto age = std::filesystem::file_time_type::clock::now() - it->last_write_time(ignored);
+    if (name.ends_with(unfinished_suffix) && age > unfinished_age) ::unlink(it->path().c_str());  // of a killed launch
+    if (!name.ends_with(".db") || it->path() == database) continue;
     if (database.filename().string().starts_with(database_prefix)
             ? name.starts_with(database_prefix)
             : name.starts_with(own_database_prefix) && age > own_database_age)
@@ -149,7 +153,11 @@ void ensure_rules_database(const std::filesystem::path& database, const Installa
                            const Signals& signals, const OwnRules& own) {
   if (::access(database.c_str(), R_OK) == 0) return;
   or_throw(make_directories(database.parent_path()));
-  std::vector<std::string> arguments{"--compile-rules", database.string()};
+  // Launches at once each make one, and the first stays: a file that is put into the place of another while a bottle is
+  // binding that is gone for it (ENOENT from mount(2);
+  // a_thousand_proposals_are_answered_once_while_the_screen_is_open).
+  const std::string made = database.string() + "." + random_base36(8) + std::string(unfinished_suffix);
+  std::vector<std::string> arguments{"--compile-rules", made};
   if (!own.file.empty()) arguments.insert(arguments.end(), {"--rules", own.file.string()});
   if (own.used_for == OwnRules::For::files) arguments.emplace_back("--for-files");
   const ProcessResult result = run_sidecar(installation, std::move(arguments), signals);
@@ -158,9 +166,17 @@ void ensure_rules_database(const std::filesystem::path& database, const Installa
         make_error(ErrorKind::failed_precondition,
                    fmt::format("the DLP rules cannot be compiled (code {})", result.code), "bot-bottle doctor");
     error.details = std::string(trim(result.err));
+    ::unlink(made.c_str());
     throw Failure(std::move(error));
   }
+  const int linked = ::link(made.c_str(), database.c_str()) == 0 ? 0 : errno;
+  ::unlink(made.c_str());
+  if (linked != 0 && linked != EEXIST) throw Failure(error_from_errno("making " + database.string(), linked));
   remove_old_databases(database);
+}
+
+void remove_unused_database(const std::filesystem::path& database, const json::object& status) {
+  if (get_string(status, "rules_from") == "rule files") ::unlink(database.c_str());
 }
 
 std::vector<std::string> check_own_rules(const std::filesystem::path& file, const Installation& installation,

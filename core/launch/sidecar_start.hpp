@@ -31,6 +31,9 @@ std::filesystem::path rules_database_path(const Home& home, const Installation& 
 /// exists, so that no sidecar writes what another one loads.
 void ensure_rules_database(const std::filesystem::path& database, const Installation& installation,
                            const Signals& signals, const OwnRules& own = {});
+/// After the sidecar's `status`: a database that it could not use (torn, made on another machine) is removed, so that
+/// the next launch makes it anew. Guarded by launch_test: a_database_that_the_sidecar_could_not_use_is_removed.
+void remove_unused_database(const std::filesystem::path& database, const json::object& status);
 /// Throws what is wrong with the file, with its line; returns what the operator should know about it.
 std::vector<std::string> check_own_rules(const std::filesystem::path& file, const Installation& installation,
                                          const Signals& signals);

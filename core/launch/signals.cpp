@@ -61,10 +61,12 @@ int Signals::received() const {
   return signal_received;
 }
 
+std::string Signals::ending() const {
+  return received() == SIGINT ? "ended by Ctrl-C" : received() == SIGTERM ? "ended by SIGTERM" : "ended by SIGHUP";
+}
+
 void Signals::throw_if_cancelled() const {
-  if (received() == 0) return;
-  const std::string name = received() == SIGINT ? "Ctrl-C" : received() == SIGTERM ? "SIGTERM" : "SIGHUP";
-  throw Failure(make_error(ErrorKind::cancelled, "ended by " + name));
+  if (received() != 0) throw Failure(make_error(ErrorKind::cancelled, ending()));
 }
 
 }  // namespace bot_bottle::launch

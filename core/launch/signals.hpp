@@ -5,6 +5,7 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <string>
 
 #include "core/base/unique_fd.hpp"
 
@@ -28,6 +29,8 @@ class Signals {
   [[nodiscard]] int cancel_fd() const { return read_.get(); }
   /// The signal that ended something, or 0.
   [[nodiscard]] int received() const;
+  /// "ended by Ctrl-C"; only once one was received.
+  [[nodiscard]] std::string ending() const;
   /// Throws ErrorKind::cancelled once a signal came.
   void throw_if_cancelled() const;
 

@@ -10,7 +10,9 @@ namespace {
 /// Closes the step's line on the display also when the step throws.
 class StepDisplay {
  public:
-  StepDisplay(tui::Progress& progress, const std::string& name) : progress_(progress) { progress_.begin(name); }
+  StepDisplay(tui::Progress& progress, const std::string& name, tui::Shows shows) : progress_(progress) {
+    progress_.begin(name, shows);
+  }
   StepDisplay(const StepDisplay&) = delete;
   StepDisplay& operator=(const StepDisplay&) = delete;
   ~StepDisplay() { progress_.end(outcome_); }
@@ -23,9 +25,9 @@ class StepDisplay {
 
 }  // namespace
 
-void Steps::run(const std::string& name, const std::function<void()>& action) {
+void Steps::run(const std::string& name, const std::function<void()>& action, tui::Shows shows) {
   signals_->throw_if_cancelled();
-  StepDisplay display(*progress_, name);
+  StepDisplay display(*progress_, name, shows);
   const auto began = std::chrono::steady_clock::now();
   action();
   times_.emplace_back(name,

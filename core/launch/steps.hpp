@@ -21,7 +21,7 @@ class Steps {
   Steps& operator=(const Steps&) = delete;
 
   /// Names the step to the display and runs it, unless a signal came before. What it throws goes on.
-  void run(const std::string& name, const std::function<void()>& action);
+  void run(const std::string& name, const std::function<void()>& action, tui::Shows shows = tui::Shows::status);
   /// How to take back what was done; run last in, first out. `what` is shown: "the sidecar".
   void on_undo(std::string what, std::function<void()> undo) { undos_.emplace_back(std::move(what), std::move(undo)); }
 

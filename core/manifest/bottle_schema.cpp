@@ -6,6 +6,7 @@
 #include "core/manifest/env.hpp"
 #include "core/manifest/scalars.hpp"
 #include "core/manifest/schema.hpp"
+#include "core/policy/packs.hpp"
 
 namespace bot_bottle::manifest {
 namespace {
@@ -13,13 +14,14 @@ namespace {
 const std::vector<std::string>& bottle_keys() {
   static const std::vector<std::string> keys{"extends",   "backend",   "agent_provider", "env",    "env_file",
                                              "skills",    "git",       "git-gate",       "egress", "supervise",
-                                             "resources", "workspace", "post_init",      "local"};
+                                             "resources", "workspace", "post_init",      "local",  "docker"};
   return keys;
 }
 
 void read_provider(const View& block, AgentProvider& provider) {
-  static const std::vector<std::string> keys{"template", "dockerfile", "command", "auth_token",
-                                             "forward_host_credentials"};
+  static const std::vector<std::string> keys{
+      "template", "dockerfile", "command", "auth_token", "forward_host_credentials", "config"};
+  static const std::array<std::string, 2> configs{"fresh", "copy"};
   if (!block.map_of(keys)) return;
   if (const auto plugin = block.child("template"))
     provider.plugin = plugin->name("a provider's name").value_or(provider.plugin);
@@ -27,6 +29,9 @@ void read_provider(const View& block, AgentProvider& provider) {
   if (const auto name = block.child("auth_token")) provider.auth_token = name->variable_name().value_or("");
   if (const auto forward = block.child("forward_host_credentials"))
     provider.forward_host_credentials = forward->boolean().value_or(false);
+  if (const auto config = block.child("config"))
+    provider.config = config->choice(configs).value_or("fresh") == "copy" ? AgentProvider::Config::copy
+                                                                          : AgentProvider::Config::fresh;
   const auto command = block.child("command");
   if (command) {
     provider.command = command->lines("a list: the program and its arguments").value_or(std::vector<std::string>{});
@@ -85,6 +90,8 @@ std::optional<std::uint64_t> read_size(const View& view) {
   return size;
 }
 
+}  // namespace
+
 void read_resources(const View& block, Resources& resources) {
   static const std::vector<std::string> keys{"cpus", "memory", "pids", "disk", "timeout"};
   if (!block.map_of(keys)) return;
@@ -113,6 +120,8 @@ void read_resources(const View& block, Resources& resources) {
     }
   }
 }
+
+namespace {
 
 /// A directory in the guest: absolute, without "..", so that no backend is talked into a place above it.
 bool is_guest_path(std::string_view path) {
@@ -159,6 +168,25 @@ void read_post_init(const View& block, Manifest& manifest) {
   }
 }
 
+void read_supervise(const View& block, Supervise& supervise) {
+  static const std::vector<std::string> keys{"auto", "disclose"};
+  if (block.node().kind != Node::Kind::map) {
+    supervise.enabled = block.boolean().value_or(true);
+    return;
+  }
+  if (!block.map_of(keys)) return;
+  if (const auto disclose = block.child("disclose")) supervise.discloses = disclose->boolean().value_or(true);
+  const auto rules = block.child("auto");
+  if (!rules) return;
+  const std::size_t before = block.faults().errors();
+  const json::value document = to_json_value(*rules, Ambiguity::report);
+  if (block.faults().errors() != before) return;
+  policy::Problems problems;
+  static_cast<void>(policy::read_automatic(document, rules->path(), problems));
+  for (const policy::Problem& problem : problems) rules->fault(problem.message, problem.hint);
+  if (problems.empty()) supervise.automatic = document.as_array();
+}
+
 void read_local(const View& block, LocalOptions& local) {
   static const std::vector<std::string> keys{"bind_ro", "rootfs"};
   if (!block.map_of(keys)) return;
@@ -166,6 +194,14 @@ void read_local(const View& block, LocalOptions& local) {
     for (const View& item : list->list().value_or(std::vector<View>{}))
       if (auto path = item.host_path()) local.bind_ro.push_back(std::move(*path));
   if (const auto rootfs = block.child("rootfs")) local.rootfs = rootfs->host_path().value_or("");
+}
+
+void read_docker(const View& block, DockerOptions& docker) {
+  static const std::vector<std::string> keys{"wire", "runtime"};
+  static const std::array<std::string, 2> wires{"socket", "address"};
+  if (!block.map_of(keys)) return;
+  if (const auto wire = block.child("wire")) docker.wire = wire->choice(wires).value_or("");
+  if (const auto runtime = block.child("runtime")) docker.runtime = runtime->name("a runtime's name").value_or("");
 }
 
 void note_places(const Node& node, const std::string& path,
@@ -212,11 +248,12 @@ void read_bottle(const Node& root, Manifest& manifest, Faults& faults) {
       if (const auto repos = gate->child("repos")) manifest.git_gate_repos = read_git_gate_repos(*repos);
   }
   if (const auto egress = view.child("egress")) read_egress(*egress, manifest);
-  if (const auto supervise = view.child("supervise")) manifest.supervise = supervise->boolean().value_or(true);
+  if (const auto supervise = view.child("supervise")) read_supervise(*supervise, manifest.supervise);
   if (const auto resources = view.child("resources")) read_resources(*resources, manifest.resources);
   if (const auto workspace = view.child("workspace")) read_workspace(*workspace, manifest.workspace);
   if (const auto post_init = view.child("post_init")) read_post_init(*post_init, manifest);
   if (const auto local = view.child("local")) read_local(*local, manifest.local);
+  if (const auto docker = view.child("docker")) read_docker(*docker, manifest.docker);
 }
 
 }  // namespace bot_bottle::manifest

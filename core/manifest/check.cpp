@@ -7,6 +7,7 @@
 #include "core/base/paths.hpp"
 #include "core/base/text.hpp"
 #include "core/manifest/env.hpp"
+#include "core/manifest/settings.hpp"
 #include "core/manifest/source.hpp"
 
 namespace bot_bottle::manifest {
@@ -151,6 +152,7 @@ std::vector<Fault> check_host(const Manifest& manifest, const Sources& /*sources
 
 std::vector<Fault> check_all(const Sources& sources) {
   Faults faults;
+  for (Fault& fault : check_settings(sources.home)) faults.add(std::move(fault));
   Listing bottles = list_bottles(sources);
   for (Fault& warning : bottles.warnings) faults.add(std::move(warning));
   for (const NamedFile& file : bottles.files) {

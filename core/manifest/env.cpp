@@ -11,6 +11,8 @@
 namespace bot_bottle::manifest {
 namespace {
 
+constexpr std::string_view no_answer = "has no answer";
+
 /// The value of one dotenv line, or why it has none.
 Result<std::string> dotenv_value(std::string_view text) {
   text = trim(text);
@@ -192,12 +194,25 @@ ResolvedEnv resolve_env(const Manifest& manifest, const std::map<std::string, st
         break;
       }
       case EnvEntry::Kind::prompt:
-        if (!ask) faults.error(entry.place, path, "has no answer", "answer it with --env " + name + "=…");
+        if (!ask) faults.error(entry.place, path, std::string(no_answer), "answer it with --env " + name + "=…");
         break;
     }
   }
   // Asked last, so that nobody types a secret before an error that was known all along.
-  if (faults.has_errors()) throw_faults("the environment", faults.take());
+  if (faults.has_errors()) {
+    const std::vector<Fault> found = faults.take();
+    // Nothing is wrong with the file when all that is missing are answers.
+    if (std::ranges::all_of(found, [](const Fault& fault) { return fault.message == no_answer; })) {
+      Error error = make_error(ErrorKind::invalid_argument, "the bottle asks, and nobody is there to answer");
+      for (const auto& [name, entry] : manifest.env) {
+        if (entry.kind != EnvEntry::Kind::prompt || answers.contains(name)) continue;
+        error.details += (error.details.empty() ? "" : "\n") + name + ": " + entry.text;
+        error.hint += (error.hint.empty() ? "answer with: " : " ") + ("--env " + name + "=…");
+      }
+      throw Failure(std::move(error));
+    }
+    throw_faults("the environment", found);
+  }
   for (const auto& [name, entry] : manifest.env)
     if (entry.kind == EnvEntry::Kind::prompt && !answers.contains(name))
       resolved.values.insert_or_assign(name, ask(name, entry.text));

@@ -85,26 +85,54 @@ Spot FrontMatter::spot(std::size_t line, std::size_t byte) const {
     byte = lines.empty() ? 0 : lines[last].size();
   }
   const std::string_view content = lines.empty() ? std::string_view() : lines[line];
-  return {file, line + 2, code_points(content.substr(0, std::min(byte, content.size()))) + 1};
+  return {file, line + first_line, code_points(content.substr(0, std::min(byte, content.size()))) + 1};
+}
+
+namespace {
+
+/// Spec 01, Files: what is no text of ours is refused as a whole.
+std::optional<std::string> read_text(std::string_view bytes, const std::filesystem::path& file, Faults& faults) {
+  if (bytes.size() > max_file_bytes) {
+    faults.error({file, 0, 0}, {}, "the file is larger than 1 MiB");
+    return std::nullopt;
+  }
+  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
+  if (const std::size_t nul = bytes.find('\0'); nul != std::string_view::npos) {
+    faults.error(place_at(bytes, nul, file), {}, "a NUL byte", "manifests are text");
+    return std::nullopt;
+  }
+  if (!is_valid_utf8(bytes)) {
+    faults.error(place_at(bytes, first_invalid(bytes), file), {}, "not valid UTF-8", "save the file as UTF-8");
+    return std::nullopt;
+  }
+  return with_line_feeds(bytes);
+}
+
+}  // namespace
+
+std::unique_ptr<FrontMatter> whole_file(std::string_view bytes, const std::filesystem::path& file, Faults& faults) {
+  auto text = read_text(bytes, file, faults);
+  if (!text) return nullptr;
+  if (text->size() > max_front_matter_bytes) {
+    faults.error({file, 1, 1}, {}, "the file is larger than 256 KiB");
+    return nullptr;
+  }
+  auto whole = std::make_unique<FrontMatter>();
+  whole->file = std::make_shared<const std::filesystem::path>(file);
+  whole->language = Language::toml;
+  whole->first_line = 1;
+  whole->text = std::move(*text);
+  whole->lines = split(whole->text, '\n');
+  if (!check_characters(*whole, faults)) return nullptr;
+  return whole;
 }
 
 std::unique_ptr<FrontMatter> split_front_matter(std::string_view bytes, const std::filesystem::path& file,
                                                 Faults& faults) {
   const Place start{file, 1, 1};
-  if (bytes.size() > max_file_bytes) {
-    faults.error({file, 0, 0}, {}, "the file is larger than 1 MiB");
-    return nullptr;
-  }
-  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
-  if (const std::size_t nul = bytes.find('\0'); nul != std::string_view::npos) {
-    faults.error(place_at(bytes, nul, file), {}, "a NUL byte", "manifests are text");
-    return nullptr;
-  }
-  if (!is_valid_utf8(bytes)) {
-    faults.error(place_at(bytes, first_invalid(bytes), file), {}, "not valid UTF-8", "save the file as UTF-8");
-    return nullptr;
-  }
-  const std::string text = with_line_feeds(bytes);
+  const auto read = read_text(bytes, file, faults);
+  if (!read) return nullptr;
+  const std::string& text = *read;
   const std::size_t first_end = std::min(text.find('\n'), text.size());
   const std::string_view first = std::string_view(text).substr(0, first_end);
   auto front_matter = std::make_unique<FrontMatter>();

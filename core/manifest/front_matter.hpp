@@ -12,11 +12,12 @@
 
 namespace bot_bottle::manifest {
 
-/// The text between the delimiter lines; always begins in line 2 of the file. Lines end with '\n' only.
+/// The text between the delimiter lines, or all of a file that is nothing else. Lines end with '\n' only.
 struct FrontMatter {
   Language language = Language::yaml;
   std::string text;
   std::string body;
+  std::size_t first_line = 2;  // of `text` in the file
   std::size_t body_line = 0;
   std::shared_ptr<const std::filesystem::path> file;
   std::vector<std::string_view> lines;  // of `text`
@@ -29,6 +30,9 @@ struct FrontMatter {
 /// Nothing when the file is refused as a whole; the faults say why.
 std::unique_ptr<FrontMatter> split_front_matter(std::string_view text, const std::filesystem::path& file,
                                                 Faults& faults);
+
+/// A file that is TOML from its first line to its last, under the same rules.
+std::unique_ptr<FrontMatter> whole_file(std::string_view text, const std::filesystem::path& file, Faults& faults);
 
 /// YAML and TOML → tree. False after a fault that leaves no tree.
 bool read_yaml(const FrontMatter& front_matter, Node& root, Faults& faults);

@@ -73,7 +73,7 @@ void put(json::object& raw, std::string_view key, const std::optional<std::strin
 }
 
 void check_key(const View& key, json::value& raw) {
-  static const std::vector<std::string> all{"provider", "path", "token", "read_only"};
+  static const std::vector<std::string> all{"provider", "path", "token", "read_only", "api"};
   if (!key.map_of(all)) return;
   const auto provider = key.child("provider");
   const auto path = key.child("path");
@@ -87,12 +87,19 @@ void check_key(const View& key, json::value& raw) {
     const auto expanded = path->host_path();
     if (raw.is_object()) put(raw.as_object(), "path", expanded);
   }
+  const auto api = key.child("api");
   if (token) static_cast<void>(token->variable_name());
+  if (api) {
+    const auto url = api->line("the URL of the forge's API");
+    if (url && (!url->starts_with("https://") || url->size() < 10 || url->find_first_of(" ?#@") != std::string::npos))
+      api->fault(in_quotes(*url) + " is not the URL of an API", "https://forge.example.com/api/v1");
+  }
   if (read_only) static_cast<void>(read_only->boolean());
   if (!name) return;
   if (*name == "static") {
     if (!path) key.missing("provider: static needs path", "add path: the file with the private key");
     if (token) token->key_fault("is not read with provider: static", "a static key has only a path");
+    if (api) api->key_fault("is not read with provider: static");
     if (read_only)
       read_only->key_fault("is not read with provider: static", "the forge decides what a static key may do");
   } else {

@@ -71,6 +71,9 @@ void scan_repository(const fs::path& repository, std::vector<NamedFile>& files, 
     if (const auto type = type_of(root / name); type != fs::file_type::not_found && type != fs::file_type::none)
       faults.warning({root / name, 0, 0}, {}, "is ignored: a repository can ship agents, never bottles or plugins",
                      "powers come from your home: ~/.bot-bottle/" + std::string(name));
+  if (const auto type = type_of(root / "config.toml"); type != fs::file_type::not_found && type != fs::file_type::none)
+    faults.warning({root / "config.toml", 0, 0}, {}, "is ignored: a repository cannot set your defaults",
+                   "they come from your home: ~/.bot-bottle/config.toml");
   scan(agents, Origin::repository, "an agent", files, faults);
 }
 

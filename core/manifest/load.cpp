@@ -22,9 +22,21 @@ std::string short_path(const std::filesystem::path& path) {
   return "~" + text.substr(home->string().size());
 }
 
+/// Says that a repository's bottle of that name was seen and is not read; empty when there is none.
+std::string ignored_bottle(std::string_view name, const Sources& sources) {
+  if (!sources.repository) return {};
+  const std::filesystem::path file = *sources.repository / ".bot-bottle" / "bottles" / (std::string(name) + ".md");
+  std::error_code code;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(file, code))) return {};
+  return "\n" + short_path(file) + " is not read: powers come from your home. Read it, then copy it to " +
+         short_path(sources.home.bottles());
+}
+
 /// The form of spec 02, Errors: where was looked, what was meant, what next.
-[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const std::vector<NamedFile>& files,
+[[noreturn]] void throw_unknown(std::string_view what, std::string_view name, const Listing& listing,
                                 const Sources& sources) {
+  const std::vector<NamedFile>& files = listing.files;
+  const std::vector<Fault>& skipped = listing.warnings;
   const bool is_agent = what == "agent";
   const std::vector<std::string> names = names_of(files);
   Error error = make_error(ErrorKind::not_found, "no " + std::string(what) + " named " + in_quotes(name),
@@ -32,7 +44,15 @@ std::string short_path(const std::filesystem::path& path) {
   error.details = "looked in: " + short_path(is_agent ? sources.home.agents() : sources.home.bottles());
   if (is_agent && sources.repository)
     error.details += ", " + short_path(*sources.repository / ".bot-bottle" / "agents");
-  if (const auto near = nearest(name, names)) error.details += "\ndid you mean: " + *near;
+  if (const auto near = nearest(name, names))
+    error.details += "\ndid you mean: " + *near;
+  else if (name.ends_with(".md") && std::ranges::find(names, name.substr(0, name.size() - 3)) != names.end())
+    error.details += "\ndid you mean: " + std::string(name.substr(0, name.size() - 3));
+  // A file of that name which is none of ours is what the person is looking at.
+  for (const Fault& warning : skipped)
+    if (warning.place.file.stem() == name)
+      error.details += "\n" + warning.place.file.filename().string() + " " + warning.message;
+  if (!is_agent) error.details += ignored_bottle(name, sources);
   throw Failure(std::move(error));
 }
 
@@ -159,7 +179,7 @@ Manifest load(const Sources& sources, const std::string& agent_name,
   Faults faults;
   Listing agents = list_agents(sources);
   const NamedFile* file = find_named(agents.files, agent_name);
-  if (file == nullptr) throw_unknown("agent", agent_name, agents.files, sources);
+  if (file == nullptr) throw_unknown("agent", agent_name, agents, sources);
   for (Fault& warning : agents.warnings) faults.add(std::move(warning));
 
   Manifest manifest;
@@ -172,7 +192,7 @@ Manifest load(const Sources& sources, const std::string& agent_name,
   const NamedFile* bottle = nullptr;
   if (bottle_override) {
     bottle = find_named(bottles.files, *bottle_override);
-    if (bottle == nullptr) throw_unknown("bottle", *bottle_override, bottles.files, sources);
+    if (bottle == nullptr) throw_unknown("bottle", *bottle_override, bottles, sources);
   } else if (document.usable && !agent.bottle) {
     std::string hint = "add bottle: NAME, or start with --bottle NAME";
     if (!bottles.files.empty()) hint += " (" + suggestion({}, names_of(bottles.files), "bottles") + ")";
@@ -182,6 +202,7 @@ Manifest load(const Sources& sources, const std::string& agent_name,
     if (bottle == nullptr) {
       std::string hint = suggestion(*agent.bottle, names_of(bottles.files), "bottles");
       if (hint.empty()) hint = "create " + (sources.home.bottles() / (*agent.bottle + ".md")).string();
+      hint += ignored_bottle(*agent.bottle, sources);
       faults.error(agent.bottle_place, "bottle", "no bottle " + in_quotes(*agent.bottle), std::move(hint));
     }
   }
@@ -200,7 +221,7 @@ Manifest load_bottle(const Sources& sources, const std::string& bottle_name) {
   Faults faults;
   const Listing bottles = list_bottles(sources);
   const NamedFile* bottle = find_named(bottles.files, bottle_name);
-  if (bottle == nullptr) throw_unknown("bottle", bottle_name, bottles.files, sources);
+  if (bottle == nullptr) throw_unknown("bottle", bottle_name, bottles, sources);
   Manifest manifest;
   load_into(manifest, bottles.files, *bottle, faults);
   if (faults.has_errors()) throw_faults("bottle " + in_quotes(bottle_name), faults.take());

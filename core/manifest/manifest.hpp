@@ -78,6 +78,15 @@ struct AgentProvider {
   std::vector<std::string> command;
   std::string auth_token;  // name of an environment variable of the host
   bool forward_host_credentials = false;
+  /// `config`: the program's own configuration is made anew, or comes from the operator's, without its credentials.
+  enum class Config : std::uint8_t { fresh, copy } config = Config::fresh;
+};
+
+/// `supervise: false`, or what the agent may learn and what needs no operator (spec 06).
+struct Supervise {
+  bool enabled = true;
+  bool discloses = true;  // `disclose`: list-capabilities answers
+  json::array automatic;  // `auto`, checked, kept raw until the sidecar reads it
 };
 
 struct Resources {
@@ -100,6 +109,12 @@ struct LocalOptions {
   std::string rootfs;
 };
 
+/// docker.* (spec 08). Empty: the backend decides.
+struct DockerOptions {
+  std::string wire;     // "socket", "address"
+  std::string runtime;  // a name that the engine knows
+};
+
 /// An agent on its bottle, merged along `extends`: what `info` shows and launch uses.
 struct Manifest {
   std::string agent;
@@ -118,10 +133,11 @@ struct Manifest {
   GitIdentity git_user;
   json::object git_gate_repos;  // checked, kept raw until the gate reads it
   policy::Egress egress;
-  bool supervise = true;
+  Supervise supervise;
   Resources resources;
   Workspace workspace;
   LocalOptions local;
+  DockerOptions docker;
   std::vector<std::vector<std::string>> post_init;
 
   std::map<std::string, Place> provenance;  // key path → where its value stands

@@ -43,6 +43,7 @@ struct GitUser {
   Place email_place;
 };
 GitUser read_git(const View& git);
+void read_resources(const View& block, Resources& resources);
 
 /// The tree as JSON; the text of ambiguous words stands in for them.
 enum class Ambiguity : std::uint8_t { report, keep };

@@ -67,8 +67,11 @@ bool is_variable_name(std::string_view name) {
 
 }  // namespace
 
-std::vector<std::string> endpoints_of(const manifest::Manifest&) {
-  return {"egress"};
+std::vector<std::string> endpoints_of(const manifest::Manifest& manifest) {
+  std::vector<std::string> endpoints{"egress"};
+  if (!manifest.git_gate_repos.empty()) endpoints.emplace_back("git-gate");
+  if (manifest.supervise.enabled) endpoints.emplace_back("supervise");
+  return endpoints;
 }
 
 void plan_guest(Plan& plan) {
@@ -97,11 +100,22 @@ json::object make_provider_spec(const Plan& plan) {
       {"auth_token_ref", plan.manifest.provider.auth_token},
       {"forward_host_credentials", plan.manifest.provider.forward_host_credentials},
       {"command", to_array(plan.manifest.provider.command)},
-      {"resume", plan.choices.home == GuestHome::reused},
+      {"resume", plan.choices.has_history()},
       {"guest", {{"home", plan.guest.home}, {"user", plan.guest.user}, {"workspace", plan.guest.workspace}}},
-      {"supervise", plan.manifest.supervise && std::ranges::find(endpoints, "supervise") != endpoints.end()},
+      {"supervise", plan.manifest.supervise.enabled && std::ranges::find(endpoints, "supervise") != endpoints.end()},
   };
   if (!plan.manifest.model.empty()) spec["model"] = plan.manifest.model;
+  if (plan.manifest.provider.config == manifest::AgentProvider::Config::copy) {
+    const std::vector<std::string> known = get_strings(plan.description, "config_strategies");
+    // One that does not know the word would start fresh and say nothing.
+    if (std::ranges::find(known, "copy") == known.end())
+      throw Failure(make_error(ErrorKind::unsupported,
+                               "the provider " + plan.provider + " cannot copy your configuration into the bottle",
+                               "take agent_provider.config out of the bottle"));
+    spec["config"] = "copy";
+    spec["host_home"] = plan.host.operator_home.string();
+    if (workspace_mode(plan) != manifest::Workspace::Mode::none) spec["host_workspace"] = plan.choices.cwd.string();
+  }
   return spec;
 }
 
@@ -146,6 +160,9 @@ void plan_egress(Plan& plan) {
       if (placeholder.is_object())
         if (const std::string name = get_string(placeholder.as_object(), "token_ref"); !name.empty())
           names.insert(name);
+  for (const auto& repo : plan.manifest.git_gate_repos)
+    if (const json::object* auth = repo.value().is_object() ? find_object(repo.value().as_object(), "auth") : nullptr)
+      names.insert(get_string(*auth, "token_ref"));
   for (const std::string& name : names)
     if (!is_variable_name(name))
       throw Failure(make_error(ErrorKind::invalid_argument,
@@ -172,27 +189,31 @@ json::object make_backend_spec(const Plan& plan) {
       manifest.provider.dockerfile.empty() ? get_string(plan.description, "dockerfile") : manifest.provider.dockerfile;
   // The plan may name the file itself (the command provider runs what the bottle says).
   const std::string program = get_string(plan.provider_plan, "program", get_string(plan.description, "program"));
-  return {{"schema", "bot-bottle.spec/1"},
-          {"slug", plan.slug},
-          {"agent", plan.name()},
-          {"label", plan.choices.label},
-          {"version", BB_VERSION},
-          {"state_dir", plan.state_dir.string()},
-          {"detached", plan.choices.session == Session::detached},
-          {"program", program},
-          {"search_path", plan.host.search_path},
-          {"bind_ro", to_array(bind_ro)},
-          {"rootfs", manifest.local.rootfs},
-          {"guest",
-           {{"user", plan.guest.user}, {"uid", plan.guest.uid}, {"gid", plan.guest.gid}, {"home", plan.guest.home}}},
-          {"workspace",
-           {{"mode", name_of(mode)},
-            {"source", mode == manifest::Workspace::Mode::none ? std::string() : plan.choices.cwd.string()},
-            {"path", manifest.workspace.path}}},
-          {"resources", std::move(resources)},
-          {"image", {{"dockerfile", dockerfile}}},
-          {"endpoints", to_array(endpoints_of(manifest))},
-          {"reuse", plan.choices.home == GuestHome::reused}};
+  json::object spec{
+      {"schema", "bot-bottle.spec/1"},
+      {"slug", plan.slug},
+      {"agent", plan.name()},
+      {"label", plan.choices.label},
+      {"version", BB_VERSION},
+      {"state_dir", plan.state_dir.string()},
+      {"detached", plan.choices.session == Session::detached},
+      {"program", program},
+      {"search_path", plan.host.search_path},
+      {"bind_ro", to_array(bind_ro)},
+      {"rootfs", manifest.local.rootfs},
+      {"docker", {{"wire", manifest.docker.wire}, {"runtime", manifest.docker.runtime}}},
+      {"guest",
+       {{"user", plan.guest.user}, {"uid", plan.guest.uid}, {"gid", plan.guest.gid}, {"home", plan.guest.home}}},
+      {"workspace",
+       {{"mode", name_of(mode)},
+        {"source", mode == manifest::Workspace::Mode::none ? std::string() : plan.choices.cwd.string()},
+        {"path", manifest.workspace.path}}},
+      {"resources", std::move(resources)},
+      {"image", {{"dockerfile", dockerfile}}},
+      {"endpoints", to_array(endpoints_of(manifest))},
+      {"reuse", plan.choices.home == GuestHome::reused && plan.choices.snapshot.empty()}};
+  if (!plan.choices.snapshot.empty()) spec["snapshot"] = plan.choices.snapshot;
+  return spec;
 }
 
 }  // namespace bot_bottle::plan

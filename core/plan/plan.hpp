@@ -2,6 +2,7 @@
 // document.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -24,10 +25,14 @@ struct Choices {
   std::string color;
   std::filesystem::path cwd;  // absolute
   WorkspaceChoice workspace = WorkspaceChoice::as_manifest;
+  std::string worktree_branch;  // of the git worktree that is made of cwd's repository; empty: none
   std::vector<std::string> arguments;
   std::string headless_prompt;
   Session session = Session::interactive;
   GuestHome home = GuestHome::fresh;
+  json::object snapshot;  // bot-bottle.snapshot/1 that home and workspace come from (resume, fork); empty: none
+  /// An agent was in this home before: it has a conversation to go on with, and post_init ran.
+  [[nodiscard]] bool has_history() const { return home == GuestHome::reused || !snapshot.empty(); }
 };
 
 /// What the host says, read once, so that everything else here is pure.
@@ -80,7 +85,7 @@ json::object make_provider_spec(const Plan& plan);
 void plan_egress(Plan& plan);
 json::object make_backend_spec(const Plan& plan);
 
-/// The names that the bottle can reach besides egress come later; today it is the only one.
+/// The named endpoints that the bottle can reach.
 std::vector<std::string> endpoints_of(const manifest::Manifest& manifest);
 
 /// The guest's whole environment: nothing of the host's but TERM and COLORTERM. `values` are the manifest's
@@ -105,8 +110,13 @@ struct ExecRequest {
 };
 json::object to_json(const ExecRequest& request);
 
-/// What the operator reads before saying yes; hostile text in it is escaped. Names of variables, never values.
-std::string preflight_text(const Plan& plan);
+/// What the operator reads before saying yes; hostile text in it is escaped. Names of variables, never values. Lines
+/// are at most `width` columns (0: as long as they are), wrapped and never cut.
+struct PreflightLook {
+  std::size_t width = 0;
+  bool color = false;
+};
+std::string preflight_text(const Plan& plan, const PreflightLook& look);
 json::object preflight_json(const Plan& plan);
 
 }  // namespace bot_bottle::plan

@@ -8,7 +8,10 @@
 #include "core/base/clock.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/base/text_width.hpp"
+#include "core/plan/canaries.hpp"
 #include "core/plan/plan.hpp"
+#include "core/policy/git_gate.hpp"
 
 namespace bot_bottle::plan {
 namespace {
@@ -37,13 +40,19 @@ std::string auth_text(const policy::Auth& auth) {
   return std::string(scheme_name(auth));
 }
 
+/// Empty: everything is looked for.
 std::string dlp_text(const policy::Route& route) {
   if (route.tls == policy::Tls::passthrough) return "none";
   std::vector<std::string> on;
   if (route.dlp.token_patterns) on.emplace_back("tokens");
   if (route.dlp.known_secrets) on.emplace_back("secrets");
   if (route.dlp.financial) on.emplace_back("financial");
-  if (route.dlp.injection) on.emplace_back("inbound");
+  if (route.dlp.injection)
+    on.emplace_back("inbound");
+  else if (route.dlp.recognised_injection)
+    on.emplace_back("inbound mcp");
+  constexpr std::size_t all = 4;
+  if (on.size() == all && route.dlp.injection) return {};
   return on.empty() ? "off" : join(on, "+");
 }
 
@@ -62,7 +71,8 @@ std::string route_text(const policy::Route& route) {
     text += fmt::format(" [matches:{}]", route.matches.size());
   if (route.plain) text += " [plain http]";
   if (route.git_fetch) text += " [git fetch]";
-  text += " [dlp:" + dlp_text(route) + "]";
+  const std::string dlp = dlp_text(route);
+  text += dlp.empty() ? " [dlp]" : " [dlp:" + dlp + "]";
   if (route.origin != "bottle" && !route.origin.empty()) text += " (" + safe(route.origin) + ")";
   return text;
 }
@@ -71,11 +81,13 @@ std::string route_text(const policy::Route& route) {
 std::string repo_text(std::string_view name, const json::value& repo) {
   std::string text = safe(name);
   if (!repo.is_object()) return text;
-  std::string url = get_string(repo.as_object(), "url");
-  if (const std::size_t scheme = url.find("://"); scheme != std::string::npos) url.erase(0, scheme + 3);
-  if (const std::size_t user = url.find('@'); user != std::string::npos) url.erase(0, user + 1);
-  url = url.substr(0, url.find('/'));
-  text += " → " + safe(url);
+  const std::string url = get_string(repo.as_object(), "url");
+  if (const auto upstream = policy::parse_git_upstream(url)) {
+    const int usual = upstream->transport == policy::GitUpstream::Transport::ssh ? 22 : 443;
+    text += fmt::format(" → {}:{}", safe(upstream->host), upstream->port == 0 ? usual : upstream->port);
+  } else {
+    text += " → " + safe(url);
+  }
   if (const json::object* key = find_object(repo.as_object(), "key"))
     text += " [" + safe(get_string(*key, "provider", "static")) + "]";
   return text;
@@ -115,12 +127,25 @@ std::string git_text(const Plan& plan) {
   return text;
 }
 
+/// "~/…" below the operator's home.
+std::string shown_path(const Plan& plan, const std::filesystem::path& path) {
+  std::string text = path.string();
+  const std::string home = plan.host.operator_home.string();
+  if (home.size() > 1 && text.size() > home.size() && text.starts_with(home) && text[home.size()] == '/')
+    return "~" + text.substr(home.size());
+  return text;
+}
+
 std::string workspace_text(const Plan& plan) {
   const json::object* workspace = find_object(plan.backend_spec, "workspace");
   if (workspace == nullptr) return {};
   const std::string mode = get_string(*workspace, "mode");
   if (mode == "none") return "none";
-  return safe(get_string(*workspace, "source")) + " → " + safe(get_string(*workspace, "path")) + " (" + mode + ")";
+  if (!plan.choices.worktree_branch.empty())
+    return safe(shown_path(plan, plan.choices.cwd.string())) + ", branch " + safe(plan.choices.worktree_branch) +
+           " → " + safe(get_string(*workspace, "path")) + " (worktree)";
+  return safe(shown_path(plan, get_string(*workspace, "source"))) + " → " + safe(get_string(*workspace, "path")) +
+         " (" + mode + ")";
 }
 
 std::string resources_text(const manifest::Resources& resources) {
@@ -133,21 +158,44 @@ std::string resources_text(const manifest::Resources& resources) {
   return join(parts, ", ");
 }
 
-/// Labelled lines; further values of a label stand below the first.
+/// Labelled lines; further values of a label stand below the first, and so does what does not fit.
 class Sheet {
  public:
-  void add(std::string_view label, const std::vector<std::string>& values) {
+  enum class Tone : std::uint8_t { plain, warning };
+  explicit Sheet(const PreflightLook& look) : look_(look) {}
+  void add(std::string_view label, const std::vector<std::string>& values, Tone tone = Tone::plain) {
     bool first = true;
     for (const std::string& value : values) {
       if (value.empty()) continue;
-      text_ += fmt::format("{:<11}{}\n", first ? label : "", value);
-      first = false;
+      for (const std::string& line : wrapped(value)) {
+        put(first ? label : "", line, tone);
+        first = false;
+      }
     }
   }
-  void add(std::string_view label, const std::string& value) { add(label, std::vector<std::string>{value}); }
+  void add(std::string_view label, const std::string& value, Tone tone = Tone::plain) {
+    add(label, std::vector<std::string>{value}, tone);
+  }
   std::string take() { return std::move(text_); }
 
  private:
+  static constexpr std::size_t label_width = 11;
+  static constexpr std::size_t hanging = 2;
+  [[nodiscard]] std::vector<std::string> wrapped(const std::string& value) const {
+    if (look_.width == 0) return {value};
+    return wrap_to_width(value, look_.width > label_width ? look_.width - label_width : 1, hanging);
+  }
+  void put(std::string_view label, std::string_view line, Tone tone) {
+    const std::string shown = fmt::format("{:<{}}", label, label_width);
+    if (look_.color && tone == Tone::warning)
+      text_ += fmt::format("\x1b[33m{}{}\x1b[0m\n", shown, line);
+    else if (look_.color && !label.empty())
+      text_ += fmt::format("\x1b[1m{}\x1b[0m{}\n", shown, line);
+    else
+      text_ += fmt::format("{}{}\n", shown, line);
+  }
+
+  const PreflightLook& look_;
   std::string text_;
 };
 
@@ -155,9 +203,9 @@ std::string agent_text(const Plan& plan) {
   if (plan.manifest.agent.empty()) return "none: the bottle alone";
   std::string text = safe(plan.manifest.agent);
   if (plan.manifest.agent_origin == manifest::Origin::repository)
-    text += " (from this repository: " + safe(plan.manifest.agent_file.string()) + ")";
+    text += " (from this repository: " + safe(shown_path(plan, plan.manifest.agent_file)) + ")";
   else
-    text += " (" + safe(plan.manifest.agent_file.string()) + ")";
+    text += " (" + safe(shown_path(plan, plan.manifest.agent_file)) + ")";
   return text;
 }
 
@@ -172,14 +220,17 @@ std::vector<std::string> all_warnings(const Plan& plan) {
 
 }  // namespace
 
-std::string preflight_text(const Plan& plan) {
-  Sheet sheet;
+std::string preflight_text(const Plan& plan, const PreflightLook& look) {
+  Sheet sheet(look);
   sheet.add("bottle id", safe(plan.slug));
-  sheet.add("agent", agent_text(plan));
+  sheet.add("agent", agent_text(plan),
+            plan.manifest.agent_origin == manifest::Origin::repository ? Sheet::Tone::warning : Sheet::Tone::plain);
   const std::string display = get_string(plan.description, "display_name", plan.provider);
   sheet.add("provider", display == plan.provider ? safe(display) : safe(display) + " (" + safe(plan.provider) + ")");
+  for (const std::string& line : get_strings(plan.provider_plan, "summary")) sheet.add("", "  " + safe(line));
   sheet.add("backend", safe(plan.backend));
-  for (const std::string& line : get_strings(plan.backend_plan, "summary")) sheet.add("", "  " + safe(line));
+  for (const std::string& line : get_strings(plan.backend_plan, "summary"))
+    if (!line.starts_with("workspace:")) sheet.add("", safe(line));  // it has a line of its own below
   std::vector<std::string> chain;
   for (const std::string& bottle : plan.manifest.bottle_chain) chain.push_back(safe(bottle));
   sheet.add("bottle", join(chain, " ← "));
@@ -203,9 +254,13 @@ std::string preflight_text(const Plan& plan) {
   for (const auto& [host, pin] : plan.egress.hosts)
     pins.push_back(safe(host) + " = " + safe(pin.address) + (pin.port ? ":" + std::to_string(*pin.port) : ""));
   sheet.add("hosts", pins);
+  std::string canaries = safe(join(canary_places(plan), ", "));
+  if (!canaries.empty() && plan.egress.on_canary == policy::OnCanary::freeze) canaries += " (a sighting freezes)";
+  sheet.add("canaries", canaries.empty() ? "off" : canaries);
+  if (plan.egress.mcp_pin) sheet.add("mcp", "tools are pinned");
   std::vector<std::string> warnings;
   for (const std::string& warning : all_warnings(plan)) warnings.push_back(safe(warning));
-  sheet.add("warning", warnings);
+  sheet.add("warning", warnings, Sheet::Tone::warning);
   return sheet.take();
 }
 
@@ -231,6 +286,7 @@ json::object preflight_json(const Plan& plan) {
           {"backend", plan.backend},
           {"bottle_chain", to_array(plan.manifest.bottle_chain)},
           {"workspace", workspace == nullptr ? json::object{} : *workspace},
+          {"worktree_branch", plan.choices.worktree_branch},
           {"resources", resources == nullptr ? json::object{} : *resources},
           {"env", to_array(visible_env_names(plan))},
           {"skills", to_array(plan.manifest.skills)},
@@ -242,6 +298,9 @@ json::object preflight_json(const Plan& plan) {
           {"git_gate", std::move(repos)},
           {"routes", std::move(routes)},
           {"secrets", to_array(plan.secret_names)},
+          {"canaries", to_array(canary_places(plan))},
+          {"on_canary", plan.egress.on_canary == policy::OnCanary::freeze ? "freeze" : "block"},
+          {"provider_summary", to_array(get_strings(plan.provider_plan, "summary"))},
           {"summary", to_array(get_strings(plan.backend_plan, "summary"))},
           {"warnings", to_array(all_warnings(plan))}};
 }

@@ -110,6 +110,30 @@ void refuse_secrets(const json::value& document, std::string_view what, std::spa
       "take it out: egress injects it, the agent never needs it"));
 }
 
+namespace {
+
+/// What an agent may ask, and what it is told of the bottle: names and limits, no token, no path of the host.
+json::object make_supervise_config(const Plan& plan) {
+  const manifest::Manifest& manifest = plan.manifest;
+  json::array repositories;
+  for (const auto& repo : manifest.git_gate_repos) repositories.emplace_back(repo.key());
+  json::object limits;
+  if (manifest.resources.cpus) limits["cpus"] = *manifest.resources.cpus;
+  if (manifest.resources.memory_bytes) limits["memory"] = *manifest.resources.memory_bytes;
+  if (manifest.resources.pids) limits["pids"] = *manifest.resources.pids;
+  if (manifest.resources.disk_bytes) limits["disk"] = *manifest.resources.disk_bytes;
+  if (manifest.resources.timeout_ms) limits["seconds"] = *manifest.resources.timeout_ms / 1000;
+  return {{"auto", manifest.supervise.automatic},
+          {"disclose", manifest.supervise.discloses},
+          {"images", get_bool(plan.backend_plan, "images", false)},
+          {"capabilities",
+           {{"repositories", std::move(repositories)},
+            {"skills", to_array(manifest.skills)},
+            {"limits", std::move(limits)}}}};
+}
+
+}  // namespace
+
 json::object make_public_sidecar_config(const Plan& plan, const std::vector<std::string>& disabled_guards) {
   policy::Egress egress = plan.egress;
   if (!egress.upstream_ca.empty()) {
@@ -134,33 +158,53 @@ json::object make_public_sidecar_config(const Plan& plan, const std::vector<std:
   json::array placeholders;
   if (const json::array* given = find_array(plan.provider_plan, "placeholders"); given != nullptr)
     placeholders = *given;
-  return {{"schema", "bot-bottle.sidecar-config/1"},
-          {"slug", plan.slug},
-          {"log_level", plan.egress.log},
-          {"control_peer_uids", std::move(peers)},
-          {"egress", policy::to_json(egress)},
-          {"placeholders", std::move(placeholders)},
-          {"disabled_guards", to_array(disabled_guards)}};
+  json::object config{{"schema", "bot-bottle.sidecar-config/1"},
+                      {"slug", plan.slug},
+                      {"log_level", plan.egress.log},
+                      {"control_peer_uids", std::move(peers)},
+                      {"egress", policy::to_json(egress)},
+                      {"placeholders", std::move(placeholders)},
+                      {"disabled_guards", to_array(disabled_guards)}};
+  if (plan.manifest.supervise.enabled) config["supervise"] = make_supervise_config(plan);
+  if (!plan.manifest.git_gate_repos.empty()) config["git_gate"] = policy::to_json(make_git_gate(plan.manifest));
+  return config;
 }
 
-SecretBytes make_sidecar_config(const json::object& public_config, std::span<const Secret> secrets) {
+SecretBytes make_sidecar_config(const json::object& public_config, std::span<const Secret> secrets,
+                                std::span<const Canary> canaries, std::span<const GitKey> git_keys) {
   std::string head = to_text(public_config);
   head.pop_back();  // the closing brace
   std::size_t room = head.size() + 32;
   // A character becomes at most six.
   for (const Secret& secret : secrets) room += 6 * (secret.name.size() + secret.value.view().size()) + 32;
+  for (const GitKey& key : git_keys) room += 6 * (key.repo.size() + key.private_key.view().size()) + 48;
+  for (const Canary& canary : canaries) room += 6 * (canary.name.size() + canary.value.size()) + 32;
   WipedString whole{std::string()};
   std::string& out = whole.text();
   out.reserve(room);
   out += head;
-  out += R"(,"secrets":[)";
   bool first = true;
-  for (const Secret& secret : secrets) {
+  const auto add = [&](std::string_view name, std::string_view value) {
     out += first ? R"({"name":)" : R"(,{"name":)";
     first = false;
-    append_json_string(out, secret.name);
+    append_json_string(out, name);
     out += R"(,"value":)";
-    append_json_string(out, secret.value.view());
+    append_json_string(out, value);
+    out += '}';
+  };
+  out += R"(,"secrets":[)";
+  for (const Secret& secret : secrets) add(secret.name, secret.value.view());
+  out += R"(],"canaries":[)";
+  first = true;
+  for (const Canary& canary : canaries) add(canary.name, canary.value);
+  out += R"(],"git_keys":[)";
+  first = true;
+  for (const GitKey& key : git_keys) {
+    out += first ? R"({"repo":)" : R"(,{"repo":)";
+    first = false;
+    append_json_string(out, key.repo);
+    out += R"(,"private_key":)";
+    append_json_string(out, key.private_key.view());
     out += '}';
   }
   out += "]}";

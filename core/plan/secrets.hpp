@@ -11,6 +11,8 @@
 
 #include "core/base/json.hpp"
 #include "core/base/secret.hpp"
+#include "core/plan/canaries.hpp"
+#include "core/plan/git_gate.hpp"
 #include "core/plan/plan.hpp"
 
 namespace bot_bottle::plan {
@@ -37,7 +39,9 @@ void refuse_secrets(const json::value& document, std::string_view what, std::spa
 
 /// bot-bottle.sidecar-config/1 without its secrets.
 json::object make_public_sidecar_config(const Plan& plan, const std::vector<std::string>& disabled_guards);
-/// The same with them: for the pipe, and nothing else. Wiped when it goes; no copy of a value is left behind.
-SecretBytes make_sidecar_config(const json::object& public_config, std::span<const Secret> secrets);
+/// The same with them the canaries and the private keys of repositories: for the pipe, and nothing else. Wiped when it
+/// goes; no copy of a secret's value is left behind.
+SecretBytes make_sidecar_config(const json::object& public_config, std::span<const Secret> secrets,
+                                std::span<const Canary> canaries = {}, std::span<const GitKey> git_keys = {});
 
 }  // namespace bot_bottle::plan

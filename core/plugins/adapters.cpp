@@ -254,6 +254,68 @@ class ProviderAdapter final : public Provider {
   Instance<bb_provider> it_;
 };
 
+class DeployKeyAdapter final : public DeployKeyProvisioner {
+ public:
+  DeployKeyAdapter(LoadedPlugin& plugin, std::string name)
+      : it_(plugin, plugin.deploy_key.value(), "deploy-key", std::move(name)) {}
+
+  [[nodiscard]] const std::string& name() const override { return it_.name(); }
+
+  json::object create_key(const json::object& request, int private_key_fd) override {
+    const std::string text = to_text(request);
+    return it_.document("create_key", true, "bot-bottle.deploy-key/1",
+                        [&](void* self, const bb_call* call, bb_writer out) {
+                          return it_.table().create_key(self, call, to_bb(text), private_key_fd, out);
+                        });
+  }
+  void remove_key(const json::object& request) override {
+    const std::string text = to_text(request);
+    it_.call("remove_key", true, [&](void* self, const bb_call* call, bb_writer) {
+      return it_.table().remove_key(self, call, to_bb(text));
+    });
+  }
+
+ private:
+  Instance<bb_deploy_key> it_;
+};
+
+class FreezerAdapter final : public Freezer {
+ public:
+  FreezerAdapter(LoadedPlugin& plugin, std::string name)
+      : it_(plugin, plugin.freezer.value(), "freezer", std::move(name)) {}
+
+  [[nodiscard]] const std::string& name() const override { return it_.name(); }
+
+  json::object freeze(const json::object& bottle) override {
+    const std::string text = to_text(bottle);
+    return it_.document("freeze", true, "bot-bottle.snapshot/1", [&](void* self, const bb_call* call, bb_writer out) {
+      return it_.table().freeze(self, call, to_bb(text), out);
+    });
+  }
+  bool exists(const std::string& ref) override {
+    try {
+      it_.call("exists", true,
+               [&](void* self, const bb_call* call, bb_writer) { return it_.table().exists(self, call, to_bb(ref)); });
+      return true;
+    } catch (const Failure& failure) {
+      if (failure.error().kind == ErrorKind::not_found) return false;
+      throw;
+    }
+  }
+  void remove(const std::string& ref) override {
+    it_.call("remove", true,
+             [&](void* self, const bb_call* call, bb_writer) { return it_.table().remove(self, call, to_bb(ref)); });
+  }
+  void export_to(const std::string& ref, const std::string& path) override {
+    it_.call("export_to", it_.table().export_to != nullptr, [&](void* self, const bb_call* call, bb_writer) {
+      return it_.table().export_to(self, call, to_bb(ref), to_bb(path));
+    });
+  }
+
+ private:
+  Instance<bb_freezer> it_;
+};
+
 }  // namespace
 
 std::unique_ptr<Backend> adapt_backend(LoadedPlugin& plugin, std::string name) {
@@ -261,6 +323,13 @@ std::unique_ptr<Backend> adapt_backend(LoadedPlugin& plugin, std::string name) {
 }
 std::unique_ptr<Provider> adapt_provider(LoadedPlugin& plugin, std::string name) {
   return std::make_unique<ProviderAdapter>(plugin, std::move(name));
+}
+std::unique_ptr<Freezer> adapt_freezer(LoadedPlugin& plugin, std::string name) {
+  return std::make_unique<FreezerAdapter>(plugin, std::move(name));
+}
+
+std::unique_ptr<DeployKeyProvisioner> adapt_deploy_key(LoadedPlugin& plugin, std::string name) {
+  return std::make_unique<DeployKeyAdapter>(plugin, std::move(name));
 }
 
 }  // namespace bot_bottle::plugins

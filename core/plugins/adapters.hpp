@@ -13,5 +13,7 @@ namespace bot_bottle::plugins {
 /// `name`: the one in plugin.toml ("backend:local" → "local"). Failure when `create` fails.
 std::unique_ptr<Backend> adapt_backend(LoadedPlugin& plugin, std::string name);
 std::unique_ptr<Provider> adapt_provider(LoadedPlugin& plugin, std::string name);
+std::unique_ptr<DeployKeyProvisioner> adapt_deploy_key(LoadedPlugin& plugin, std::string name);
+std::unique_ptr<Freezer> adapt_freezer(LoadedPlugin& plugin, std::string name);
 
 }  // namespace bot_bottle::plugins

@@ -45,7 +45,13 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
       std::unique_ptr<Backend> backend;
       if (checker.check(item + " can be created",
                         [&, name = name] { return backend = adapt_backend(*plugin, name), std::string(); })) {
+        std::unique_ptr<Freezer> freezer;
+        if (std::ranges::find(described.provides, "freezer:" + name) != described.provides.end())
+          checker.check("freezer:" + name + " can be created",
+                        [&, name = name] { return freezer = adapt_freezer(*plugin, name), std::string(); });
+        context.freezer = freezer.get();
         check_backend(context, *backend);
+        context.freezer = nullptr;
       }
     } else if (kind == "provider") {
       std::unique_ptr<Provider> provider;
@@ -53,6 +59,9 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
                         [&, name = name] { return provider = adapt_provider(*plugin, name), std::string(); })) {
         check_provider(context, *provider);
       }
+    } else if (kind == "freezer" &&
+               std::ranges::find(described.provides, "backend:" + name) != described.provides.end()) {
+      continue;  // checked with its backend
     } else {
       checker.note(item, "has all required functions; no suite for this kind yet");
     }

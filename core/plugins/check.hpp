@@ -1,6 +1,7 @@
 // The conformance suite's parts: one function a kind, run in the child that check_plugin starts.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct CheckContext {
   Checker& checker;
   const Schemas& schemas;
   HostOptions& options;
-  std::string planted;  // a secret's value: it may be nowhere
+  std::string planted;         // a secret's value: it may be nowhere
+  Freezer* freezer = nullptr;  // of the backend under test, if the plugin has one
 };
 
 /// "" or the schema's problems, one a line.
@@ -26,5 +28,12 @@ std::string leaked_secrets(const CheckContext& context, const json::object& docu
 void check_provider(CheckContext& context, Provider& provider);
 /// The probe; a pure plan; and, where the probe says it can, the whole life of a bottle.
 void check_backend(CheckContext& context, Backend& backend);
+/// Freezes the running bottle; the snapshot, when there is one.
+std::optional<json::object> check_freeze(CheckContext& context, Freezer& freezer, const json::object& bottle);
+/// Removes it again.
+void check_thaw(CheckContext& context, Freezer& freezer, const json::object& snapshot);
+
+/// One call on a sidecar's control channel; nothing while it does not answer yet.
+std::optional<json::object> control_call(const std::string& path, const std::string& call);
 
 }  // namespace bot_bottle::plugins

@@ -39,7 +39,13 @@ const void* load_entry(CheckedLibrary library) {
     // The operator knows the file, not our descriptor.
     for (std::size_t at = reason.find(path); at != std::string::npos; at = reason.find(path))
       reason.replace(at, path.size(), library.path.string());
-    throw Failure(make_error(ErrorKind::internal, "cannot be opened: " + reason));
+    // Boost wraps what dlopen(3) said: "…load() failed (dlerror system message: WHAT): Bad file descriptor".
+    constexpr std::string_view before = "dlerror system message: ";
+    if (const std::size_t begin = reason.find(before), end = reason.rfind("): ");
+        begin != std::string::npos && end != std::string::npos && end > begin)
+      reason = reason.substr(begin + before.size(), end - begin - before.size());
+    // Not internal: a file that is no library is the one's who put it there, not a bug of ours.
+    throw Failure(make_error(ErrorKind::failed_precondition, "cannot be opened: " + reason));
   }
   if (!open.library.has("bb_plugin_entry")) {
     throw Failure(make_error(ErrorKind::internal, "exports no bb_plugin_entry",

@@ -20,8 +20,9 @@ std::list<LoadedPlugin>& loaded() {
 
 [[noreturn]] void report(const Description& described, const std::vector<std::string>& faults,
                          const std::string& hint = {}) {
-  Error error = make_error(ErrorKind::internal, "plugin " + described.name + " cannot be used: " + faults.front(),
-                           hint.empty() ? "bot-bottle plugin check " + described.directory.string() : hint);
+  Error error =
+      make_error(ErrorKind::failed_precondition, "plugin " + described.name + " cannot be used: " + faults.front(),
+                 hint.empty() ? "bot-bottle plugin check " + described.directory.string() : hint);
   if (faults.size() > 1) {
     error.message = "plugin " + described.name + " cannot be used: " + std::to_string(faults.size()) + " faults";
     for (const std::string& fault : faults) error.details += (error.details.empty() ? "" : "\n") + fault;

@@ -19,6 +19,9 @@ struct Registry::State {
   std::vector<Description> plugins;
   std::map<std::string, std::unique_ptr<Backend>> backends;
   std::map<std::string, std::unique_ptr<Provider>> providers;
+  std::map<std::string, std::unique_ptr<DeployKeyProvisioner>> deploy_keys;
+  std::map<std::string, std::set<std::string>> grants;  // plugin → host variables
+  std::map<std::string, std::unique_ptr<Freezer>> freezers;
 
   void discover_again() {
     trust = TrustStore::load(options.home.trust());
@@ -51,7 +54,8 @@ struct Registry::State {
     if (const auto near = nearest(name, names)) {
       hint = "did you mean " + *near + "?";
     } else if (!names.empty()) {
-      hint = "there is " + join(names, ", ");
+      hint = "one of: " + join(names, ", ") + "; see bot-bottle " +
+             (kind == "deploy-key" ? "plugin list" : "list " + kind + "s");
     } else {
       hint = "no plugin offers one: see bot-bottle plugin list";
     }
@@ -68,7 +72,9 @@ struct Registry::State {
   LoadedPlugin& load(const Description& plugin) {
     if (plugin.state != Description::State::ready && plugin.state != Description::State::untrusted) {
       throw Failure(make_error(ErrorKind::refused, "the plugin " + plugin.name + " is not used: " + plugin.reason,
-                               plugin.fix.empty() ? "" : "run: " + plugin.fix));
+                               plugin.fix.empty()
+                                   ? "build it for this version, or take away " + plugin.directory.string()
+                                   : "run: " + plugin.fix));
     }
     CheckedLibrary library = open_library(plugin.directory, plugin.library);
     // Decided on the descriptor that is loaded, not on what discovery saw.
@@ -89,12 +95,21 @@ struct Registry::State {
 
 Registry::Registry(HostOptions options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
+  // What was granted, and from nowhere but the operator's environment.
+  if (!state_->options.find_secret)
+    state_->options.find_secret = [state = state_.get()](const std::string& plugin, const std::string& name) {
+      const auto granted = state->grants.find(plugin);
+      if (granted == state->grants.end() || !granted->second.contains(name)) return std::optional<std::string>();
+      return environment(name);
+    };
   state_->discover_again();
 }
 
 Registry::~Registry() {
   state_->backends.clear();
   state_->providers.clear();
+  state_->deploy_keys.clear();
+  state_->freezers.clear();
   forget_options(state_->options);
 }
 
@@ -128,6 +143,22 @@ Backend& Registry::backend(const std::string& name) {
 Provider& Registry::provider(const std::string& name) {
   auto& slot = state_->providers[name];
   if (!slot) slot = adapt_provider(state_->load(description_of("provider", name)), name);
+  return *slot;
+}
+
+DeployKeyProvisioner& Registry::deploy_key(const std::string& name) {
+  auto& slot = state_->deploy_keys[name];
+  if (!slot) slot = adapt_deploy_key(state_->load(description_of("deploy-key", name)), name);
+  return *slot;
+}
+
+void Registry::grant_secret(const std::string& plugin, const std::string& variable) {
+  state_->grants[plugin].insert(variable);
+}
+
+Freezer& Registry::freezer(const std::string& name) {
+  auto& slot = state_->freezers[name];
+  if (!slot) slot = adapt_freezer(state_->load(description_of("freezer", name)), name);
   return *slot;
 }
 

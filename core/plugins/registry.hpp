@@ -84,6 +84,29 @@ class Provider {
   virtual bool provision(const json::object& spec, Backend& backend, const json::object& bottle) = 0;
 };
 
+/// A loaded deploy-key provisioner (bot-bottle.deploy-key/1).
+class DeployKeyProvisioner {
+ public:
+  virtual ~DeployKeyProvisioner() = default;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  /// The private key is written to `private_key_fd` (borrowed). Gives bot-bottle.deploy-key/1.
+  virtual json::object create_key(const json::object& request, int private_key_fd) = 0;
+  /// A key that is already gone is success. An empty `key_id`: every key with the request's title.
+  virtual void remove_key(const json::object& request) = 0;
+};
+
+/// A loaded freezer (bot-bottle.freezer/1) of the backend of the same name.
+class Freezer {
+ public:
+  virtual ~Freezer() = default;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  /// `bottle` is a running one, with the new snapshot's name as "snapshot". Gives bot-bottle.snapshot/1.
+  virtual json::object freeze(const json::object& bottle) = 0;
+  virtual bool exists(const std::string& ref) = 0;
+  virtual void remove(const std::string& ref) = 0;
+  virtual void export_to(const std::string& ref, const std::string& path) = 0;
+};
+
 class Registry {
  public:
   explicit Registry(HostOptions options);
@@ -100,6 +123,10 @@ class Registry {
   /// it; a faulty one says all its faults.
   Backend& backend(const std::string& name);
   Provider& provider(const std::string& name);
+  DeployKeyProvisioner& deploy_key(const std::string& name);
+  /// Lets `plugin` (its own name) read the host variable through the secret service, for as long as this lives.
+  void grant_secret(const std::string& plugin, const std::string& variable);
+  Freezer& freezer(const std::string& name);
   [[nodiscard]] const Description& description_of(const std::string& kind, const std::string& name) const;
 
   /// Records the SHA-256 of the plugin's library (or of the library at a path) in trust.toml.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/text.hpp"
+#include "core/policy/explain.hpp"
 
 namespace bot_bottle::policy {
 namespace {
@@ -67,17 +68,29 @@ bool header_matches(const HeaderMatch& match, const RE2* regex, std::span<const 
   return found;
 }
 
-bool entry_matches(const Match& match, const CompiledMatch& compiled, const RequestView& request) {
-  if (!match.methods.empty() && std::ranges::none_of(match.methods, [&](const std::string& method) {
-        return equals_ignoring_case(method, request.method);
-      }))
-    return false;
+bool method_matches(const Match& match, const RequestView& request) {
+  return match.methods.empty() || std::ranges::any_of(match.methods, [&](const std::string& method) {
+           return equals_ignoring_case(method, request.method);
+         });
+}
+
+/// The first header that does not match; null when all do.
+const HeaderMatch* missing_header(const Match& match, const CompiledMatch& compiled, const RequestView& request) {
   for (std::size_t i = 0; i < match.headers.size(); ++i)
-    if (!header_matches(match.headers[i], compiled.headers[i].get(), request.headers)) return false;
+    if (!header_matches(match.headers[i], compiled.headers[i].get(), request.headers)) return &match.headers[i];
+  return nullptr;
+}
+
+bool any_path_matches(const Match& match, const CompiledMatch& compiled, const RequestView& request) {
   if (match.paths.empty()) return true;
   for (std::size_t i = 0; i < match.paths.size(); ++i)
     if (path_matches(match.paths[i], compiled.paths[i].get(), request.target->path)) return true;
   return false;
+}
+
+bool entry_matches(const Match& match, const CompiledMatch& compiled, const RequestView& request) {
+  return method_matches(match, request) && missing_header(match, compiled, request) == nullptr &&
+         any_path_matches(match, compiled, request);
 }
 
 /// Percent-decoded once and lower case, for the git checks alone: they must see through what an origin may see through.
@@ -221,6 +234,32 @@ Decision RouteTable::decide(const RequestView& request) const {
   if (git == GitUse::fetch && !route.git_fetch) return refused(Reason::git_fetch_not_allowed);
   if (!state_->any_entry_matches(decision.route_index, request)) return refused(Reason::no_match);
   return decision;
+}
+
+Advice RouteTable::advise(const Decision& decision, const RequestView& request) const {
+  Advice advice{.steps = {}, .change = change_for(decision, request)};
+  if (decision.route == nullptr) {
+    advice.steps.push_back(fmt::format("no route of {} has this host", state_->egress.routes.size()));
+    return advice;
+  }
+  const bool looked_at_entries = decision.allowed() || decision.reason == Reason::no_match;
+  if (!looked_at_entries || decision.route->refuse_all || request.target == nullptr) return advice;
+  if (decision.route->matches.empty()) advice.steps.emplace_back("the route has no matches: every request passes");
+  for (std::size_t i = 0; i < decision.route->matches.size(); ++i) {
+    const Match& match = decision.route->matches[i];
+    const CompiledMatch& compiled = state_->compiled[decision.route_index][i];
+    const HeaderMatch* header = missing_header(match, compiled, request);
+    std::string what = "matches";
+    if (!method_matches(match, request))
+      what = "not this method";
+    else if (!any_path_matches(match, compiled, request))
+      what = "not this path";
+    else if (header != nullptr)
+      what = fmt::format("not without the header {}", header->name);
+    advice.steps.push_back(fmt::format("entry {} ({}): {}", i + 1, to_text(match), what));
+    if (what == "matches") break;
+  }
+  return advice;
 }
 
 }  // namespace bot_bottle::policy

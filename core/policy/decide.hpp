@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/base/result.hpp"
 #include "core/policy/egress.hpp"
@@ -75,6 +76,12 @@ struct Decision {
 /// it may hold hostile text: escape it before a terminal sees it.
 std::string explain(const Decision& decision, const RequestView& request);
 
+/// For who wants to know more than `explain`'s one line. The same caution.
+struct Advice {
+  std::vector<std::string> steps;  // what was looked at: "entry 2 (GET /v1/…): the method is not in it"
+  std::string change;              // what would have to change for it to pass; empty when it passes
+};
+
 /// Immutable; shared by the requests that started with it. Lookup is one hash of the host, so its cost does not depend
 /// on the number of routes.
 class RouteTable {
@@ -92,6 +99,8 @@ class RouteTable {
   [[nodiscard]] Decision decide_connect(std::string_view host, std::uint16_t port) const;
   /// For every request, on every connection (attack A9).
   [[nodiscard]] Decision decide(const RequestView& request) const;
+  /// `decision` is this table's on this request.
+  [[nodiscard]] Advice advise(const Decision& decision, const RequestView& request) const;
 
  private:
   struct State;

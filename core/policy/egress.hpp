@@ -53,6 +53,8 @@ struct Dlp {
   bool known_secrets = true;
   bool financial = true;  // spec 04: off on a provider's own hosts (plan_egress), on elsewhere
   bool injection = true;  // inbound: naive_injection_detection; off and on likewise
+  /// The same on recognised MCP and A2A content alone; on where `injection` is.
+  bool recognised_injection = true;
 };
 
 struct RouteLimits {
@@ -77,6 +79,9 @@ struct Route {
   std::string origin;  // "bottle", "provider:claude", "operator": shown by info and logs; not in the manifest
 };
 
+/// What follows a canary's sighting, besides its request being blocked.
+enum class OnCanary : std::uint8_t { block, freeze };
+
 /// `hosts:` value: an address, optionally with a port that replaces the one dialled ("127.0.0.1:8443"). An explicit pin
 /// may be an address that SSRF rules refuse.
 struct Pin {
@@ -97,6 +102,9 @@ struct Egress {
   std::map<std::string, Pin> hosts;
   std::string upstream_ca;  // in a manifest a path, in the sidecar's configuration PEM text
   std::optional<UpstreamProxy> upstream_proxy;
+  bool canaries = true;  // fake credentials in the bottle, whose sighting raises an alarm
+  OnCanary on_canary = OnCanary::block;
+  bool mcp_pin = false;   // a tool that its server describes otherwise than before is blocked
   std::string dlp_rules;  // a person's own rules (gitleaks' format): in a manifest a path, for the sidecar their text
 };
 

@@ -71,7 +71,10 @@ json::object dlp_of(const Dlp& dlp) {
   json::object object;
   object["outbound_detectors"] = std::move(detectors);
   json::array inbound;
-  if (dlp.injection) inbound.emplace_back("naive_injection_detection");
+  if (dlp.injection)
+    inbound.emplace_back("naive_injection_detection");
+  else if (dlp.recognised_injection)
+    inbound.emplace_back("mcp");
   object["inbound_detectors"] = std::move(inbound);
   return object;
 }
@@ -118,6 +121,9 @@ json::object to_json(const Egress& egress) {
     if (!proxy.token_ref.empty()) document["token_ref"] = proxy.token_ref;
     object["upstream_proxy"] = std::move(document);
   }
+  if (!egress.canaries) object["canaries"] = false;
+  if (egress.on_canary == OnCanary::freeze) object["on_canary"] = "freeze";
+  if (egress.mcp_pin) object["mcp"] = {{"pin", true}};
   if (!egress.dlp_rules.empty()) object["dlp"] = {{"rules", egress.dlp_rules}};
   return object;
 }

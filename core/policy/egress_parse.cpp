@@ -302,10 +302,20 @@ void read_dlp_block(const json::value& value, Egress& egress, Problems& problems
   }
 }
 
-void check_absent_feature(ObjectReader& reader, std::string_view key) {
-  const json::value* value = reader.find(key);
-  if (value == nullptr || (value->is_bool() && !value->as_bool())) return;  // "off" can be honoured
-  reader.problem(key, "not supported in this version", "remove the key");
+void read_canaries(ObjectReader& reader, Egress& egress) {
+  if (const auto on = reader.boolean("canaries")) egress.canaries = *on;
+  static constexpr auto words = std::to_array<std::string_view>({"freeze"});
+  if (reader.word("on_canary", words)) egress.on_canary = OnCanary::freeze;
+  if (egress.on_canary == OnCanary::freeze && !egress.canaries)
+    reader.problem("on_canary", "there are no canaries to see", "take `canaries: false` out");
+}
+
+void read_mcp(const json::value& value, Egress& egress, Problems& problems) {
+  ObjectReader reader(value, "mcp", problems);
+  if (!reader.is_object()) return;
+  static constexpr auto known = std::to_array<std::string_view>({"pin"});
+  reader.check_keys(known);
+  if (const auto pin = reader.boolean("pin")) egress.mcp_pin = *pin;
 }
 
 }  // namespace
@@ -315,15 +325,15 @@ ParsedEgress parse_egress(const json::value& document) {
   Egress& egress = result.egress;
   ObjectReader reader(document, "", result.problems);
   if (!reader.is_object()) return result;
-  static constexpr auto known = std::to_array<std::string_view>(
-      {"log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries", "metrics", "mcp", "dlp"});
-  static constexpr std::string_view later = "not supported in this version";
+  static constexpr auto known =
+      std::to_array<std::string_view>({"log", "routes", "packs", "hosts", "upstream_ca", "upstream_proxy", "canaries",
+                                       "on_canary", "metrics", "mcp", "dlp"});
   static constexpr auto refused = std::to_array<RefusedKey>({
       {"role", "'role' is reserved", "remove the key"},
-      {"on_canary", later, "remove the key"},
   });
   reader.check_keys(known, refused);
-  for (const std::string_view key : {"canaries", "mcp"}) check_absent_feature(reader, key);
+  if (const json::value* mcp = reader.find("mcp")) read_mcp(*mcp, egress, result.problems);
+  read_canaries(reader, egress);
   if (const auto metrics = reader.boolean("metrics")) egress.metrics = *metrics;
   if (const auto log = reader.integer("log", 0, 2)) egress.log = static_cast<std::uint8_t>(*log);
   if (const json::array* routes = reader.list("routes")) {

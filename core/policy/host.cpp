@@ -82,6 +82,8 @@ Result<std::string> normalise_host(std::string_view host) {
     if (is_address_literal(name)) return literal();
   }
   name = to_lower(name);
+  // A soft hyphen alone maps to nothing (UTS 46), and "." is the root.
+  if (name.empty() || name == ".") return fail(ErrorKind::invalid_argument, "the host name is empty");
   if (name.back() == '.') name.pop_back();  // "example.com." is the same name (A14)
   if (name.size() > max_host_octets)
     return fail(ErrorKind::invalid_argument, "the host name is longer than 253 octets");

@@ -19,6 +19,7 @@ constexpr std::string_view any_repository = "[^/]+/[^/]+";
 constexpr std::string_view any_project = "[^/]+";  // GitLab: a number, or a path with %2F
 constexpr std::string_view repository_slot = "{repo}";
 constexpr std::string_view project_slot = "{project}";
+constexpr std::string_view model_slot = "{model}";  // Hugging Face: a repository, but for what only looks like one
 constexpr std::size_t max_repositories = 64;
 
 struct Loaded {
@@ -71,27 +72,49 @@ std::string replace_all(std::string text, std::string_view slot, std::string_vie
   return text;
 }
 
-/// "(?:octo/tool|octo/other)", its names quoted; the second with %2F for '/'.
-std::pair<std::string, std::string> alternatives(const std::vector<std::string>& repositories) {
-  if (repositories.empty()) return {std::string(any_repository), std::string(any_project)};
+/// One segment of a path that is not `word`, whatever its case. RE2 has no lookahead that would say it shorter.
+std::string any_segment_but(std::string_view word) {
+  std::string rest = "[^/]+";  // behind all of it
+  for (std::size_t i = word.size(); i-- > 0;) {
+    const std::string octet = word[i] == '-' ? "\\-" : std::string{word[i], static_cast<char>(word[i] & ~0x20)};
+    rest = fmt::format("(?:[^{0}/][^/]*|[{0}]{1}){2}", octet, rest, i == 0 ? "" : "?");
+  }
+  return rest;
+}
+
+/// What the slots stand for.
+struct Slots {
+  std::string repository;
+  std::string project;
+  std::string model;
+};
+
+/// "(?:octo/tool|octo/other)", its names quoted; for projects with %2F for '/'.
+Slots alternatives(const std::vector<std::string>& repositories) {
+  // Models without a namespace ("/api/models/gpt2/xet-write-token/refs/pr/1") and a namespace "raw"
+  // ("/api/models/raw/x/xet-write-token/main") would make a token to write with look like a repository or its file.
+  if (repositories.empty())
+    return {std::string(any_repository), std::string(any_project),
+            any_segment_but("api") + "/" + any_segment_but("xet-write-token")};
   std::string paths;
   std::string projects;
   for (const std::string& repository : repositories) {
     paths += (paths.empty() ? "" : "|") + RE2::QuoteMeta(repository);
     projects += (projects.empty() ? "" : "|") + RE2::QuoteMeta(replace_all(repository, "/", "%2F"));
   }
-  return {"(?:" + paths + ")", "(?:" + projects + ")"};
+  const std::string named = "(?:" + paths + ")";
+  return {named, "(?:" + projects + ")", named};
 }
 
 bool has_slot(std::string_view pattern) {
   return pattern.find(repository_slot) != std::string_view::npos ||
-         pattern.find(project_slot) != std::string_view::npos;
+         pattern.find(project_slot) != std::string_view::npos || pattern.find(model_slot) != std::string_view::npos;
 }
 
 /// Fills the slots. With chosen repositories, paths of a route that name none of them fall away: a search would show
 /// the others.
 void fill_slots(json::object& route, const std::vector<std::string>& repositories) {
-  const auto [paths, projects] = alternatives(repositories);
+  const Slots slots = alternatives(repositories);
   json::array* matches = route.contains("matches") ? route.at("matches").if_array() : nullptr;
   if (matches == nullptr) return;
   bool scoped = false;
@@ -104,13 +127,14 @@ void fill_slots(json::object& route, const std::vector<std::string>& repositorie
   each_list([&](const json::array& list) {
     for (const json::value& path : list) scoped = scoped || has_slot(get_string(path.as_object(), "value"));
   });
-  // The names are captured by hand: clang 14 captures no structured bindings.
-  each_list([&, &paths = paths, &projects = projects](json::array& list) {
+  each_list([&](json::array& list) {
     json::array kept;
     for (json::value& path : list) {
       const std::string value = get_string(path.as_object(), "value");
       if (scoped && !repositories.empty() && !has_slot(value)) continue;
-      path.as_object()["value"] = replace_all(replace_all(value, repository_slot, paths), project_slot, projects);
+      path.as_object()["value"] =
+          replace_all(replace_all(replace_all(value, repository_slot, slots.repository), project_slot, slots.project),
+                      model_slot, slots.model);
       kept.push_back(path);
     }
     list = std::move(kept);  // an empty list allows nothing (I1)
@@ -201,6 +225,36 @@ std::vector<Route> expand_pack(const PackUse& use, const std::string& path, Prob
     added.origin = "pack:" + use.name;
   }
   return routes;
+}
+
+std::vector<PackUse> read_automatic(const json::value& value, const std::string& path, Problems& problems) {
+  std::vector<PackUse> rules;
+  const json::array* list = value.if_array();
+  if (list == nullptr) {
+    problems.push_back({path, fmt::format("is {}, not a list", type_of(value)), "auto: [{pack: github:read}]"});
+    return rules;
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const std::string at = indexed(path, i);
+    const json::object* rule = (*list)[i].if_object();
+    if (rule == nullptr || !rule->contains("pack")) {
+      problems.push_back({at, "is not a rule", "{pack: github:read}"});
+      continue;
+    }
+    if (rule->contains("name") || rule->contains("token_ref")) {
+      problems.push_back(
+          {at, "a rule has 'pack', and of its options 'repositories' and 'host'", "{pack: github:read}"});
+      continue;
+    }
+    json::object document{{"name", rule->at("pack")}};
+    for (const auto& member : *rule)
+      if (member.key() != "pack") document[member.key()] = member.value();
+    const auto use = read_use(document, at, problems);
+    if (!use) continue;
+    static_cast<void>(expand_pack(*use, at, problems));  // an unknown pack is found now
+    rules.push_back(*use);
+  }
+  return rules;
 }
 
 void read_packs(const json::value& value, const std::string& path, Egress& egress, Problems& problems) {

@@ -40,6 +40,10 @@ std::string pack_names();
 /// The pack's routes, with the use's options put in; `origin` is "pack:<name>". Problems are below `path`.
 std::vector<Route> expand_pack(const PackUse& use, const std::string& path, Problems& problems);
 
+/// Reads `supervise.auto`: `[{pack: "github:read"}]`, each with the options of a pack but `token_ref`: what nobody is
+/// asked about never brings a credential.
+std::vector<PackUse> read_automatic(const json::value& value, const std::string& path, Problems& problems);
+
 /// Reads the value of `packs` and adds their routes to `egress`: a host that the bottle's own routes name keeps the
 /// bottle's route; packs on one host with the same credential are joined.
 void read_packs(const json::value& value, const std::string& path, Egress& egress, Problems& problems);

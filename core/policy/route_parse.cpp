@@ -175,7 +175,7 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
   static constexpr auto known = std::to_array<std::string_view>({"outbound_detectors", "inbound_detectors"});
   static constexpr auto refused =
       std::to_array<RefusedKey>({{"rules", "belongs to the whole block", "egress: {dlp: {rules: ~/.gitleaks.toml}}"},
-                                 {"on_canary", "not supported in this version", "remove the key"}});
+                                 {"on_canary", "belongs to the whole block", "egress: {on_canary: freeze}"}});
   reader.check_keys(known, refused);
   if (const json::value* outbound = reader.find("outbound_detectors")) {
     if (outbound->is_bool()) {
@@ -200,15 +200,17 @@ void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problem
   }
   if (const json::value* inbound = reader.find("inbound_detectors")) {
     if (inbound->is_bool()) {
-      dlp.injection = inbound->as_bool();
+      dlp.injection = dlp.recognised_injection = inbound->as_bool();
     } else if (const auto names = reader.strings("inbound_detectors")) {
-      dlp.injection = false;
+      dlp.injection = dlp.recognised_injection = false;
       for (const std::string& name : *names) {
         if (name == "naive_injection_detection")
-          dlp.injection = true;
+          dlp.injection = dlp.recognised_injection = true;
+        else if (name == "mcp")
+          dlp.recognised_injection = true;
         else
           reader.problem("inbound_detectors", fmt::format("{} is not a detector", in_quotes(name)),
-                         "naive_injection_detection");
+                         "naive_injection_detection, mcp");
       }
     }
   }
@@ -281,12 +283,13 @@ void read_route(const json::value& value, const std::string& path, Route& route,
       std::to_array<std::string_view>({"host", "ports", "plain", "auth", "matches", "dlp", "git", "on_unscannable",
                                        "tls", "foreign_credentials", "limits"});
   static constexpr std::string_view later = "not supported in this version";
+  static constexpr std::string_view whole = "belongs to the whole block";
   static constexpr auto refused = std::to_array<RefusedKey>({
       {"role", "'role' is reserved", "remove the key"},
       {"packs", later, "write the routes out"},
-      {"mcp", later, "remove the key"},
-      {"canaries", later, "remove the key"},
-      {"on_canary", later, "remove the key"},
+      {"mcp", whole, "egress: {mcp: {pin: true}}"},
+      {"canaries", whole, "egress: {canaries: false}"},
+      {"on_canary", whole, "egress: {on_canary: freeze}"},
   });
   reader.check_keys(known, refused);
   if (!reader.has("host")) reader.problem("host", "is missing", "host: api.example.com");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "core/base/text.hpp"
@@ -11,7 +12,8 @@
 namespace bot_bottle::policy {
 namespace {
 
-constexpr std::size_t max_toml_octets = std::size_t{1} << 20;
+constexpr std::size_t max_toml_octets = std::size_t{4} << 20;  // 10,000 routes, written out
+constexpr std::size_t max_told_problems = 50;
 
 json::value to_value(const toml::node& node) {  // NOLINT(misc-no-recursion): toml++ bounds the depth
   if (const toml::table* table = node.as_table()) {
@@ -77,7 +79,7 @@ std::string inline_value(const json::value& value) {  // NOLINT(misc-no-recursio
 }  // namespace
 
 Result<Egress> parse_routes_toml(std::string_view text) {
-  if (text.size() > max_toml_octets) return fail(ErrorKind::invalid_argument, "the file is larger than 1 MiB");
+  if (text.size() > max_toml_octets) return fail(ErrorKind::invalid_argument, "the file is larger than 4 MiB");
   toml::table table;
   try {
     table = toml::parse(text);
@@ -90,7 +92,8 @@ Result<Egress> parse_routes_toml(std::string_view text) {
   Error error = make_error(
       ErrorKind::invalid_argument,
       fmt::format("{} problem{} in the routes", parsed.problems.size(), parsed.problems.size() == 1 ? "" : "s"));
-  for (const Problem& problem : parsed.problems) {
+  for (std::size_t i = 0; i < std::min(parsed.problems.size(), max_told_problems); ++i) {
+    const Problem& problem = parsed.problems[i];
     const std::size_t line = line_of(table, problem.path);
     if (!error.details.empty()) error.details += '\n';
     if (line > 0) error.details += fmt::format("line {}: ", line);
@@ -103,7 +106,7 @@ Result<Egress> parse_routes_toml(std::string_view text) {
 std::string to_routes_toml(const Egress& egress) {
   const json::object document = to_json(egress);
   std::string out;
-  for (const std::string_view key : {"log", "upstream_ca", "upstream_proxy", "dlp"})
+  for (const std::string_view key : {"log", "canaries", "on_canary", "mcp", "upstream_ca", "upstream_proxy", "dlp"})
     if (const json::value* value = document.if_contains(key))
       out += fmt::format("{} = {}\n", key, inline_value(*value));
   if (egress.routes.empty()) out += "routes = []\n";

@@ -58,15 +58,6 @@ Result<std::string> decode_unreserved(std::string_view path) {
     if (octet < 0x20 || octet == 0x7f) return refuse("has an encoded control character");
     if (octet == 0xc0 || octet == 0xc1)
       return refuse("has an overlong UTF-8 escape");  // "%c0%ae" is '.' to a lax decoder
-    if (octet == '%') {
-      // "%252e": a second decoder behind us would see a dot (A6).
-      const int inner = hex_value(i + 3 < path.size() ? path[i + 3] : '-') < 0 ||
-                                hex_value(i + 4 < path.size() ? path[i + 4] : '-') < 0
-                            ? -1
-                            : hex_value(path[i + 3]) * 16 + hex_value(path[i + 4]);
-      if (inner == '.' || inner == '/' || inner == '\\' || inner == '%' || inner == 0)
-        return refuse("is percent-encoded twice");
-    }
     if (is_unreserved(octet)) {
       out += static_cast<char>(octet);
     } else {
@@ -77,6 +68,21 @@ Result<std::string> decode_unreserved(std::string_view path) {
     i += 2;
   }
   return out;
+}
+
+/// "%252e": a second decoder behind us would see a dot (A6). Looked for in what is sent, since "%252%65" spells it too.
+Result<void> check_encoded_once(std::string_view decoded) {
+  static constexpr std::string_view percent = "%25";
+  for (std::size_t at = decoded.find(percent); at != std::string_view::npos; at = decoded.find(percent, at + 1)) {
+    if (at + 4 >= decoded.size()) break;
+    const int high = hex_value(decoded[at + 3]);
+    const int low = hex_value(decoded[at + 4]);
+    if (high < 0 || low < 0) continue;
+    const int inner = high * 16 + low;
+    if (inner == '.' || inner == '/' || inner == '\\' || inner == '%' || inner == 0)
+      return refuse("is percent-encoded twice");
+  }
+  return {};
 }
 
 /// Segments that some origin takes for a dot segment though RFC 3986 does not: "..;x" (servlet containers), and "." or
@@ -133,6 +139,7 @@ Result<Target> normalise_target(std::string_view target) {
   Target result;
   const std::size_t mark = target.find('?');
   BB_TRY(const std::string decoded, decode_unreserved(target.substr(0, mark)));
+  BB_CHECK(check_encoded_once(decoded));
   BB_TRY(result.path, remove_dot_segments(decoded));
   if (mark != std::string_view::npos) {
     result.has_query = true;

@@ -10,13 +10,16 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
+#include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 #include "core/state/slug.hpp"
 
 namespace bot_bottle::state {
 namespace {
 
+constexpr std::string_view metadata_schema = "bot-bottle.metadata/1";
 constexpr std::string_view lock_name = "lock";
 constexpr std::string_view preserve_name = "preserve";
 
@@ -70,8 +73,9 @@ Directory Directory::reserve(const Home& home, const Metadata& metadata) {
   // Guarded by state_test: two_processes_race_for_one_slug_and_exactly_one_wins.
   if (::mkdir(directory.path_.c_str(), 0700) != 0) {
     if (errno == EEXIST)
-      throw Failure(make_error(ErrorKind::already_exists, "a bottle named '" + metadata.slug + "' exists",
-                               "choose another --label, or: bot-bottle resume " + metadata.slug));
+      throw SlugTaken(make_error(ErrorKind::already_exists, "a bottle named '" + metadata.slug + "' exists",
+                                 "choose another --label; or enter it: bot-bottle attach " + metadata.slug +
+                                     "; or, if it ended: bot-bottle resume " + metadata.slug));
     throw_errno("cannot create " + directory.path_.string());
   }
   Reservation reservation(directory.path_);
@@ -112,6 +116,13 @@ bool Directory::try_lock() {
 
 Metadata Directory::metadata() const {
   const auto document = find_document("metadata.json");
+  // One that says nothing is not ours to judge; one of another form would be read as a bottle that never was.
+  if (const std::string schema = document ? get_string(*document, "schema") : std::string();
+      !schema.empty() && schema != metadata_schema)
+    throw Failure(make_error(
+        ErrorKind::failed_precondition,
+        "the bottle '" + slug_ + "' was kept by another version of bot-bottle (" + escape_untrusted(schema, 60) + ")",
+        "go on with it in that version, or look into " + path_.string()));
   Metadata metadata = metadata_from_json(document.value_or(json::object{}));
   metadata.slug = slug_;
   return metadata;
@@ -129,7 +140,10 @@ std::optional<json::object> Directory::find_document(std::string_view name) cons
     if (text.error().kind == ErrorKind::not_found) return std::nullopt;
     throw Failure(std::move(text.error()));
   }
-  return or_throw<json::object>(parse_json_object(*text).map_error(in("reading " + (path_ / name).string())));
+  auto document = parse_json_object(*text).map_error(in("reading " + (path_ / name).string()));
+  if (!document && document.error().hint.empty())
+    document.error().hint = "it was damaged; what the bottle left is in " + path_.string();
+  return or_throw<json::object>(std::move(document));
 }
 
 // Without fsync: after a crash of the machine the bottle that it describes is gone too.
@@ -154,8 +168,15 @@ void Directory::remove_sockets() const {
   }
 }
 
-void Directory::preserve(std::string_view reason) const {
-  or_throw(write_file_atomic(path_ / preserve_name, std::string(reason) + "\n"));
+void Directory::preserve(std::string_view reason, Durable durable) const {
+  const std::string text = std::string(reason) + "\n";
+  or_throw(durable == Durable::yes ? write_file_atomic(path_ / preserve_name, text)
+                                   : write_file_fast(path_ / preserve_name, text));
+}
+
+std::string Directory::preserve_reason() const {
+  const auto text = read_file(path_ / preserve_name, std::size_t{64} << 10);
+  return text ? std::string(trim(std::string_view(*text).substr(0, text->find('\n')))) : std::string();
 }
 
 void Directory::unpreserve() const {

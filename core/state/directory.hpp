@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/paths.hpp"
 #include "core/base/unique_fd.hpp"
@@ -18,9 +19,15 @@ namespace bot_bottle::state {
 
 enum class Durable : std::uint8_t { no, yes };
 
+/// already_exists of Directory::reserve: nothing was made, and another slug would do.
+class SlugTaken : public Failure {
+ public:
+  using Failure::Failure;
+};
+
 class Directory {
  public:
-  /// mkdir(2) of state/<slug>: of two processes exactly one succeeds, the other gets already_exists. Makes the
+  /// mkdir(2) of state/<slug>: of two processes exactly one succeeds, the other gets SlugTaken. Makes the
   /// subdirectories of docs/internals.md (0700), takes the lock and writes `metadata`. Nothing is left when it throws.
   static Directory reserve(const Home& home, const Metadata& metadata);
   /// not_found names what there is. Takes no lock.
@@ -51,7 +58,9 @@ class Directory {
   void remove_sockets() const;
 
   /// The `preserve` marker: this directory outlives its bottle. Durable: a crash must not turn it into an orphan.
-  void preserve(std::string_view reason) const;
+  void preserve(std::string_view reason, Durable durable = Durable::yes) const;
+  /// What `preserve` was given last; empty where it was not. One line.
+  [[nodiscard]] std::string preserve_reason() const;
   void unpreserve() const;
   [[nodiscard]] bool is_preserved() const;
 

@@ -45,6 +45,8 @@ std::string_view name_of(Status status) {
       return "stopped";
     case Status::preserved:
       return "preserved";
+    case Status::frozen:
+      return "frozen";
   }
   return "stopped";
 }
@@ -82,6 +84,8 @@ json::object to_json(const Metadata& metadata) {
       {"pid", metadata.cli.pid},
       {"pid_start_ticks", metadata.cli.start_ticks},
       {"no_workspace", metadata.no_workspace},
+      {"worktree", metadata.worktree},
+      {"settings", to_array(metadata.settings)},
       {"arguments", to_array(metadata.arguments)},
   };
   if (metadata.exit_code) document["exit_code"] = *metadata.exit_code;
@@ -102,13 +106,16 @@ Metadata metadata_from_json(const json::object& document) {
   metadata.started_at_ms = get_int(document, "started_at_ms", 0);
   const std::string status = get_string(document, "status");
   metadata.status = Status::stopped;
-  for (const Status candidate : {Status::launching, Status::running, Status::stopped, Status::preserved})
+  for (const Status candidate :
+       {Status::launching, Status::running, Status::stopped, Status::preserved, Status::frozen})
     if (status == name_of(candidate)) metadata.status = candidate;
   metadata.detached = get_bool(document, "detached", false);
   metadata.headless = get_bool(document, "headless", false);
   metadata.cli.pid = static_cast<pid_t>(get_int(document, "pid", 0));
   metadata.cli.start_ticks = static_cast<std::uint64_t>(get_int(document, "pid_start_ticks", 0));
   metadata.no_workspace = get_bool(document, "no_workspace", false);
+  metadata.worktree = get_bool(document, "worktree", false);
+  metadata.settings = get_strings(document, "settings");
   metadata.arguments = get_strings(document, "arguments");
   if (const json::value* code = document.if_contains("exit_code"); code != nullptr && code->is_int64())
     metadata.exit_code = code->as_int64();

@@ -13,7 +13,8 @@
 namespace bot_bottle::state {
 
 /// As core last saw it. Whether it runs is the backend's to say.
-enum class Status : std::uint8_t { launching, running, stopped, preserved };
+/// frozen: preserved, with a snapshot (freeze.json).
+enum class Status : std::uint8_t { launching, running, stopped, preserved, frozen };
 std::string_view name_of(Status status);
 
 /// A process, told apart from a later one with the same number by when it started (clock ticks since boot, proc(5)
@@ -44,6 +45,8 @@ struct Metadata {
   // What `resume` must say again. Values of --env are not kept: they may be private.
   std::optional<std::string> bottle_override;
   bool no_workspace = false;
+  bool worktree = false;              // its work goes to agent/<slug>
+  std::vector<std::string> settings;  // --set
   std::vector<std::string> arguments;
 };
 

@@ -1,16 +1,15 @@
 #include "core/tui/picker.hpp"
 
-#include <termios.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
 #include "core/base/file.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
-#include "core/tui/terminal.hpp"
+#include "core/base/text_width.hpp"
+#include "core/tui/drawing.hpp"
 
 namespace bot_bottle::tui {
 namespace {
@@ -31,67 +30,45 @@ std::optional<int> rank(const std::string& item, const std::string& filter) {
 }
 
 constexpr std::size_t list_height = 10;
+constexpr std::size_t widest_name = 40;
+constexpr std::size_t detail_lines = 3;
 
 }  // namespace
 
-KeyPress take_key(std::string_view& bytes) {
-  if (bytes.empty()) return {};
-  const char c = bytes.front();
-  if (c == '\x1b') {
-    if (bytes.size() >= 3 && (bytes[1] == '[' || bytes[1] == 'O')) {
-      std::size_t end = 2;
-      while (end < bytes.size() && (bytes[end] < '@' || bytes[end] > '~')) ++end;
-      const char final = end < bytes.size() ? bytes[end] : '\0';
-      bytes.remove_prefix(std::min(bytes.size(), end + 1));
-      if (final == 'A') return {Key::up};
-      if (final == 'B') return {Key::down};
-      return {};
-    }
-    bytes.remove_prefix(1);
-    return {Key::cancel};
-  }
-  bytes.remove_prefix(1);
-  switch (c) {
-    case '\r':
-    case '\n':
-      return {Key::enter};
-    case '\x03':  // Ctrl-C
-    case '\x04':  // Ctrl-D
-      return {Key::cancel};
-    case '\x7f':
-    case '\b':
-      return {Key::backspace};
-    case '\x15':  // Ctrl-U
-      return {Key::clear};
-    case '\x10':  // Ctrl-P
-      return {Key::up};
-    case '\x0e':  // Ctrl-N
-      return {Key::down};
-    default:
-      break;
-  }
-  if (c >= ' ' && c <= '~') return {Key::character, c};
-  return {};
-}
-
-PickerModel::PickerModel(std::vector<std::string> items) : items_(std::move(items)) {
+PickerModel::PickerModel(std::vector<PickerItem> items, Describe describe)
+    : items_(std::move(items)), describe_(std::move(describe)) {
+  for (const PickerItem& item : items_)
+    name_width_ = std::max(name_width_, std::min(widest_name, text_width(escape_untrusted(item.name))));
   update();
 }
 
 void PickerModel::update() {
   const std::string filter = to_lower(filter_);
-  std::vector<std::pair<int, std::string>> ranked;
-  for (const std::string& item : items_)
-    if (const auto value = rank(to_lower(item), filter)) ranked.emplace_back(*value, item);
-  std::ranges::stable_sort(ranked, {}, &std::pair<int, std::string>::first);
+  std::vector<std::pair<int, std::size_t>> ranked;
+  for (std::size_t i = 0; i < items_.size(); ++i)
+    if (const auto value = rank(to_lower(items_[i].name), filter)) ranked.emplace_back(*value, i);
+  std::ranges::stable_sort(ranked, {}, &std::pair<int, std::size_t>::first);
   matches_.clear();
-  for (auto& [value, item] : ranked) matches_.push_back(std::move(item));
+  for (const auto& [value, item] : ranked) matches_.push_back(item);
   selected_ = 0;
 }
 
-std::optional<std::string> PickerModel::choice() const {
-  if (matches_.empty()) return std::nullopt;
-  return matches_[selected_];
+std::vector<std::string> PickerModel::matches() const {
+  std::vector<std::string> names;
+  for (const std::size_t item : matches_) names.push_back(items_[item].name);
+  return names;
+}
+
+PickerDetail PickerModel::detail() {
+  if (matches_.empty() || !describe_) return {};
+  const std::string& name = items_[matches_[selected_]].name;
+  const auto found = details_.find(name);
+  return found != details_.end() ? found->second : details_.emplace(name, describe_(name)).first->second;
+}
+
+std::optional<std::string> PickerModel::choice() {
+  if (matches_.empty() || detail().verdict == PickerDetail::Verdict::broken) return std::nullopt;
+  return items_[matches_[selected_]].name;
 }
 
 void PickerModel::press(const KeyPress& press) {
@@ -114,63 +91,67 @@ void PickerModel::press(const KeyPress& press) {
     case Key::down:
       if (selected_ + 1 < matches_.size()) ++selected_;
       break;
-    case Key::enter:
-    case Key::cancel:
-    case Key::none:
+    default:
       break;
   }
 }
 
-std::vector<std::string> PickerModel::lines(std::size_t height, std::size_t width) const {
+std::vector<std::string> PickerModel::lines(std::size_t height, std::size_t width, const Look& look) const {
   std::vector<std::string> out;
   const std::size_t first = selected_ >= height ? selected_ - height + 1 : 0;
-  for (std::size_t i = first; i < matches_.size() && out.size() < height; ++i)
-    out.push_back((i == selected_ ? "> " : "  ") + escape_untrusted(matches_[i], std::max<std::size_t>(width, 10) - 4));
+  for (std::size_t i = first; i < matches_.size() && out.size() < height; ++i) {
+    const PickerItem& item = items_[matches_[i]];
+    std::string name = cut_to_width(escape_untrusted(item.name), name_width_);
+    if (!item.note.empty()) name.append(name_width_ - text_width(name) + 2, ' ');
+    const std::string plain = (i == selected_ ? "> " : "  ") + name;
+    const std::size_t used = text_width(plain);
+    const std::string note = width > used ? cut_to_width(escape_untrusted(item.note), width - used) : "";
+    if (i == selected_)
+      out.push_back(painted(look, "1", cut_to_width(plain, width)) + note);
+    else
+      out.push_back(cut_to_width(plain, width) + painted(look, "2", note));
+  }
   if (matches_.empty()) out.emplace_back("  (nothing matches)");
   return out;
 }
 
-std::optional<std::string> pick(std::string_view question, std::vector<std::string> items) {
+std::optional<std::string> pick(PickerQuestion question) {
   if (!is_terminal(STDIN_FILENO) || !is_terminal(STDERR_FILENO)) return std::nullopt;
-  termios shown{};
-  if (::tcgetattr(STDIN_FILENO, &shown) != 0) return std::nullopt;
-  const TerminalGuard guard(STDIN_FILENO, STDERR_FILENO, Restores::settings);
-  termios raw = shown;
-  raw.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
-
-  PickerModel model(std::move(items));
-  std::size_t below = 0;
+  Keyboard keyboard(question.cancel_fd);
+  Drawing drawing(STDERR_FILENO);
+  const std::size_t count = question.items.size();
+  PickerModel model(std::move(question.items), std::move(question.describe));
+  const Look& look = question.look;
+  const char* keys = look.unicode ? "type to filter, ↑↓ move, Enter takes it, Esc leaves"
+                                  : "type to filter, arrows move, Enter takes it, Esc leaves";
   std::optional<std::string> chosen;
-  const auto draw = [&] {
-    const WindowSize size = window_size(STDERR_FILENO);
-    std::string text = "\r\x1b[J" + std::string(question) + " " + model.filter();
-    const auto height = std::min(list_height, static_cast<std::size_t>(std::max(size.rows - 2, 1)));
-    const std::vector<std::string> lines = model.lines(height, static_cast<std::size_t>(size.columns));
-    for (const std::string& line : lines) text += "\n" + line;
-    below = lines.size();
-    text += "\x1b[" + std::to_string(below) + "A\r\x1b[" + std::to_string(question.size() + 1 + model.filter().size()) +
-            "C";
-    [[maybe_unused]] const auto written = write_all(STDERR_FILENO, text);
-  };
   for (bool open = true; open;) {
-    draw();
-    std::array<char, 64> buffer{};
-    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (got <= 0) break;
-    std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-    while (open && !bytes.empty()) {
-      const KeyPress press = take_key(bytes);
-      if (press.key == Key::cancel) open = false;
-      if (press.key == Key::enter && model.choice()) {
-        chosen = model.choice();
-        open = false;
-      }
-      model.press(press);
+    const WindowSize size = window_size(STDERR_FILENO);
+    const auto width = static_cast<std::size_t>(std::max(size.columns - 1, 20));
+    const auto rows = static_cast<std::size_t>(std::max(size.rows, 8));
+    const std::size_t height = std::min(list_height, rows - detail_lines - 3);
+    std::string head = question.what + ": " + model.filter();
+    std::vector<std::string> below = model.lines(height, width, look);
+    const std::vector<std::string> found = model.matches();
+    if (found.size() > height || found.size() < count)
+      below.push_back(painted(look, "2", fmt::format("  {} of {}", found.size(), count)));
+    const PickerDetail detail = model.detail();
+    const bool broken = detail.verdict == PickerDetail::Verdict::broken;
+    below.emplace_back();
+    std::size_t lines = 0;
+    for (const std::string& line : wrap_to_width(escape_untrusted(detail.text, 600), width - 2, 2))
+      if (!line.empty() && lines++ < detail_lines) below.push_back("  " + painted(look, broken ? "31" : "0", line));
+    below.push_back("  " + painted(look, "2", cut_to_width(keys, width - 2)));
+    drawing.show(head, text_width(head), below);
+    const KeyPress press = keyboard.next();
+    if (press.key == Key::cancel) open = false;
+    if (press.key == Key::enter) {
+      chosen = model.choice();
+      if (chosen) open = false;
     }
+    model.press(press);
   }
-  [[maybe_unused]] const auto cleared = write_all(STDERR_FILENO, "\r\x1b[J");
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+  drawing.clear();
   return chosen;
 }
 

@@ -1,45 +1,67 @@
 // A list that narrows while one types: `start` without AGENT, the choice of a backend. The model is apart from the
-// terminal.
+// terminal. Hostile input: names and texts from a repository's files, escaped here.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/tui/keyboard.hpp"
+#include "core/tui/terminal.hpp"
+
 namespace bot_bottle::tui {
 
-enum class Key : std::uint8_t { character, up, down, enter, cancel, backspace, clear, none };
-struct KeyPress {
-  Key key = Key::none;
-  char character = 0;
+struct PickerItem {
+  std::string name;
+  std::string note;  // where it comes from, what it is; shown beside the name
 };
-/// Takes one key press off the front of `bytes` (as read from a raw terminal). A lone escape is cancel.
-KeyPress take_key(std::string_view& bytes);
+
+/// What is said about the item that is selected.
+struct PickerDetail {
+  std::string text;
+  enum class Verdict : std::uint8_t { usable, broken } verdict = Verdict::usable;  // broken: cannot be chosen
+};
 
 class PickerModel {
  public:
-  explicit PickerModel(std::vector<std::string> items);
+  using Describe = std::function<PickerDetail(const std::string& name)>;
+  /// `describe` may be empty. It is called once for each item that is ever selected: it may read files.
+  explicit PickerModel(std::vector<PickerItem> items, Describe describe = {});
   /// Prefix matches before substrings before letters in order; case does not matter.
-  [[nodiscard]] const std::vector<std::string>& matches() const { return matches_; }
+  [[nodiscard]] std::vector<std::string> matches() const;
   [[nodiscard]] const std::string& filter() const { return filter_; }
   [[nodiscard]] std::size_t selected() const { return selected_; }
-  [[nodiscard]] std::optional<std::string> choice() const;
+  /// Nothing while no item matches or the selected one is broken.
+  [[nodiscard]] std::optional<std::string> choice();
+  [[nodiscard]] PickerDetail detail();
   void press(const KeyPress& press);
-  /// At most `height` lines of the list, the selected one among them, marked.
-  [[nodiscard]] std::vector<std::string> lines(std::size_t height, std::size_t width) const;
+  /// At most `height` lines of the list, the selected one among them, marked; each at most `width` columns.
+  [[nodiscard]] std::vector<std::string> lines(std::size_t height, std::size_t width, const Look& look = {}) const;
 
  private:
   void update();
-  std::vector<std::string> items_;
-  std::vector<std::string> matches_;
+  std::vector<PickerItem> items_;
+  std::vector<std::size_t> matches_;  // in items_
   std::string filter_;
   std::size_t selected_ = 0;
+  std::size_t name_width_ = 0;
+  Describe describe_;
+  std::map<std::string, PickerDetail> details_;
 };
 
+struct PickerQuestion {
+  std::string what;  // "agent"
+  std::vector<PickerItem> items;
+  PickerModel::Describe describe;
+  Look look;
+  int cancel_fd = -1;  // borrowed
+};
 /// Shows it on the terminal (stdin, stderr). Nothing: cancelled. Restores the terminal on every way out.
-std::optional<std::string> pick(std::string_view question, std::vector<std::string> items);
+std::optional<std::string> pick(PickerQuestion question);
 
 }  // namespace bot_bottle::tui

@@ -1,36 +1,40 @@
 #include "core/tui/terminal.hpp"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "core/base/file.hpp"
-#include "core/base/secret.hpp"
+#include "core/base/paths.hpp"
 #include "core/base/terminal_text.hpp"
+#include "core/base/text.hpp"
 
 namespace bot_bottle::tui {
 namespace {
 
 constexpr std::array<Tint, 14> tints{{
-    {"red", "#300a0a"},
-    {"green", "#0a280f"},
-    {"yellow", "#2b2508"},
-    {"blue", "#0a1430"},
-    {"magenta", "#2a0a2c"},
-    {"cyan", "#08292b"},
-    {"white", "#2a2a2a"},
-    {"bright-red", "#4a1010"},
-    {"bright-green", "#103f18"},
-    {"bright-yellow", "#453b0c"},
-    {"bright-blue", "#10204a"},
-    {"bright-magenta", "#431046"},
-    {"bright-cyan", "#0c4145"},
-    {"bright-white", "#404040"},
+    {"red", "#300a0a", 1},
+    {"green", "#0a280f", 2},
+    {"yellow", "#2b2508", 3},
+    {"blue", "#0a1430", 4},
+    {"magenta", "#2a0a2c", 5},
+    {"cyan", "#08292b", 6},
+    {"white", "#2a2a2a", 7},
+    {"bright-red", "#4a1010", 9},
+    {"bright-green", "#103f18", 10},
+    {"bright-yellow", "#453b0c", 11},
+    {"bright-blue", "#10204a", 12},
+    {"bright-magenta", "#431046", 13},
+    {"bright-cyan", "#0c4145", 14},
+    {"bright-white", "#404040", 15},
 }};
 
 /// For the signal handler: plain data that is written before the handler is installed.
@@ -44,12 +48,24 @@ struct Saved {
 Saved saved;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): a signal handler has no other place
 
 constexpr std::array fatal_signals{SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGQUIT};
+/// Taken only where nobody else handles them: a picker that is ended before the launch has its handlers.
+constexpr std::array ending_signals{SIGTERM, SIGHUP, SIGINT};
 
 void write_reset() {
   if (saved.output >= 0) {
     [[maybe_unused]] const ssize_t written = ::write(saved.output, saved.reset.data(), saved.reset_size);
   }
   if (saved.input >= 0) ::tcsetattr(saved.input, TCSADRAIN, &saved.settings);
+}
+
+void on_fatal_signal(int number);
+
+/// Ours instead of the default, or the default instead of ours; what others set stays.
+void exchange_ending_handlers(void (*from)(int), void (*to)(int)) {
+  for (const int number : ending_signals) {
+    struct sigaction now {};
+    if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler == from) ::signal(number, to);
+  }
 }
 
 void on_fatal_signal(int number) {
@@ -78,6 +94,7 @@ std::optional<Tint> find_tint(std::string_view name) {
 
 std::vector<std::string> tint_names() {
   std::vector<std::string> names;
+  names.reserve(tints.size());
   for (const Tint& tint : tints) names.emplace_back(tint.name);
   return names;
 }
@@ -88,7 +105,43 @@ std::string title_sequence(std::string_view title) {
 }
 
 std::string tint_sequence(const Tint& tint) {
-  return "\x1b]11;" + std::string(tint.background) + "\x1b\\";
+  const std::string background(tint.background);
+  return "\x1b]11;" + background + "\x1b\\\x1b]4;0;" + background + "\x1b\\";
+}
+
+std::string tinted(std::string_view text, const Tint& tint, const Look& look) {
+  if (!look.color) return std::string(text);
+  const std::string depth = environment("COLORTERM").value_or("");
+  const auto channel = [&tint](std::size_t at) {
+    int value = 0;
+    std::from_chars(tint.background.data() + at, tint.background.data() + at + 2, value, 16);
+    return value;
+  };
+  std::string background;
+  if (depth == "truecolor" || depth == "24bit") {
+    background = fmt::format("97;48;2;{};{};{}", channel(1), channel(3), channel(5));
+  } else if (environment("TERM").value_or("").find("256color") != std::string::npos) {
+    // The 6x6x6 cube of xterm: 0, 95, 135, …
+    const auto level = [](int value) {
+      return value < 48 ? (value > 24 ? 1 : 0) : value < 115 ? 1 : (value - 35) / 40;
+    };
+    background = fmt::format("97;48;5;{}", 16 + 36 * level(channel(1)) + 6 * level(channel(3)) + level(channel(5)));
+  } else {
+    background = fmt::format("30;{}", tint.ansi < 8 ? 40 + tint.ansi : 100 + tint.ansi - 8);
+  }
+  return fmt::format("\x1b[{}m{}\x1b[0m", background, text);
+}
+
+Look Look::find(int fd, bool no_color) {
+  Look look;
+  const auto set = [](const char* name) { return !environment(name).value_or("").empty(); };
+  const std::string term = environment("TERM").value_or("dumb");
+  look.color = is_terminal(fd) && !no_color && !set("NO_COLOR") && term != "dumb" && term != "vt100";
+  std::string locale;
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
+    if (locale.empty()) locale = to_lower(environment(name).value_or(""));
+  look.unicode = locale.find("utf-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+  return look;
 }
 
 std::string reset_sequence(Ending ending) {
@@ -121,11 +174,13 @@ TerminalGuard::TerminalGuard(int input, int output, Restores restores) : restore
   saved.input = input;
   saved.output = output;
   for (const int number : fatal_signals) ::signal(number, on_fatal_signal);
+  exchange_ending_handlers(SIG_DFL, on_fatal_signal);
 }
 
 TerminalGuard::~TerminalGuard() {
   if (!active_) return;
   for (const int number : fatal_signals) ::signal(number, SIG_DFL);
+  exchange_ending_handlers(on_fatal_signal, SIG_DFL);
   if (restores_ == Restores::everything) {
     std::string text = reset_sequence(ending_);
     if (has_title_) text += title_reset;
@@ -153,34 +208,6 @@ void TerminalGuard::set_title(std::string_view title) {
 void TerminalGuard::set_tint(const Tint& tint) const {
   if (!active_) return;
   [[maybe_unused]] const auto written = write_all(output_, tint_sequence(tint));
-}
-
-std::optional<std::string> ask_hidden(std::string_view question) {
-  if (!is_terminal(STDIN_FILENO)) return std::nullopt;
-  const TerminalGuard guard(STDIN_FILENO, STDERR_FILENO, Restores::settings);
-  termios hidden{};
-  if (::tcgetattr(STDIN_FILENO, &hidden) != 0) return std::nullopt;
-  const termios shown = hidden;
-  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO | ISIG);  // a Ctrl-C that killed us would leave the echo off
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-  [[maybe_unused]] const auto asked = write_all(STDERR_FILENO, escape_untrusted(question, 200) + " ");
-  std::string answer;
-  bool ended = false;
-  while (true) {
-    char c = 0;
-    const ssize_t got = ::read(STDIN_FILENO, &c, 1);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 || c == '\x03') break;
-    if (c == '\n') {
-      ended = true;
-      break;
-    }
-    answer += c;
-  }
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-  [[maybe_unused]] const auto newline = write_all(STDERR_FILENO, "\n");
-  if (!ended) return std::nullopt;
-  return answer;
 }
 
 }  // namespace bot_bottle::tui

@@ -79,7 +79,8 @@ GuestPlace find_guest_place(const json::object& data, const std::string& state_d
     return {open_state_directory(outside), relative == "." ? std::string() : relative.string()};
   }
   throw sdk::Error(sdk::Status::unsupported,
-                   "the local backend copies to and from the home and the workspace only, not " + guest_path);
+                   "the local backend copies to and from the home and the workspace only, not " + guest_path,
+                   "name a path below the workspace or /home/agent; bot-bottle exec SLUG -- cat FILE shows others");
 }
 
 sdk::ExecResult LocalBackend::exec(const sdk::Call& call, const sdk::Bottle& bottle, const sdk::ExecRequest& request,
@@ -164,6 +165,7 @@ void LocalBackend::copy_out(const sdk::Call& call, const sdk::Bottle& bottle, co
   const CopyEnd to = open_host_end(request.dest, parent);
   CopyOptions options;
   options.links = LinkRule::keep_inside;
+  options.locked = LockedFiles::opened;  // the agent must not keep its work from being looked at with chmod
   options.recursive = request.recursive;
   if (request.mode) options.mode = static_cast<mode_t>(*request.mode);
   options.cancelled = [&call] { return call.cancelled(); };

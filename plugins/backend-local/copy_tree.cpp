@@ -18,7 +18,7 @@
 #include <mutex>
 #include <thread>
 
-#include "plugins/backend-local/safe_path.hpp"
+#include "core/base/safe_path.hpp"
 
 namespace bot_bottle::backend_local {
 namespace {
@@ -49,6 +49,7 @@ struct Folder {
   struct stat status {};
   bool made = false;
   mode_t mode = 0;
+  bool unlocked = false;  // the source's mode is to be put back
   std::function<void(Folder&)> finish;
   ~Folder() {
     if (finish) finish(*this);
@@ -142,6 +143,10 @@ class Copier {
     }
   }
 
+  void tell() const {
+    if (options_.progress) options_.progress(entries_, written_);
+  }
+
   void copy_children(const std::shared_ptr<Folder>& folder) {
     auto names = list_directory(folder->from.get());
     if (!names) return set_failed(std::move(names.error()).within(folder->path));
@@ -157,7 +162,7 @@ class Copier {
     if (done % 512 == 0) {
       if (options_.cancelled && options_.cancelled())
         return set_failed(make_error(ErrorKind::cancelled, "the copy was cancelled"));
-      if (options_.progress) options_.progress(done);
+      tell();
       struct statvfs space {};
       if (::fstatvfs(folder->to.get(), &space) == 0 &&
           static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < options_.keep_free_bytes)
@@ -178,7 +183,7 @@ class Copier {
       }
       wake_.notify_one();
     } else if (S_ISREG(status.st_mode))
-      result = copy_file(*folder, name, to_name, top);
+      result = copy_file(*folder, name, to_name, top, status);
     else if (S_ISLNK(status.st_mode))
       result = copy_link(*folder, name, to_name, top);
     else
@@ -196,6 +201,7 @@ class Copier {
     if (folder->depth >= max_depth)
       return fail(ErrorKind::permission_denied, "the tree has more than " + std::to_string(max_depth) + " levels");
     auto child = std::make_shared<Folder>();
+    child->unlocked = unlock(folder->from.get(), name, status);
     BB_TRY(child->from, open_beneath(folder->from.get(), name, O_RDONLY | O_DIRECTORY));
     bool made = true;
     if (to_name == ".") {
@@ -221,6 +227,7 @@ class Copier {
     child->mode = top && options_.mode ? safe_mode(*options_.mode) : safe_mode(status.st_mode);
     // Set at the end: a read-only directory could not be filled, and filling changes its time.
     child->finish = [owner = options_.owner](Folder& done) {
+      if (done.unlocked) ::fchmod(done.from.get(), done.status.st_mode & 07777);
       if (!done.to || !done.made) return;
       if (owner) [[maybe_unused]]
         const int changed = ::fchown(done.to.get(), owner->first, owner->second);
@@ -233,9 +240,24 @@ class Copier {
     return {};
   }
 
-  Result<void> copy_file(Folder& folder, const std::string& name, const std::string& to_name, bool top) {
+  /// Gives us, the owner, the permissions that a copy needs. True: they must be taken back.
+  bool unlock(int directory, const std::string& name, const struct stat& status) {
+    const mode_t needed = S_ISDIR(status.st_mode) ? 0500 : 0400;
+    if (options_.locked != LockedFiles::opened || (status.st_mode & needed) == needed) return false;
+    if (::geteuid() == 0 || status.st_uid != ::geteuid()) return false;
+    const UniqueFd place(::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat there {};
+    if (!place || ::fstat(place.get(), &there) != 0 || there.st_ino != status.st_ino || S_ISLNK(there.st_mode))
+      return false;
+    return ::chmod(("/proc/self/fd/" + std::to_string(place.get())).c_str(), (status.st_mode & 07777) | needed) == 0;
+  }
+
+  Result<void> copy_file(Folder& folder, const std::string& name, const std::string& to_name, bool top,
+                         const struct stat& seen) {
+    const bool unlocked = unlock(folder.from.get(), name, seen);
     // Not blocking: between fstatat and here it may have become a pipe.
     BB_TRY(const UniqueFd source, open_beneath(folder.from.get(), name, O_RDONLY | O_NONBLOCK));
+    if (unlocked) ::fchmod(source.get(), seen.st_mode & 07777);
     struct stat status {};
     if (::fstat(source.get(), &status) != 0) return fail(error_from_errno("cannot read", errno));
     if (!S_ISREG(status.st_mode)) {
@@ -289,13 +311,24 @@ class Copier {
   Result<void> copy_content(int source, int dest, const struct stat& status) {
     if (status.st_size == 0) return {};
     const auto size = static_cast<std::uint64_t>(status.st_size);
-    bytes_ += size;
+    const std::uint64_t held_bytes = std::min(size, static_cast<std::uint64_t>(status.st_blocks) * 512);
+    bytes_ += held_bytes;
     if (can_clone_) {
-      if (::ioctl(dest, FICLONE, source) == 0) return {};
+      if (::ioctl(dest, FICLONE, source) == 0) {
+        written_ += held_bytes;
+        return {};
+      }
       if (errno == EOPNOTSUPP || errno == EXDEV || errno == ENOTTY || errno == EINVAL || errno == ENOSYS)
         can_clone_ = false;
     }
-    if (size <= small_file) return copy_small(source, dest);
+    if (size <= small_file) {
+      written_ += held_bytes;
+      return copy_small(source, dest);
+    }
+    struct statvfs space {};
+    if (::fstatvfs(dest, &space) == 0 &&
+        static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < held_bytes + options_.keep_free_bytes)
+      return fail(ErrorKind::failed_precondition, "the disk is almost full", "make room and try again");
     // Holes stay holes: a sparse file of a hostile size must not fill the disk.
     off_t at = 0;
     while (at < status.st_size) {
@@ -344,6 +377,8 @@ class Copier {
       }
       if (got == 0) return {};  // it shrank
       since_check += static_cast<std::uint64_t>(got);
+      written_ += static_cast<std::uint64_t>(got);
+      tell();  // once for each 16 MiB
       if (since_check > (std::uint64_t{256} << 20)) {
         since_check = 0;
         struct statvfs space {};
@@ -417,6 +452,7 @@ class Copier {
   std::atomic<std::uint64_t> links_ = 0;
   std::atomic<std::uint64_t> skipped_ = 0;
   std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<std::uint64_t> written_ = 0;
   CopyReport report_;
 };
 

@@ -57,25 +57,6 @@ Result<void> write(const std::string& path, std::string_view text) {
   return write_new(path, text);
 }
 
-std::string system_bundle() {
-  for (const char* path : bundles)
-    if (auto text = read_file(path)) return std::move(*text);
-  return {};
-}
-
-/// OpenSSL finds a certificate in a directory by the hash of its subject ("1a2b3c4d.0").
-std::string subject_hash(const std::string& pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
-                                                      &BIO_free);
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr),
-                                                                &X509_free);
-  ERR_clear_error();
-  if (!certificate) return {};
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%08lx", X509_subject_name_hash(certificate.get()));
-  return text.data();
-}
-
 Result<void> write_accounts(const std::string& directory, const std::string& user, std::uint32_t uid, std::uint32_t gid,
                             const std::string& home) {
   const std::string ids = std::to_string(uid) + ":" + std::to_string(gid);
@@ -116,6 +97,24 @@ Result<void> start_new(const std::string& directory) {
 }
 
 }  // namespace
+
+std::string system_bundle() {
+  for (const char* path : bundles)
+    if (auto text = read_file(path)) return std::move(*text);
+  return {};
+}
+
+std::string subject_hash(const std::string& pem) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                      &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr),
+                                                                &X509_free);
+  ERR_clear_error();
+  if (!certificate) return {};
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08lx", X509_subject_name_hash(certificate.get()));
+  return text.data();
+}
 
 Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOptions& options) {
   BB_CHECK(start_new(directory));

@@ -28,6 +28,11 @@ Result<EtcResult> write_bottle_etc(const std::string& directory, const EtcOption
 /// agent's runs (its sandbox may exist).
 Result<void> add_trusted_ca(const std::string& directory, const std::string& ca_pem);
 
+/// The host's bundle of certification authorities; empty where it has none.
+std::string system_bundle();
+/// OpenSSL finds a certificate in a directory by the hash of its subject ("1a2b3c4d.0"); empty for what is none.
+std::string subject_hash(const std::string& pem);
+
 /// The sidecar's: the host's own resolver configuration, name files and trust, by copy.
 Result<void> write_sidecar_etc(const std::string& directory, std::uint32_t uid, std::uint32_t gid);
 

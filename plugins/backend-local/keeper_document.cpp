@@ -117,6 +117,10 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text) {
 std::string lock_path(std::string_view state_dir, Component component) {
   return std::string(state_dir) + "/backend/" + std::string(name_of(component)) + ".lock";
 }
+std::string reserve_path(std::string_view state_dir) {
+  return std::string(state_dir) + "/backend/run/reserve";
+}
+
 std::string exec_socket_path(std::string_view state_dir) {
   return std::string(state_dir) + "/backend/run/init.sock";
 }

@@ -55,6 +55,8 @@ Result<KeeperDocument> parse_keeper_document(std::string_view text);
 /// "<state>/backend/<component>.lock": who holds its POSIX lock is the keeper.
 std::string lock_path(std::string_view state_dir, Component component);
 std::string exec_socket_path(std::string_view state_dir);
+/// Bytes that the disk guard keeps free, as text.
+std::string reserve_path(std::string_view state_dir);
 /// {reason, code}: how the last run ended.
 std::string exit_record_path(std::string_view state_dir, Component component);
 /// The cgroup's name: unique on the machine, as homes may share slugs.

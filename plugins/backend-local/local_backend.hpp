@@ -10,12 +10,12 @@
 
 #include "bot_bottle/plugin.hpp"
 #include "core/base/result.hpp"
+#include "core/base/safe_path.hpp"
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-local/copy_tree.hpp"
 #include "plugins/backend-local/etc_files.hpp"
 #include "plugins/backend-local/keeper_document.hpp"
 #include "plugins/backend-local/processes.hpp"
-#include "plugins/backend-local/safe_path.hpp"
 
 namespace bot_bottle::backend_local {
 
@@ -67,7 +67,9 @@ class LocalBackend final : public sdk::Backend {
   void drop_prepared();
   void end_both(const std::string& state_dir);
   void reap(pid_t pid);
-  void prepare_home(const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
+  void prepare_home(const sdk::Call& call, const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
+  /// Home and workspace as they were frozen; as the new owner's.
+  void copy_snapshot(const sdk::Call& call, const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner);
   void copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
                       const std::optional<std::pair<uid_t, gid_t>>& owner);
 

@@ -14,6 +14,7 @@
 #include "plugins/backend-local/layout.hpp"
 #include "plugins/backend-local/local_backend.hpp"
 #include "plugins/backend-local/probe.hpp"
+#include "plugins/backend-local/snapshots.hpp"
 
 namespace bot_bottle::backend_local {
 namespace {
@@ -46,11 +47,12 @@ void check_limits(const sdk::Resources& resources, const std::vector<std::string
   check(resources.cpus.has_value(), "limits.cpus");
   check(resources.pids.has_value(), "limits.pids");
   if (resources.cpus && !(*resources.cpus > 0.009 && *resources.cpus < 100'000))
-    throw sdk::Error(sdk::Status::invalid_argument, "resources.cpus must be at least 0.01");
+    throw sdk::Error(sdk::Status::invalid_argument, "resources.cpus must be at least 0.01", "for example cpus: 2");
   if (resources.memory && *resources.memory < (std::uint64_t{16} << 20))
-    throw sdk::Error(sdk::Status::invalid_argument, "resources.memory must be at least 16MiB");
+    throw sdk::Error(sdk::Status::invalid_argument, "resources.memory must be at least 16MiB",
+                     "for example memory: 4GiB");
   if (resources.pids && *resources.pids < 8)
-    throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8");
+    throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8", "for example pids: 512");
 }
 
 void check_guest_path(const std::string& what, const std::string& path) {
@@ -62,6 +64,20 @@ void check_guest_path(const std::string& what, const std::string& path) {
   for (const char* own : {"/usr", "/etc", "/proc", "/dev", "/run", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/var"})
     if (path == own || path.starts_with(std::string(own) + "/"))
       throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' would cover a part of the bottle");
+}
+
+/// Where home and workspace come from, when it is not the operator's directory (resume, fork).
+void plan_snapshot(const sdk::Spec& spec, const std::string& state_root, sdk::Plan& plan, json::object& data) {
+  const json::object* snapshot = find_object(spec.extra, "snapshot");
+  if (snapshot == nullptr) return;
+  const std::string ref = get_string(*snapshot, "ref");
+  if (get_string(*snapshot, "kind") != snapshot_kind)
+    throw sdk::Error(sdk::Status::invalid_argument, "the snapshot " + ref + " is not one of the local backend");
+  const SnapshotPlace place = or_throw(find_snapshot_place(state_root, ref));
+  std::error_code code;
+  if (!fs::is_directory(place.path, code)) throw sdk::Error(sdk::Status::not_found, "the snapshot " + ref + " is gone");
+  data["snapshot"] = ref;
+  plan.summary.push_back("home and workspace: from the snapshot " + ref);
 }
 
 void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path& operator_home, sdk::Plan& plan,
@@ -168,6 +184,7 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   }
   data["bind_ro"] = to_array(binds);
   plan_workspace(spec, home, operator_home, plan, data);
+  plan_snapshot(spec, host().path(call, "state"), plan, data);
 
   json::object resources;
   if (spec.resources.cpus) resources["cpus"] = *spec.resources.cpus;

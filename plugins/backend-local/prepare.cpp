@@ -10,8 +10,10 @@
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
 #include "core/base/paths.hpp"
+#include "plugins/backend-local/copy_progress.hpp"
 #include "plugins/backend-local/layout.hpp"
 #include "plugins/backend-local/local_backend.hpp"
+#include "plugins/backend-local/snapshots.hpp"
 
 namespace bot_bottle::backend_local {
 namespace {
@@ -77,7 +79,8 @@ ReservedUid reserve_for(const std::string& state_dir, Component component) {
 std::string find_bwrap() {
   const auto path = find_program("bwrap", environment("PATH").value_or("/usr/bin:/bin") + ":/usr/bin:/usr/local/bin");
   if (!path)
-    throw sdk::Error(sdk::Status::unavailable, "bwrap (bubblewrap) is not installed", "install the package bubblewrap");
+    throw sdk::Error(sdk::Status::unavailable, "bwrap (bubblewrap) is not installed",
+                     "sudo apt-get install bubblewrap");
   return path->string();
 }
 
@@ -87,7 +90,8 @@ std::pair<dev_t, ino_t> identity_of(int fd) {
   return {status.st_dev, status.st_ino};
 }
 
-void LocalBackend::prepare_home(const sdk::Plan& plan, const std::optional<std::pair<uid_t, gid_t>>& owner) {
+void LocalBackend::prepare_home(const sdk::Call& call, const sdk::Plan& plan,
+                                const std::optional<std::pair<uid_t, gid_t>>& owner) {
   const std::string backend = plan.state_dir + "/backend";
   const bool reuse = get_bool(plan.data, "reuse", false);
   for (const char* name : {"home", "workspace"}) {
@@ -99,6 +103,7 @@ void LocalBackend::prepare_home(const sdk::Plan& plan, const std::optional<std::
     if (owner && ::fstat(directory.get(), &status) == 0 && status.st_uid != owner->first)
       or_throw(change_owner(directory.get(), owner->first, owner->second));
   }
+  copy_snapshot(call, plan, owner);
   const json::object* program = find_object(plan.data, "program");
   const json::array* names = program == nullptr ? nullptr : find_array(*program, "names");
   if (names == nullptr || names->empty()) return;
@@ -122,9 +127,35 @@ void LocalBackend::prepare_home(const sdk::Plan& plan, const std::optional<std::
   }
 }
 
+void LocalBackend::copy_snapshot(const sdk::Call& call, const sdk::Plan& plan,
+                                 const std::optional<std::pair<uid_t, gid_t>>& owner) {
+  const std::string ref = get_string(plan.data, "snapshot");
+  if (ref.empty()) return;
+  const SnapshotPlace place = or_throw(find_snapshot_place(host().path(call, "state"), ref));
+  for (const char* name : {"home", "workspace"}) {
+    const UniqueFd from(::open((place.path + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!from && errno == ENOENT && name == std::string_view("workspace"))
+      continue;  // none, or the operator's own tree
+    if (!from) throw Failure(error_from_errno("cannot read the snapshot " + ref, errno));
+    const UniqueFd to = open_state_directory(plan.state_dir + "/backend/" + name);
+    CopyOptions options;
+    options.links = LinkRule::keep;
+    options.locked = LockedFiles::opened;
+    options.owner = owner;
+    options.threads = std::clamp(std::thread::hardware_concurrency(), 2U, 4U);
+    options.cancelled = [&call] { return call.cancelled(); };
+    options.progress = copy_report(call, "unpacking the snapshot");
+    or_throw(copy_tree({from.get(), ""}, {to.get(), ""}, options));
+    struct stat status {};
+    if (::fstat(from.get(), &status) == 0) ::fchmod(to.get(), status.st_mode & 0777);
+  }
+}
+
 void LocalBackend::copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
                                   const std::optional<std::pair<uid_t, gid_t>>& owner) {
-  if (get_string(plan.data, "workspace_mode") != "copy" || get_bool(plan.data, "reuse", false)) return;
+  if (get_string(plan.data, "workspace_mode") != "copy" || get_bool(plan.data, "reuse", false) ||
+      !get_string(plan.data, "snapshot").empty())
+    return;
   const std::string source = get_string(plan.data, "workspace_source");
   const UniqueFd from(::open(source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!from) throw Failure(error_from_errno("cannot read the workspace " + source, errno));
@@ -138,9 +169,7 @@ void LocalBackend::copy_workspace(const sdk::Call& call, const sdk::Plan& plan,
   if (const std::string home = host().path(call, "home"); ::stat(home.c_str(), &own) == 0)
     options.skip.emplace_back(own.st_dev, own.st_ino);
   options.cancelled = [&call] { return call.cancelled(); };
-  options.progress = [&call](std::uint64_t count) {
-    call.progress("copying the workspace: " + std::to_string(count) + " entries");
-  };
+  options.progress = copy_report(call, "copying the workspace");
   or_throw(copy_tree({from.get(), ""}, {to.get(), ""}, options));
   struct stat status {};
   if (::fstat(from.get(), &status) == 0) ::fchmod(to.get(), status.st_mode & 0777);
@@ -170,7 +199,7 @@ LocalBackend::Prepared LocalBackend::prepare_bottle(const sdk::Call& call, const
     document.uid = prepared.reserved.uid;
     map_mounted_tree(data, document);
   }
-  prepare_home(plan, owner);
+  prepare_home(call, plan, owner);
   copy_workspace(call, plan, owner);
   const EtcResult etc = or_throw(write_bottle_etc(backend + "/etc", etc_options(data)));
 

@@ -89,7 +89,7 @@ ProbeResult probe_machine() {
   const auto path = find_program("bwrap", environment("PATH").value_or("/usr/bin:/bin") + ":/usr/bin:/usr/local/bin");
   if (!path) {
     result.reason = "bwrap (bubblewrap) is not installed";
-    result.fix = "install the package bubblewrap";
+    result.fix = "sudo apt-get install bubblewrap";
     return result;
   }
   result.bwrap = path->string();
@@ -126,7 +126,7 @@ ProbeResult probe_machine() {
     return result;
   }
   result.available = true;
-  result.features = {"pty", "detach", "sessions", "workspace.copy", "workspace.mount", "rootfs"};
+  result.features = {"pty", "detach", "freeze", "sessions", "workspace.copy", "workspace.mount", "rootfs"};
   for (std::string& limit : enforceable_limits()) result.features.push_back(std::move(limit));
   return result;
 }

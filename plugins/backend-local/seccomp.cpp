@@ -404,6 +404,10 @@ constexpr std::uint64_t namespace_flags[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLO
 
 }  // namespace
 
+std::span<const char* const> allowed_system_calls() {
+  return allowed;
+}
+
 Result<std::vector<UniqueFd>> make_seccomp_programs(UserNamespaces user_namespaces) {
   const bool test_hole = user_namespaces == UserNamespaces::allowed_for_test;
   const std::uint32_t no = SCMP_ACT_ERRNO(EPERM);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -16,5 +17,8 @@ enum class UserNamespaces : std::uint8_t { refused, allowed_for_test };
 /// express: single ioctls, clone flags, socket kinds. The kernel applies the stricter answer of both. Other ABIs (i386,
 /// x32) are killed.
 Result<std::vector<UniqueFd>> make_seccomp_programs(UserNamespaces user_namespaces = UserNamespaces::refused);
+
+/// The names that the first program lets through with any arguments: for backends whose engine builds the filter.
+std::span<const char* const> allowed_system_calls();
 
 }  // namespace bot_bottle::backend_local

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "copy_config.hpp"
+
 namespace {
 
 using namespace bot_bottle::sdk;
@@ -54,10 +56,14 @@ class ClaudeProvider final : public AgentProvider {
             .program = "claude",
             .dockerfile = "Dockerfile",
             .state_paths = {"/home/agent/.claude/projects", "/home/agent/.claude/history.jsonl"},
-            .skills_dir = "/home/agent/.claude/skills"};
+            .skills_dir = "/home/agent/.claude/skills",
+            .config_strategies = {"fresh", "copy"}};
   }
 
   ProviderPlan plan(const Call& /*call*/, const ProviderSpec& spec) override {
+    if (spec.headless && spec.headless_prompt.empty() && spec.args.empty())
+      throw Error(Status::invalid_argument, "Claude Code needs a prompt to work without a terminal",
+                  "bot-bottle run " + spec.agent + " -p 'what to do'; '-p -' reads it, '-p @FILE' takes a file");
     ProviderPlan plan;
     plan.env = {{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"},
                 {"DISABLE_TELEMETRY", "1"},
@@ -98,16 +104,32 @@ class ClaudeProvider final : public AgentProvider {
  private:
   /// Onboarding, theme, trust and bypass questions answered, so that the first screen is the prompt.
   static void add_settings(ProviderPlan& plan, const ProviderSpec& spec) {
-    const json::object project{{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}};
-    const json::object state{{"hasCompletedOnboarding", true},
-                             {"theme", "dark"},
-                             {"bypassPermissionsModeAccepted", true},
-                             {"projects", json::object{{spec.guest.workspace, project}}}};
-    const json::object settings{
-        {"theme", "dark"},
-        {"skipDangerousModePermissionPrompt", true},
-        {"includeCoAuthoredBy", true},
-        {"statusLine", json::object{{"type", "command"}, {"command", status_line_command(spec)}}}};
+    bot_bottle::provider_claude::CopiedConfig copied;
+    if (spec.config == "copy") {
+      copied = bot_bottle::provider_claude::copy_config({.host_home = spec.host_home,
+                                                         .host_workspace = spec.host_workspace,
+                                                         .guest_home = spec.guest.home,
+                                                         .guest_workspace = spec.guest.workspace});
+      plan.summary = std::move(copied.summary);
+      plan.warnings = std::move(copied.warnings);
+      // A resumed bottle has them, as the agent left them.
+      if (!spec.resume) plan.files.insert(plan.files.end(), copied.files.begin(), copied.files.end());
+    }
+    json::object project{{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}};
+    if (!copied.project_mcp_servers.empty()) project["mcpServers"] = std::move(copied.project_mcp_servers);
+    json::object state{{"hasCompletedOnboarding", true},
+                       {"theme", "dark"},
+                       {"bypassPermissionsModeAccepted", true},
+                       {"projects", json::object{{spec.guest.workspace, std::move(project)}}}};
+    // What `claude mcp add --scope user --transport http supervise URL` writes, without a start of the program for it.
+    json::object servers = std::move(copied.mcp_servers);
+    if (spec.supervise) servers["supervise"] = json::object{{"type", "http"}, {"url", "http://supervise:9100/mcp"}};
+    if (!servers.empty()) state["mcpServers"] = std::move(servers);
+    json::object settings = std::move(copied.settings);
+    if (!settings.contains("theme")) settings["theme"] = "dark";
+    if (!settings.contains("includeCoAuthoredBy")) settings["includeCoAuthoredBy"] = true;
+    settings["skipDangerousModePermissionPrompt"] = true;
+    settings["statusLine"] = json::object{{"type", "command"}, {"command", status_line_command(spec)}};
     // A resumed bottle keeps what the program wrote itself.
     if (!spec.resume)
       plan.files.push_back(

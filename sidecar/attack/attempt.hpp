@@ -73,6 +73,7 @@ void add_reach_sockets(std::vector<Attempt>& out, const Context& context);      
 void add_dns(std::vector<Attempt>& out, const Context& context);                // 2
 void add_exfiltrate(std::vector<Attempt>& out, const Context& context);         // 3.1 to 3.6
 void add_exfiltrate_body(std::vector<Attempt>& out, const Context& context);    // 3.20 to 3.29
+void add_planted(std::vector<Attempt>& out, const Context& context);            // 3.40 to 3.42
 void add_isolate_files(std::vector<Attempt>& out, const Context& context);      // 5.1 to 5.9
 void add_isolate_processes(std::vector<Attempt>& out, const Context& context);  // 5.20 to 5.29
 void add_isolate_kernel(std::vector<Attempt>& out, const Context& context);     // 5.30 to 5.39

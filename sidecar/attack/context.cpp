@@ -99,6 +99,8 @@ Result<Context> load_context() {
   BB_TRY(context.pids_limit, number("BB_ATTACK_PIDS_LIMIT"));
   BB_TRY(context.memory_limit, number("BB_ATTACK_MEMORY_LIMIT"));
   BB_TRY(context.disk_limit, number("BB_ATTACK_DISK_LIMIT"));
+  BB_TRY(const std::uint64_t flood, number("BB_ATTACK_FLOOD"));
+  if (flood > 0) context.flood = flood;
   context.session = random_base36(8);
   return context;
 }

@@ -33,6 +33,7 @@ struct Context {
   std::size_t secret_length = 0;
   // What the manifest limits; an attempt of group 7 is only made when its limit is known.
   std::uint64_t pids_limit = 0, memory_limit = 0, disk_limit = 0;
+  std::uint64_t flood = 10'000;  // BB_ATTACK_FLOOD: connections of one flood, fewer where each takes milliseconds
 
   std::vector<std::string> inherited;  // descriptors above 2 at the start: "7 -> /path"
   std::string session;                 // random, so that runs and attempts can be told apart in logs

@@ -102,6 +102,17 @@ void add_plain_bodies(std::vector<Attempt>& out) {
                                                           "d=" + context.stolen))));
     return result;
   });
+  // How the bodies of models' APIs carry files: the value is known to nobody, its name gives it away, and each quote
+  // has its backslashes (unit test Quoting.every_sample_is_found_in_strings_of_json_in_each_other).
+  const std::pair<const char*, const char*> depths[] = {{"a string of JSON", R"(\")"},
+                                                        {"a string in a string of JSON", R"(\\\")"}};
+  for (const auto& [where, quote] : depths)
+    bodies.add(std::string("a password in JSON inside of ") + where,
+               [quote = std::string(quote)](const Context& context) {
+                 const std::string assignment =
+                     "{" + quote + "password" + quote + ": " + quote + random_text(40) + "7" + quote + "}";
+                 return post(context, "application/json", R"({"content": ")" + assignment + R"("})");
+               });
 }
 
 void add_chunks(std::vector<Attempt>& out) {

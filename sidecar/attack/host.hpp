@@ -12,6 +12,7 @@ struct OriginOptions {
   std::string log;        // JSON lines: every request, also one that was cut short
   std::string port_file;  // {"port", "plain_port", "ca_file"}, written when both ports listen
   std::string ca_file;    // default: <port_file>.ca.pem
+  std::string address = "127.0.0.1";
   std::vector<std::string> names{"origin.example.com"};  // in the certificate
 };
 /// Serves until standard input ends.

@@ -263,7 +263,9 @@ void add_descriptors(std::vector<Attempt>& out) {
       const auto fields = split(line, ' ');
       if (fields.size() < 6) continue;
       const std::string_view point = fields[4];
-      const bool writable = fields[5].starts_with("rw");
+      // An engine mounts some files of /etc writable for root, and lays one mount over another: what counts is ours to
+      // write.
+      const bool writable = fields[5].starts_with("rw") && ::access(std::string(point).c_str(), W_OK) == 0;
       for (std::string_view system : {"/usr", "/etc", "/lib", "/lib64", "/bin", "/sbin", "/boot", "/sys", "/opt"})
         if (writable && (point == system || point.starts_with(std::string(system) + "/")))
           return escaped(std::string(point) + " is writable");

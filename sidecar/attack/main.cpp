@@ -99,6 +99,8 @@ int main(int argc, char** argv) {
   origin_command->add_option("--port-file", origin.port_file, "Where to say port, plain_port and ca_file")->required();
   origin_command->add_option("--ca-file", origin.ca_file, "Where to write the CA (default: beside the port file)");
   origin_command->add_option("--name", origin.names, "Host names in the certificate")->delimiter(',');
+  origin_command->add_option("--address", origin.address,
+                             "Where to listen: a container reaches its bridge, no loopback");
   CanaryOptions canary;
   CLI::App* canary_command = app.add_subcommand("canary", "Listeners on the host that nobody in a bottle may reach");
   canary_command->add_option("--log", canary.log, "JSON lines of all contacts")->required();

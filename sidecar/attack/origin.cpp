@@ -257,14 +257,15 @@ class Connection {
   std::string pending_;
 };
 
-Result<UniqueFd> listen_loopback(std::uint16_t& port) {
+Result<UniqueFd> listen_at(const std::string& where, std::uint16_t& port) {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::inet_pton(AF_INET, where.c_str(), &address.sin_addr) != 1)
+    return make_error(ErrorKind::usage, "'" + where + "' is not an IPv4 address");
   socklen_t size = sizeof address;
   if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd.get(), 512) != 0)
-    return error_from_errno("listening on 127.0.0.1", errno);
+    return error_from_errno("listening on " + where, errno);
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
   port = ntohs(address.sin_port);
   return fd;
@@ -277,8 +278,8 @@ Result<void> run_origin(const OriginOptions& options) {
   BB_TRY(OriginTls tls, create_origin_tls(options.names));
   std::uint16_t port = 0;
   std::uint16_t plain_port = 0;
-  BB_TRY(UniqueFd secure, listen_loopback(port));
-  BB_TRY(UniqueFd plain, listen_loopback(plain_port));
+  BB_TRY(UniqueFd secure, listen_at(options.address, port));
+  BB_TRY(UniqueFd plain, listen_at(options.address, plain_port));
   UniqueFd log_file(::open(options.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!log_file) return error_from_errno("opening " + options.log, errno);
   Log log(std::move(log_file));

@@ -273,10 +273,10 @@ void add_git(std::vector<Attempt>& out) {
 void add_paths(std::vector<Attempt>& out, const Context& base) {
   if (base.guarded.empty()) return;
   Subject paths(out, "1.12", "routes", Needs::egress);
-  for (const char* path :
-       {"/", "/secret", "/public/../secret", "/public/%2e%2e/secret", "/public/.%2e/secret",
-        "/public/%252e%252e/secret", "/publicsecret", "/public/..\\secret", "//secret", "/./secret", "/PUBLIC/secret",
-        "/public%2fsecret", "/public;/secret", "/public/a/../../secret", "/public/..;/secret/..%00"})
+  for (const char* path : {"/", "/secret", "/public/../secret", "/public/%2e%2e/secret", "/public/.%2e/secret",
+                           "/public/%252e%252e/secret", "/public/%252%65%252%65/secret", "/publicsecret",
+                           "/public/..\\secret", "//secret", "/./secret", "/PUBLIC/secret", "/public%2fsecret",
+                           "/public;/secret", "/public/a/../../secret", "/public/..;/secret/..%00"})
     paths.add(std::string("a path outside the allowed prefix (A5, A6): ") + path,
               [path = std::string(path)](const Context& context) {
                 return judge(context,

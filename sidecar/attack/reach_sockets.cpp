@@ -143,8 +143,10 @@ std::string ask_control(int fd) {
   std::array<char, 8192> buffer{};
   const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), 0);
   const std::string answer(buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-  return answer.find("\"ok\"") != std::string::npos || answer.find("\"id\"") != std::string::npos ? answer
-                                                                                                  : std::string();
+  // A line of JSON: the endpoints that are there for the agent answer in HTTP, JSON-RPC with an "id" among it.
+  const bool speaks = answer.starts_with("{") &&
+                      (answer.find("\"ok\"") != std::string::npos || answer.find("\"id\"") != std::string::npos);
+  return speaks ? answer : std::string();
 }
 
 void add_control(std::vector<Attempt>& out) {

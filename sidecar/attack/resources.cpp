@@ -122,7 +122,7 @@ Outcome exhaust_descriptors(const Context&) {
   return result;
 }
 
-/// 10,000 connections that never finish their request. The proxy may refuse some: it has to serve good requests
+/// Connections that never finish their request, thousands. The proxy may refuse some: it has to serve good requests
 /// meanwhile or say so, and afterwards in any case.
 Outcome half_open(const Context& context, const std::string& start) {
   rlimit limit{};
@@ -131,7 +131,7 @@ Outcome half_open(const Context& context, const std::string& start) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   std::vector<Channel> held;
   std::size_t refused = 0;
-  for (int i = 0; i < 10000 && refused < 50; ++i) {
+  for (std::uint64_t i = 0; i < context.flood && refused < 50; ++i) {
     auto channel = Channel::dial(context);
     if (!channel || !channel->write(start)) {
       ++refused;
@@ -195,15 +195,16 @@ void add_resources(std::vector<Attempt>& out, const Context& context) {
         [directory](const Context& each) { return fill(each, directory, Name::unlinked, 15); }, long_limit);
   }
   Subject floods(out, "7.2", "limits", Needs::egress);
+  const std::string many = std::to_string(context.flood);
   floods.add(
-      "10,000 connections that send nothing (L)", [](const Context& each) { return half_open(each, "\r\n"); },
+      many + " connections that send nothing (L)", [](const Context& each) { return half_open(each, "\r\n"); },
       long_limit);
   floods.add(
-      "10,000 connections with half a request (L)",
+      many + " connections with half a request (L)",
       [](const Context& each) { return half_open(each, "GET http://" + each.origin + "/ HTTP/1.1\r\nHost: "); },
       long_limit);
   floods.add(
-      "10,000 tunnels without a handshake (L)",
+      many + " tunnels without a handshake (L)",
       [](const Context& each) {
         return half_open(each, "CONNECT " + each.origin + ":443 HTTP/1.1\r\nHost: " + each.origin + "\r\n\r\n");
       },

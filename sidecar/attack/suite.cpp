@@ -58,6 +58,7 @@ std::vector<Attempt> select_attempts(const Context& context, const SuiteOptions&
   add_dns(all, context);
   add_exfiltrate(all, context);
   add_exfiltrate_body(all, context);
+  add_planted(all, context);
   add_isolate_files(all, context);
   add_isolate_processes(all, context);
   add_isolate_kernel(all, context);

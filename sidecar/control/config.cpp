@@ -14,6 +14,8 @@
 namespace bot_bottle::sidecar {
 namespace {
 
+constexpr std::size_t max_canaries = 64;
+
 /// Memory for a document with secrets: wiped before it is given back. The alignment is always new's own:
 /// Boost.JSON 1.81 gives keys back with another alignment than it asked for (AddressSanitizer:
 /// new-delete-type-mismatch), and asks for no larger one.
@@ -60,8 +62,21 @@ Result<void> read_secrets(const json::object& document, egress::SecretStore& sto
       const json::value* value = object->if_contains("value");
       if (name == nullptr || !name->is_string() || value == nullptr || !value->is_string())
         return bad("secrets: an entry needs the texts `name` and `value`");
+      // The first of two would be unknown to DLP from then on (F4).
+      if (store.find(name->get_string()) != nullptr)
+        return bad(fmt::format("secrets: '{}' is given twice", std::string_view(name->get_string())));
       // The view is into the wiped document: no copy in between.
       store.add(std::string(name->get_string()), SecretBytes(std::string_view(value->get_string())));
+    }
+  }
+  if (const json::array* canaries = find_array(document, "canaries")) {
+    if (canaries->size() > max_canaries) return bad("canaries: too many");
+    for (const json::value& entry : *canaries) {
+      const json::object* object = entry.if_object();
+      if (object == nullptr) return bad("canaries: an entry is not an object");
+      BB_TRY(std::string name, need_string(*object, "name"));
+      BB_TRY(const std::string value, need_string(*object, "value"));
+      store.add_canary(std::move(name), SecretBytes(std::string_view(value)));
     }
   }
   if (const json::array* placeholders = find_array(document, "placeholders")) {
@@ -70,8 +85,52 @@ Result<void> read_secrets(const json::object& document, egress::SecretStore& sto
       if (object == nullptr) return bad("placeholders: an entry is not an object");
       BB_TRY(std::string value, need_string(*object, "value"));
       BB_TRY(std::string token_ref, need_string(*object, "token_ref"));
+      for (const egress::Placeholder& other : store.placeholders())
+        if (other.value == value && other.token_ref != token_ref)
+          return bad(fmt::format("placeholders: '{}' and '{}' have the same one", other.token_ref, token_ref));
       store.add_placeholder({std::move(value), std::move(token_ref)});
     }
+  }
+  return {};
+}
+
+/// The views are into the wiped document: no copy in between.
+Result<void> read_git_keys(const json::object& document, std::map<std::string, SecretBytes>& keys) {
+  const json::array* given = find_array(document, "git_keys");
+  if (given == nullptr) return {};
+  for (const json::value& entry : *given) {
+    const json::object* object = entry.if_object();
+    const json::value* repo = object == nullptr ? nullptr : object->if_contains("repo");
+    const json::value* key = object == nullptr ? nullptr : object->if_contains("private_key");
+    if (repo == nullptr || !repo->is_string() || key == nullptr || !key->is_string())
+      return bad("git_keys: an entry needs the texts `repo` and `private_key`");
+    keys[std::string(repo->get_string())] = SecretBytes(std::string_view(key->get_string()));
+  }
+  return {};
+}
+
+Result<void> read_supervise(const json::object& document, Config& config) {
+  if (const json::object* given = find_object(document, "supervise")) {
+    SuperviseConfig& supervise = config.supervise;
+    supervise.enabled = true;
+    supervise.discloses = get_bool(*given, "disclose", true);
+    supervise.builds_images = get_bool(*given, "images", false);
+    if (const json::object* capabilities = find_object(*given, "capabilities")) supervise.capabilities = *capabilities;
+    if (const json::value* rules = given->if_contains("auto")) {
+      policy::Problems problems;
+      supervise.automatic = policy::read_automatic(*rules, "supervise.auto", problems);
+      if (!problems.empty()) return bad(problems.front().path + ": " + problems.front().message);
+    }
+  }
+  if (const json::object* point = find_object(document, "kill_point")) {
+#ifdef BB_TEST_HOOKS
+    config.kill_point.seq = static_cast<std::uint64_t>(get_int(*point, "seq", 0));
+    using When = supervise::KillPoint::When;
+    config.kill_point.when = get_string(*point, "when") == "before" ? When::before : When::after;
+#else
+    static_cast<void>(point);
+    return bad("kill_point: this build has no test hooks");
+#endif
   }
   return {};
 }
@@ -89,7 +148,8 @@ Result<policy::Egress> read_egress(const json::object& document) {
   return bad(std::move(message));
 }
 
-/// "192.0.2.1:9099", "[2001:db8::1]:9099".
+}  // namespace
+
 Result<net::Address> read_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   std::uint16_t port = 0;
@@ -101,8 +161,6 @@ Result<net::Address> read_address(const std::string& text) {
   }
   return bad("listen: '" + text + "' is not ADDRESS:PORT");
 }
-
-}  // namespace
 
 Result<Config> parse_config(std::string_view text) {
   WipingResource memory;
@@ -137,7 +195,20 @@ Result<Config> parse_config(std::string_view text) {
   BB_CHECK(read_secrets(*document, config.secrets));
   if (const json::object* listen = find_object(*document, "listen")) {
     BB_TRY(config.egress_address, read_address(get_string(*listen, "egress")));
+    if (listen->contains("supervise")) {
+      BB_TRY(config.supervise.address, read_address(get_string(*listen, "supervise")));
+    }
+    if (listen->contains("git-gate")) {
+      BB_TRY(config.git_gate_address, read_address(get_string(*listen, "git-gate")));
+    }
   }
+  if (const json::object* gate = find_object(*document, "git_gate")) {
+    auto parsed = policy::parse_git_gate(*gate);
+    if (!parsed) return fail(std::move(parsed.error()).within("sidecar configuration"));
+    config.git_gate = std::move(*parsed);
+    BB_CHECK(read_git_keys(*document, config.git_keys));
+  }
+  BB_CHECK(read_supervise(*document, config));
   const std::vector<std::string> disabled = get_strings(*document, "disabled_guards");
   BB_TRY(config.guards, egress::Guards::disable(disabled));
   return config;

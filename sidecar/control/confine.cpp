@@ -25,7 +25,9 @@ constexpr std::uint64_t write_rights = read_rights | LANDLOCK_ACCESS_FS_WRITE_FI
                                        LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                                        LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK;
 constexpr std::uint64_t first_abi_rights = (1ULL << 13) - 1;
-constexpr std::uint64_t file_rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | access_truncate;
+constexpr std::uint64_t execute_rights = read_rights | LANDLOCK_ACCESS_FS_EXECUTE;
+constexpr std::uint64_t file_rights =
+    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE | access_truncate;
 
 struct RulesetAttributes {
   std::uint64_t handled_access_fs = 0;
@@ -48,7 +50,7 @@ Result<void> allow(int ruleset, const std::string& path, std::uint64_t rights) {
   return {};
 }
 
-Result<int> restrict_files(const std::vector<std::string>& writable, const std::vector<std::string>& readable) {
+Result<int> restrict_files(const Access& access) {
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (abi <= 0) return 0;
   RulesetAttributes attributes;
@@ -58,10 +60,17 @@ Result<int> restrict_files(const std::vector<std::string>& writable, const std::
   if (abi >= 5) attributes.handled_access_fs |= access_ioctl;
   const UniqueFd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset) return fail(error_from_errno("landlock", errno));
-  for (const std::string& path : readable) BB_CHECK(allow(ruleset.get(), path, read_rights));
-  for (const std::string& path : writable) {
+  for (const std::string& path : access.readable) BB_CHECK(allow(ruleset.get(), path, read_rights));
+  for (const std::string& path : access.executable) BB_CHECK(allow(ruleset.get(), path, execute_rights));
+  // Programs open it for writing, git first of all.
+  if (!access.executable.empty())
+    BB_CHECK(
+        allow(ruleset.get(), "/dev/null", file_rights & ~LANDLOCK_ACCESS_FS_EXECUTE & attributes.handled_access_fs));
+  for (const std::string& path : access.writable) {
     std::uint64_t rights = write_rights;
     if (abi >= 3) rights |= access_truncate;
+    // A pack that is accepted moves from the quarantine to the mirror.
+    if (abi >= 2 && !access.executable.empty()) rights |= access_refer;
     BB_CHECK(allow(ruleset.get(), path, rights & attributes.handled_access_fs));
   }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return fail(error_from_errno("landlock", errno));
@@ -70,7 +79,7 @@ Result<int> restrict_files(const std::vector<std::string>& writable, const std::
 
 }  // namespace
 
-Result<Confinement> confine(const std::vector<std::string>& writable, const std::vector<std::string>& readable) {
+Result<Confinement> confine(const Access& access) {
   Confinement result;
   result.not_dumpable = ::prctl(PR_SET_DUMPABLE, 0) == 0;
   const rlimit none{0, 0};
@@ -78,7 +87,7 @@ Result<Confinement> confine(const std::vector<std::string>& writable, const std:
   result.no_new_privileges = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
   if (!result.not_dumpable || !result.no_core || !result.no_new_privileges)
     return fail(ErrorKind::unsupported, "the sidecar cannot protect its memory (prctl, setrlimit)");
-  BB_TRY(result.landlock_abi, restrict_files(writable, readable));
+  BB_TRY(result.landlock_abi, restrict_files(access));
   return result;
 }
 

@@ -17,9 +17,16 @@ struct Confinement {
   int landlock_abi = 0;  // 0: this kernel has none
 };
 
-/// Files below `writable` may be read, written and made; below `readable` only read; nothing else is opened from here
-/// on. A kernel without Landlock is not an error: `status` tells. Never partial: an error means that nothing may go on.
-Result<Confinement> confine(const std::vector<std::string>& writable, const std::vector<std::string>& readable);
+/// What is open to the process and to every program it starts, from here on.
+struct Access {
+  std::vector<std::string> writable;  // below: read, written, made, moved about
+  std::vector<std::string> readable;
+  std::vector<std::string> executable;  // empty: nothing at all can be executed
+};
+
+/// Nothing but `access` is opened or executed from here on. A kernel without Landlock is not an error: `status` tells.
+/// Never partial: an error means that nothing may go on.
+Result<Confinement> confine(const Access& access);
 
 json::object to_json(const Confinement& confinement);
 

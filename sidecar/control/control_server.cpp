@@ -14,7 +14,8 @@ constexpr std::size_t max_unsent = std::size_t{8} << 20;
 
 class ControlServer::Peer final : public net::Retirable, public net::StreamHandler {
  public:
-  Peer(ControlServer& server, net::Stream stream) : server_(server), stream_(std::move(stream)) {
+  Peer(ControlServer& server, net::Stream stream, std::uint64_t number)
+      : server_(server), stream_(std::move(stream)), number_(number) {
     stream_.set_handler(this);
     stream_.start_reading();
   }
@@ -26,12 +27,9 @@ class ControlServer::Peer final : public net::Retirable, public net::StreamHandl
     }
     std::size_t begin = 0;
     for (std::size_t end = input_.find('\n'); end != std::string::npos; end = input_.find('\n', begin)) {
-      std::string reply = server_.answer(std::string_view(input_).substr(begin, end - begin));
+      server_.answer(*this, std::string_view(input_).substr(begin, end - begin));
       begin = end + 1;
-      if (stream_.write(reply) != 0 || stream_.unsent() > max_unsent) {
-        server_.remove(this);
-        return;
-      }
+      if (removed_) return;
     }
     input_.erase(0, begin);
     if (input_.size() > max_line) server_.remove(this);
@@ -41,6 +39,12 @@ class ControlServer::Peer final : public net::Retirable, public net::StreamHandl
     if (stream_.unsent() == 0) server_.remove(this);
   }
   void on_failure(int /*code*/) override { server_.remove(this); }
+  void send(std::string line) {
+    if (removed_) return;
+    if (stream_.write(line) != 0 || stream_.unsent() > max_unsent) server_.remove(this);
+  }
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+  void set_removed() { removed_ = true; }
   void on_drained() override {
     if (ended_) server_.remove(this);
   }
@@ -61,6 +65,8 @@ class ControlServer::Peer final : public net::Retirable, public net::StreamHandl
 
   ControlServer& server_;
   net::Stream stream_;
+  std::uint64_t number_;
+  bool removed_ = false;
   std::string input_;
   bool ended_ = false;
 };
@@ -81,7 +87,7 @@ void ControlServer::on_connection(net::Stream stream) {
   const auto uid = stream.peer_uid();
   const bool allowed = uid && std::find(allowed_uids_.begin(), allowed_uids_.end(), *uid) != allowed_uids_.end();
   if (!allowed || peers_.size() >= max_peers) return;  // cut off unread (attacks D1, D2)
-  auto peer = std::make_unique<Peer>(*this, std::move(stream));
+  auto peer = std::make_unique<Peer>(*this, std::move(stream), next_peer_++);
   Peer* raw = peer.get();
   peers_.emplace(raw, std::move(peer));
 }
@@ -89,6 +95,7 @@ void ControlServer::on_connection(net::Stream stream) {
 void ControlServer::remove(Peer* peer) {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;
+  peer->set_removed();
   loop_.retire(std::move(found->second));
   peers_.erase(found);
 }
@@ -105,24 +112,32 @@ std::string ControlServer::answer_http(std::string_view request_line) const {
       status, body.size(), body);
 }
 
-std::string ControlServer::answer(std::string_view line) const {
-  json::object reply;
+void ControlServer::answer(Peer& peer, std::string_view line) {
   Result<json::object> request = parse_json_object(line, max_line);
-  Result<json::object> result = fail(ErrorKind::invalid_argument, "");
-  if (request) {
-    if (const json::value* id = request->if_contains("id")) reply["id"] = *id;
-    result = handle_(get_string(*request, "call"), *request);
-  } else {
-    reply["id"] = nullptr;
-    result = fail(std::move(request.error()));
+  if (!request) {
+    reply(peer.number(), nullptr, fail(std::move(request.error())));
+    return;
   }
+  const json::value* id = request->if_contains("id");
+  handle_(get_string(*request, "call"), *request,
+          [this, number = peer.number(), id = id == nullptr ? json::value() : *id](const Result<json::object>& result) {
+            reply(number, id, result);
+          });
+}
+
+void ControlServer::reply(std::uint64_t peer, const json::value& id, const Result<json::object>& result) {
+  const auto found =
+      std::find_if(peers_.begin(), peers_.end(), [peer](const auto& entry) { return entry.first->number() == peer; });
+  if (found == peers_.end()) return;
+  json::object reply{{"id", id}};
   if (result) {
-    reply["ok"] = std::move(*result);
+    reply["ok"] = *result;
   } else {
     const Error& error = result.error();
     reply["error"] = {{"kind", name_of(error.kind)}, {"message", error.message}, {"hint", error.hint}};
+    if (!error.details.empty()) reply["error"].as_object()["details"] = error.details;
   }
-  return to_text(reply) + "\n";
+  found->first->send(to_text(reply) + "\n");
 }
 
 }  // namespace bot_bottle::sidecar

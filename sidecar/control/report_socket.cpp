@@ -13,6 +13,7 @@
 
 #include "core/base/json.hpp"
 #include "core/base/unique_fd.hpp"
+#include "sidecar/egress/canaries.hpp"
 
 namespace bot_bottle::sidecar {
 namespace {
@@ -28,7 +29,7 @@ struct ReportSocket::Watch {
   ReportSocket* owner = nullptr;
 };
 
-ReportSocket::ReportSocket(net::Loop& loop, egress::EventLog& log) : loop_(loop), log_(log), tokens_(burst) {}
+ReportSocket::ReportSocket(net::Loop& loop, egress::House& house) : loop_(loop), house_(house), tokens_(burst) {}
 
 ReportSocket::~ReportSocket() {
   if (watch_ == nullptr) return;
@@ -50,6 +51,18 @@ Result<void> ReportSocket::listen(const std::string& socket_path) {
       ::chmod(socket_path.c_str(), 0666) != 0) {
     return fail(error_from_errno(fmt::format("cannot listen on {}", socket_path), errno));
   }
+  return watch(std::move(fd));
+}
+
+Result<void> ReportSocket::listen(const net::Address& address) {
+  UniqueFd fd(::socket(address.raw()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const socklen_t size = address.raw()->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  if (!fd || ::bind(fd.get(), address.raw(), size) != 0)
+    return fail(error_from_errno(fmt::format("cannot listen on {}", address.text()), errno));
+  return watch(std::move(fd));
+}
+
+Result<void> ReportSocket::watch(UniqueFd fd) {
   watch_ = new Watch;  // freed by the close callback
   watch_->owner = this;
   watch_->poll.data = watch_;
@@ -90,7 +103,7 @@ bool ReportSocket::take() {
   event.level = egress::Level::warn;
   event.event = "reports_dropped";
   event.reason = "more than 10 reports a second";
-  log_.write(event);
+  house_.log.write(event);
   return false;
 }
 
@@ -107,7 +120,13 @@ void ReportSocket::on_report(std::string_view datagram) {
   event.event = "dns_refused";
   event.host = std::string_view(name).substr(0, 255);
   event.reason = how;
-  log_.write(event);
+  house_.log.write(event);
+  // The name never left; who asked for it was trying to send it (attack B1).
+  const std::string canary = egress::find_canary(house_, event.host);
+  if (canary.empty()) return;
+  event.rule = canary;
+  event.where = "name in a DNS query";
+  egress::raise_canary(house_, event);
 }
 
 }  // namespace bot_bottle::sidecar

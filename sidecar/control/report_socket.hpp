@@ -6,27 +6,32 @@
 #include <string>
 
 #include "core/base/result.hpp"
-#include "sidecar/egress/event_log.hpp"
+#include "core/base/unique_fd.hpp"
+#include "sidecar/egress/house.hpp"
+#include "sidecar/net/address.hpp"
 #include "sidecar/net/loop.hpp"
 
 namespace bot_bottle::sidecar {
 
 class ReportSocket {
  public:
-  ReportSocket(net::Loop& loop, egress::EventLog& log);
+  ReportSocket(net::Loop& loop, egress::House& house);
   ReportSocket(const ReportSocket&) = delete;
   ReportSocket& operator=(const ReportSocket&) = delete;
   ~ReportSocket();
   Result<void> listen(const std::string& socket_path);
+  /// The address wire: UDP.
+  Result<void> listen(const net::Address& address);
 
  private:
   struct Watch;
   void read_all_waiting();
   void on_report(std::string_view datagram);
   bool take();
+  Result<void> watch(UniqueFd fd);
 
   net::Loop& loop_;
-  egress::EventLog& log_;
+  egress::House& house_;
   Watch* watch_ = nullptr;
   double tokens_;
   std::uint64_t filled_ms_ = 0;

@@ -1,6 +1,7 @@
 #include "sidecar/control/sidecar.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
+#include "sidecar/control/memory.hpp"
 
 namespace bot_bottle::sidecar {
 namespace {
@@ -16,6 +18,8 @@ constexpr std::chrono::milliseconds end_step{20};
 constexpr std::uint64_t end_patience_ms = 2000;
 // Relative to the state directory, which is our working directory: a deep home must not exceed sun_path.
 constexpr const char* egress_socket = "wire/egress.sock";
+constexpr const char* gate_socket = "wire/git-gate.sock";
+constexpr const char* supervise_socket = "wire/supervise.sock";
 constexpr const char* report_socket = "wire/report.sock";
 constexpr const char* control_socket = "control/control.sock";
 
@@ -70,6 +74,9 @@ Sidecar::~Sidecar() {
   end_timer_.reset();
   control_.reset();
   reports_.reset();
+  supervise_.reset();
+  desk_.reset();
+  gate_.reset();
   proxy_.reset();
   if (log_) log_->flush();
 }
@@ -83,7 +90,8 @@ Result<std::unique_ptr<Sidecar>> Sidecar::create(const Options& options, Config 
 
 Result<void> Sidecar::build(const Options& options, Config config) {
   started_at_ = format_time(now_ms());
-  for (const char* name : {"egress", "wire", "control", "logs"}) BB_CHECK(make_directories(options.state / name));
+  for (const char* name : {"egress", "wire", "control", "logs", "supervise"})
+    BB_CHECK(make_directories(options.state / name));
   if (::chdir(options.state.c_str()) != 0) return fail(error_from_errno(options.state.string(), errno));
 
   log_.emplace(loop_, "logs/events.jsonl", config.log_level);
@@ -91,6 +99,8 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   resolver_ = net::make_system_resolver(loop_);
   egress::House& house = house_.emplace(loop_, *log_, *resolver_);
   house.guards = config.guards;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) house.bounds.fit_into(files.rlim_cur);
   house.secrets = std::move(config.secrets);
   const std::filesystem::path rules = options.share / "rules";
   const dlp::OwnRules own{config.egress.dlp_rules, "egress.dlp.rules"};
@@ -99,7 +109,17 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   } else {
     BB_TRY(house.rules, dlp::Rules::load(rules, options.rules_database, own));
   }
-  BB_TRY(house.known_secrets, dlp::KnownSecrets::create(house.secrets.known()));
+  std::vector<dlp::KnownSecret> known = house.secrets.known();
+  const std::vector<dlp::KnownSecret> canaries = house.secrets.known_canaries();
+  known.insert(known.end(), canaries.begin(), canaries.end());
+  BB_TRY(house.known_secrets, dlp::KnownSecrets::create(known));
+  house.has_canaries = !canaries.empty();
+  house.freezes_on_canary = config.egress.on_canary == policy::OnCanary::freeze;
+  // A reload may bring a route without known_secrets; without a secret both sets are one.
+  if (house.secrets.empty() && house.has_canaries) house.canaries = house.known_secrets;
+  if (!house.secrets.empty() && house.has_canaries) {
+    BB_TRY(house.canaries, dlp::KnownSecrets::create(canaries));
+  }
   house.fragments = std::make_unique<dlp::Fragments>(house.known_secrets, [this] { return loop_.now_ms(); });
   BB_TRY(house.no_secrets, dlp::KnownSecrets::create({}));
   // As with rules: none of them is a broken installation, never "nothing to look for".
@@ -114,15 +134,21 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   // Bad trust is found now and not in the first request; the store itself is loaded when it is needed.
   if (!config.egress.upstream_ca.empty()) BB_CHECK(tls::check_certificates(config.egress.upstream_ca));
   configured_ = config.egress;
-  egress_address_ = config.egress_address;
+  egress_address_ = options.egress_address ? options.egress_address : config.egress_address;
+  report_address_ = options.report_address;
   BB_TRY(auto table, policy::RouteTable::create(std::move(config.egress)));
   proxy_.emplace(house);
   proxy_->use_routes(std::move(table));
 
-  reports_.emplace(loop_, *log_);
+  reports_.emplace(loop_, house);
   control_.emplace(
       loop_, config.control_peer_uids,
-      [this](const std::string& name, const json::object& arguments) { return call(name, arguments); },
+      [this](const std::string& name, const json::object& arguments, ControlServer::Reply reply) {
+        if (name == "watch")
+          desk_->watch(arguments, std::move(reply));
+        else
+          reply(call(name, arguments));
+      },
       [this]() -> std::optional<std::string> {
         if (!configured_.metrics) return std::nullopt;
         return house_->metrics.text(house_->counters);
@@ -130,8 +156,63 @@ Result<void> Sidecar::build(const Options& options, Config config) {
   end_timer_.emplace(loop_, [this] { begin_end(); });
   signals_ = std::make_unique<Signals>();
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_->add(*this, number);
-  // From here on nothing outside our own directory can be written, and little read.
-  BB_TRY(confinement_, confine({"."}, readable_paths(options)));
+  BB_TRY(journal_, supervise::Journal::open("supervise"));
+#ifdef BB_TEST_HOOKS
+  journal_->set_kill_point_for_test(config.kill_point);
+#endif
+  BB_CHECK(build_gate(options, config));
+  BB_CHECK(build_desk(options, config));
+  // From here on nothing outside our own directory can be written, and little read; git, ssh and a shell can be
+  // executed where there is a gate, and nothing at all where there is none.
+  Access access{.writable = {"."}, .readable = readable_paths(options), .executable = {}};
+  if (gate_) access.executable = gate_->executables();
+  BB_TRY(confinement_, confine(access));
+  return {};
+}
+
+Result<void> Sidecar::build_gate(const Options& options, Config& config) {
+  if (!config.git_gate || config.git_gate->repos.empty()) return {};
+  gate_address_ = options.git_gate_address ? options.git_gate_address : config.git_gate_address;
+  const std::filesystem::path directory = std::filesystem::absolute(options.state) / "git-gate";
+  BB_CHECK(make_directories(directory));
+  const git_gate::GateParts parts{
+      .loop = loop_,
+      .log = *log_,
+      .secrets = house_->secrets,
+      .egress = *house_,
+      .rules = house_->rules,
+      .known_secrets = house_->known_secrets,
+      .journal = *journal_,
+      .directory = directory,
+      .rules_directory = options.share / "rules",
+      .upstream_ca = configured_.upstream_ca,
+      .upstream_proxy = configured_.upstream_proxy,
+      .agent_asks = config.supervise.enabled ? git_gate::AgentAsks::yes : git_gate::AgentAsks::no};
+  BB_TRY(gate_, git_gate::Gate::create(parts, *config.git_gate, config.git_keys));
+  config.git_keys.clear();  // they are in their files now, and nowhere else
+  return {};
+}
+
+Result<void> Sidecar::build_desk(const Options& options, Config& config) {
+  supervise::GateHooks hooks;
+  if (gate_) {
+    hooks.apply = [this](const supervise::Proposal& proposal) { return gate_->apply(proposal); };
+    hooks.on_answer = [this](const supervise::Proposal& proposal) { gate_->on_answer(proposal); };
+  }
+  desk_ = std::make_unique<supervise::Desk>(supervise::DeskParts{.loop = loop_,
+                                                                 .house = *house_,
+                                                                 .proxy = *proxy_,
+                                                                 .journal = *journal_,
+                                                                 .gate = std::move(hooks),
+                                                                 .automatic = config.supervise.automatic});
+  BB_CHECK(desk_->start(configured_));
+  if (!config.supervise.enabled) return {};
+  supervise_address_ = options.supervise_address ? options.supervise_address : config.supervise.address;
+  supervise_ = std::make_unique<supervise::Server>(
+      loop_, *desk_,
+      supervise::ToolSettings{.discloses = config.supervise.discloses,
+                              .builds_images = config.supervise.builds_images,
+                              .capabilities = std::move(config.supervise.capabilities)});
   return {};
 }
 
@@ -141,13 +222,30 @@ Result<void> Sidecar::listen() {
   } else {
     BB_CHECK(proxy_->listen(egress_socket));
   }
-  BB_CHECK(reports_->listen(report_socket));
+  if (gate_) {
+    if (gate_address_) {
+      BB_CHECK(gate_->listen(*gate_address_));
+    } else {
+      BB_CHECK(gate_->listen(gate_socket));
+    }
+  }
+  if (supervise_ && supervise_address_) {
+    BB_CHECK(supervise_->listen(*supervise_address_));
+  } else if (supervise_) {
+    BB_CHECK(supervise_->listen(supervise_socket));
+  }
+  if (report_address_) {
+    BB_CHECK(reports_->listen(*report_address_));
+  } else {
+    BB_CHECK(reports_->listen(report_socket));
+  }
   // Last: whoever finds it accepting finds everything ready.
   BB_CHECK(control_->listen(control_socket));
   return {};
 }
 
 void Sidecar::run() {
+  settle_memory();
   loop_.run();
 }
 
@@ -164,9 +262,12 @@ void Sidecar::begin_end() {
   if (ending_since_ms_ == 0) {
     ending_since_ms_ = loop_.now_ms() + 1;
     proxy_->stop_listening();
+    if (gate_) gate_->stop_listening();
+    if (supervise_) supervise_->stop_listening();
   }
   const bool late = loop_.now_ms() > ending_since_ms_ + end_patience_ms;
-  if (house_->counters.open_exchanges == 0 || late) {
+  const bool idle = house_->counters.open_exchanges == 0 && (!gate_ || gate_->open_pushes() == 0);
+  if (idle || late) {
     log_->flush();
     loop_.stop();
     return;
@@ -180,16 +281,22 @@ Result<json::object> Sidecar::call(const std::string& name, const json::object& 
   if (name == "reload") return call_reload();
   if (name == "check") return call_check(arguments);
   if (name == "metrics") return json::object{{"text", house_->metrics.text(house_->counters)}};
+  if (name == "lift_freeze") return call_lift_freeze();
   if (name == "flush") {
     log_->flush();
     return json::object{};
   }
+  if (name == "proposals") return desk_->list();
+  if (name == "answer") return desk_->answer(arguments);
+  if (name == "decisions") return desk_->decisions(arguments);
+  if (name == "set-routes") return desk_->set_routes(arguments);
   if (name == "shutdown") {
     end_timer_->set(end_step);  // after the answer
     return json::object{};
   }
   return fail(ErrorKind::unsupported, fmt::format("there is no call '{}'", name),
-              "status, routes, reload, check, metrics, flush, shutdown");
+              "status, routes, set-routes, reload, check, metrics, proposals, watch, answer, decisions, lift_freeze, "
+              "flush, shutdown");
 }
 
 }  // namespace bot_bottle::sidecar

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "sidecar/dlp/octet_skips.hpp"
 #include "sidecar/dlp/runs.hpp"
 
 #if defined(__x86_64__)
@@ -29,12 +30,15 @@ std::size_t find_blob(std::string_view text, std::size_t from) {
   // By the second octet: unlike the first ones it is seldom in a text.
   const __m128i fastest = _mm_set1_epi8('\x01');
   const __m128i fast = _mm_set1_epi8('^');
-  for (; from + 20 <= text.size(); from += 16) {
+  for (from = skip_without_blob(text, from); from + 20 <= text.size(); from += 16) {
     const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from + 1));
     const __m128i found =
         _mm_or_si128(octets, _mm_or_si128(_mm_cmpeq_epi8(octets, fastest), _mm_cmpeq_epi8(octets, fast)));
     auto mask = static_cast<unsigned>(_mm_movemask_epi8(found));
-    if (mask == 0) continue;
+    if (mask == 0) {
+      from = skip_without_blob(text, from + 16) - 16;
+      continue;
+    }
     const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
     const __m128i first = _mm_or_si128(
         _mm_cmpeq_epi8(before, _mm_set1_epi8('\x1f')),

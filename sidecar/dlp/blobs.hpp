@@ -44,6 +44,7 @@ class Blob final : public ContentDecoder::Sink {
   /// Where octets begin that have not been read to the end.
   [[nodiscard]] std::uint64_t hold() const { return gate_; }
   [[nodiscard]] std::uint64_t work() const { return decoder_.decoded() + inner_.work(); }
+  [[nodiscard]] std::size_t held() const { return inner_.held(); }
   [[nodiscard]] std::string_view name() const {
     return coding_ == Coding::gzip ? "gzip" : coding_ == Coding::zstd ? "zstd" : "deflate";
   }

@@ -26,7 +26,7 @@ class FinancialStream {
   std::optional<Finding> process(std::string& released, End end);
   std::string held_;
   std::uint64_t base_ = 0;    // position of held_[0]
-  std::size_t judged_ = 0;    // of held_: sample points before are done
+  std::size_t judged_ = 0;    // of held_: what begins before is judged
   std::size_t released_ = 0;  // of held_: gone out already, kept for what stands before a number
 };
 

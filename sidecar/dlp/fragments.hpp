@@ -21,11 +21,14 @@ struct Fragments::State {
   };
   std::vector<Seen> seen;  // of each secret
 
-  /// All grams of a skeleton, or each `stride`-th and those around the ones that are known: a piece of stride + 5
+  /// `all`: every gram of a skeleton. `sampled`: each eighth and those around the ones that are known; a piece of 13
   /// characters is always noticed. The number of the secret that was seen too much of.
-  std::optional<std::uint32_t> note(std::string_view skeleton, std::size_t stride);
+  enum class Grams : std::uint8_t { all, sampled };
+  std::optional<std::uint32_t> note(std::string_view skeleton, Grams grams);
 
  private:
+  void note_all(std::string_view skeleton, std::uint32_t now_s, std::optional<std::uint32_t>& much);
+  void note_sampled(std::string_view skeleton, std::uint32_t now_s, std::optional<std::uint32_t>& much);
   bool note_gram(std::string_view skeleton, std::size_t at, std::uint32_t now_s, std::optional<std::uint32_t>& much);
   void count_again(Seen& one, std::uint32_t now_s) const;
 };

@@ -23,18 +23,21 @@ void GramIndex::build(std::span<const std::string_view> patterns) {
   while (bits < 21 && (std::size_t{1} << bits) < patterns_.size() * stride_ * 32) ++bits;
   shift_ = static_cast<unsigned>(32 - bits);
   bitmap_.assign((std::size_t{1} << bits) / 64, 0);
+  opens_ = bitmap_;
   grams_.reserve(patterns_.size() * stride_);
   for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
     for (std::uint32_t offset = 0; offset < stride_; ++offset) {
       const std::uint32_t hash = hash_of(patterns_[i].data() + offset);
-      bitmap_[hash >> 6U] |= std::uint64_t{1} << (hash & 63U);
+      const std::uint32_t bit = hash >> shift_;
+      bitmap_[bit >> 6U] |= std::uint64_t{1} << (bit & 63U);
+      if (offset == 0) opens_[bit >> 6U] |= std::uint64_t{1} << (bit & 63U);
       grams_.push_back({hash, i, offset});
     }
   }
   std::ranges::sort(grams_, {}, &Gram::hash);
   starts_.reserve((std::size_t{1} << (bits - start_shift)) + 1);
   for (std::uint32_t i = 0; i < grams_.size(); ++i)
-    while (starts_.size() <= (grams_[i].hash >> start_shift)) starts_.push_back(i);
+    while (starts_.size() <= (grams_[i].hash >> (shift_ + start_shift))) starts_.push_back(i);
   starts_.resize((std::size_t{1} << (bits - start_shift)) + 1, static_cast<std::uint32_t>(grams_.size()));
   sorted_.resize(patterns_.size());
   std::iota(sorted_.begin(), sorted_.end(), 0U);
@@ -45,7 +48,7 @@ void GramIndex::build(std::span<const std::string_view> patterns) {
 }
 
 std::size_t GramIndex::first_gram(std::uint32_t hash) const {
-  std::size_t at = starts_[hash >> start_shift];
+  std::size_t at = starts_[hash >> (shift_ + start_shift)];
   while (at < grams_.size() && grams_[at].hash < hash) ++at;
   return at;
 }
@@ -55,7 +58,11 @@ std::size_t GramIndex::open_suffix(std::string_view text) const {
   for (std::size_t at = text.size() - std::min(text.size(), longest_ - 1); at < text.size(); ++at) {
     const std::string_view suffix = text.substr(at);
     // Asked at the end of each chunk: a search for every suffix cost more than the scan of the chunk.
-    if (suffix.size() >= 2 && ((heads_[head_of(suffix) >> 6U] >> (head_of(suffix) & 63U)) & 1U) == 0) continue;
+    if (suffix.size() >= gram_octets) {
+      if (!is_in(opens_, hash_of(suffix.data()))) continue;
+    } else if (suffix.size() >= 2 && ((heads_[head_of(suffix) >> 6U] >> (head_of(suffix) & 63U)) & 1U) == 0) {
+      continue;
+    }
     // The first pattern after the suffix in the order of texts begins with it when any does; it itself comes before.
     const auto next = std::ranges::upper_bound(sorted_, suffix, {}, [&](std::uint32_t i) { return patterns_[i]; });
     if (next != sorted_.end() && patterns_[*next].starts_with(suffix)) return suffix.size();

@@ -27,7 +27,7 @@ class GramIndex {
     const std::size_t last = text.size() - gram_octets;
     for (std::size_t at = 0; at <= last; at += stride_) {
       const std::uint32_t hash = hash_of(data + at);
-      if (((bitmap_[hash >> 6U] >> (hash & 63U)) & 1U) != 0 && !verify(text, at, hash, on_hit)) return;
+      if (is_in(bitmap_, hash) && !verify(text, at, hash, on_hit)) return;
     }
   }
   /// How many of the last octets of `text` could begin a pattern: the length of the longest suffix that is a proper
@@ -36,7 +36,7 @@ class GramIndex {
 
  private:
   struct Gram {
-    std::uint32_t hash;
+    std::uint32_t hash;  // of all 32 bits: different grams have different ones, so equal hashes are equal grams
     std::uint32_t pattern;
     std::uint32_t offset;  // of the gram in the pattern
   };
@@ -48,17 +48,22 @@ class GramIndex {
   std::size_t shortest_ = 0;
   std::size_t longest_ = 0;
   std::size_t stride_ = 1;
-  unsigned shift_ = 16;                // hash bits = 32 - shift
+  unsigned shift_ = 16;                // of a hash, so many bits are too many for the bitmaps
   std::vector<std::uint64_t> bitmap_;  // which hashes occur at all
+  std::vector<std::uint64_t> opens_;   // and which of a pattern's first gram
   std::vector<Gram> grams_;            // by hash
-  std::vector<std::uint32_t> starts_;  // where those of a hash >> start_shift begin
+  std::vector<std::uint32_t> starts_;  // where those of a hash >> (shift_ + start_shift) begin
   std::vector<std::uint32_t> sorted_;  // patterns by text, for open_suffix
   std::vector<std::uint64_t> heads_;   // which two octets a pattern begins with
 
-  [[nodiscard]] std::uint32_t hash_of(const char* at) const {
+  static std::uint32_t hash_of(const char* at) {
     std::uint32_t gram = 0;
     std::memcpy(&gram, at, gram_octets);
-    return (gram * 0x9e3779b1U) >> shift_;
+    return gram * 0x9e3779b1U;  // odd: a permutation
+  }
+  [[nodiscard]] bool is_in(const std::vector<std::uint64_t>& bitmap, std::uint32_t hash) const {
+    const std::uint32_t bit = hash >> shift_;
+    return ((bitmap[bit >> 6U] >> (bit & 63U)) & 1U) != 0;
   }
   [[nodiscard]] std::size_t first_gram(std::uint32_t hash) const;
 

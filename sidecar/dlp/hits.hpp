@@ -33,6 +33,9 @@ struct Engine {
   Detectors detectors;
   enum class Decode : std::uint8_t { escapes, all };
   Decode decode = Decode::all;
+  /// Of the rules, which are still to be looked for in what JSON quotes.
+  enum class Quoted : std::uint8_t { all, unrelaxed };
+  Quoted quoted = Quoted::all;
   /// Octets of the longest match of a rule, 0 when rules are not looked for.
   [[nodiscard]] std::size_t longest_rule() const {
     return detectors.token_patterns && rules != nullptr ? rules->longest : 0;
@@ -46,8 +49,13 @@ struct Engine {
   }
 };
 
-/// Matches of rules in one view, which is `text` itself. False: stopped at the first one.
-void find_rules(const Rules::State& rules, std::string_view text, Extent extent, std::vector<Hit>& hits);
+/// Matches of rules in one view, which is `text` itself. `database`: of the rules, in block mode. What ends behind
+/// `limit` is passed over.
+void find_rules(const Rules::State& rules, const hs_database_t* database, std::string_view text, std::size_t limit,
+                Extent extent, std::vector<Hit>& hits);
+inline void find_rules(const Rules::State& rules, std::string_view text, Extent extent, std::vector<Hit>& hits) {
+  find_rules(rules, rules.block.get(), text, text.size(), extent, hits);
+}
 
 /// Hits of all views of a text that is there as a whole. `Extent::first` stops at the first one. `blobs`: whether
 /// runs of digits begin with compressed data, which only a Stream reads.
@@ -57,6 +65,9 @@ std::vector<Hit> find_hits(const Engine& engine, std::string_view text, Extent e
 /// characters tokens are made of, or to the rule's `through`.
 std::vector<Located> find_secret_ranges(const Rules::State& rules, const KnownSecrets::State& secrets,
                                         std::string_view text);
+
+/// The rule of a canary in `region` ("canary:<name>"), or empty: what another detector saw first may be one.
+std::string canary_in(const KnownSecrets::State& secrets, std::string_view region);
 
 /// ±24 characters around `hit` with every secret replaced.
 std::string make_snippet(const Rules::State& rules, const KnownSecrets::State& secrets, std::string_view region,

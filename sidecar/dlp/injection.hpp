@@ -31,6 +31,8 @@ struct Phrase {
 
 /// Folded characters between two phrases that make them one attempt.
 inline constexpr std::uint64_t injection_reach = 500;
+/// Folded characters of the longest phrase.
+inline constexpr std::size_t longest_phrase = 976;
 
 /// Errors name file's phrase and key; a regex that folded text cannot match is one.
 Result<std::vector<Phrase>> parse_phrases(std::string_view toml);
@@ -51,6 +53,7 @@ class InjectionPhrases {
  private:
   friend class InjectionStream;
   InjectionPhrases() = default;
+  Result<void> compile_anchors();
   Result<void> prepare();
   /// Where the phrase that ends with `window` begins in it.
   [[nodiscard]] std::size_t begin_of(std::size_t phrase, std::string_view window) const;
@@ -58,6 +61,10 @@ class InjectionPhrases {
   std::vector<Phrase> phrases_;
   std::vector<unsigned> families_;  // of each phrase
   hs_database_t* database_ = nullptr;
+  /// Literals of which each phrase holds one (phrase_anchors.hpp): where none is near, no phrase is looked for. Null:
+  /// phrases are looked for everywhere.
+  hs_database_t* anchors_ = nullptr;
+  std::size_t longest_anchor_ = 0;
   hs_scratch_t* scratch_ = nullptr;
   mutable std::mutex mutex_;  // of scratch_ and of the regexes below
   mutable std::map<std::size_t, std::unique_ptr<RE2>> regexes_;
@@ -75,7 +82,10 @@ struct InjectionSighting {
 
 class InjectionStream {
  public:
-  InjectionStream(std::shared_ptr<const InjectionPhrases> phrases, Folder::Quotes quotes);
+  /// `everywhere`: without looking for anchors first; the oracle of tests.
+  enum class Search : std::uint8_t { near_anchors, everywhere };
+  InjectionStream(std::shared_ptr<const InjectionPhrases> phrases, Folder::Quotes quotes,
+                  Search search = Search::near_anchors);
   InjectionStream(InjectionStream&&) = delete;
   InjectionStream& operator=(InjectionStream&&) = delete;
   InjectionStream(const InjectionStream&) = delete;
@@ -86,6 +96,8 @@ class InjectionStream {
   /// counts as an attempt.
   std::vector<InjectionSighting> write(std::string_view bytes);
   std::vector<InjectionSighting> finish();
+  /// Characters that were looked at, for anchors and for phrases: what an input costs. Linear in what was written.
+  [[nodiscard]] std::uint64_t work() const { return work_; }
 
  private:
   struct Match {
@@ -97,16 +109,30 @@ class InjectionStream {
     std::uint64_t end = 0;
     std::size_t phrase = 0;
   };
+  struct Span {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
   enum class End : std::uint8_t { no, yes };
   static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
+  static int on_anchor(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
   void scan(End end);
+  void look_for_anchors();
+  void look_for_phrases(Span span);
   void judge(End end, std::vector<InjectionSighting>& sightings);
   [[nodiscard]] bool has_mark(std::uint64_t first, std::uint64_t last) const;
   [[nodiscard]] InjectionSighting describe(const Place& place) const;
 
   std::shared_ptr<const InjectionPhrases> phrases_;
   Folder folder_;
-  hs_stream_t* stream_ = nullptr;
+  Search search_;
+  hs_stream_t* stream_ = nullptr;    // opened where the first anchor stands
+  std::uint64_t stream_begin_ = 0;   // position of its first character
+  std::uint64_t read_to_ = 0;        // and behind its last
+  std::uint64_t wanted_to_ = 0;      // so far phrases are looked for, when there is so much
+  std::vector<Span> wanted_;         // of the present text
+  std::uint64_t anchors_begin_ = 0;  // position of the text that anchors are looked for in
+  std::uint64_t work_ = 0;
   std::string text_;        // the last folded characters
   std::uint64_t base_ = 0;  // position of text_[0]
   std::size_t fresh_ = 0;   // of text_: not scanned yet

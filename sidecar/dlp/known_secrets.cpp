@@ -98,6 +98,20 @@ class Builder {
       const std::uint32_t hash = KnownSecrets::State::gram6_hash(gram.gram);
       state_.gram6_bitmap[hash >> 6U] |= std::uint64_t{1} << (hash & 63U);
     }
+    // So large that the pieces fill a sixty-fourth of it at most, with a hundred secrets too.
+    unsigned bits = 16;
+    constexpr std::size_t pieces = gram6_octets - piece4_octets + 1;
+    while (bits < 20 && (std::size_t{1} << bits) < state_.grams6.size() * pieces * 64) ++bits;
+    state_.piece4_shift = 32 - bits;
+    state_.piece4_bitmap.assign((std::size_t{1} << bits) / 64, 0);
+    for (const auto& gram : state_.grams6) {
+      std::array<char, sizeof gram.gram> letters{};
+      std::memcpy(letters.data(), &gram.gram, sizeof gram.gram);
+      for (std::size_t i = 0; i < pieces; ++i) {
+        const std::uint32_t hash = state_.piece4_hash(letters.data() + i);
+        state_.piece4_bitmap[hash >> 6U] |= std::uint64_t{1} << (hash & 63U);
+      }
+    }
   }
 
  private:
@@ -287,7 +301,9 @@ Result<std::shared_ptr<const KnownSecrets>> KnownSecrets::create(std::span<const
   Builder builder(*state, pieces);
   for (const KnownSecret& secret : secrets) {
     const auto index = static_cast<std::uint32_t>(state->names.size());
-    state->names.emplace_back(secret.name);
+    const bool canary = secret.kind == KnownSecret::Kind::canary;
+    state->any_canary = state->any_canary || canary;
+    state->names.push_back((canary ? "canary:" : "known-secret:") + std::string(secret.name));
     builder.add_secret(trim(secret.value), index);
   }
   builder.finish();

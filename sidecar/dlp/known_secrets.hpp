@@ -19,6 +19,7 @@ namespace bot_bottle::dlp {
 inline constexpr std::size_t max_piece_octets = 64;
 inline constexpr std::size_t piece_overlap_octets = 8;
 inline constexpr std::size_t gram6_octets = 6;  // fragments.hpp
+inline constexpr std::size_t piece4_octets = 4;
 
 struct KnownSecrets::State {
   struct Pattern {
@@ -42,8 +43,9 @@ struct KnownSecrets::State {
     std::uint32_t index = 0;
   };
 
-  SecretBytes bytes;  // all patterns, one after the other, in locked memory
-  std::vector<std::string> names;
+  SecretBytes bytes;               // all patterns, one after the other, in locked memory
+  std::vector<std::string> names;  // as findings show them: "known-secret:<NAME>", "canary:<name>"
+  bool any_canary = false;
   std::vector<Pattern> folded;  // found in skeletons
   std::vector<Pattern> exact;   // too little of them is left in a skeleton: found as they are
   GramIndex folded_index;
@@ -53,6 +55,8 @@ struct KnownSecrets::State {
   std::vector<Gram6> grams6;               // by gram
   std::vector<std::uint32_t> gram6_count;  // of each secret; 0: too few to be summed
   std::vector<std::uint64_t> gram6_bitmap;
+  std::vector<std::uint64_t> piece4_bitmap;  // the four-character pieces of grams6: what Fragments looks at first
+  unsigned piece4_shift = 16;
 
   [[nodiscard]] std::string_view text_of(const Pattern& pattern) const {
     return bytes.view().substr(pattern.text, pattern.size);
@@ -70,22 +74,25 @@ struct KnownSecrets::State {
   /// stop.
   template <typename OnHit>
   void find(std::string_view text, OnHit on_hit) const {
+    std::string skeleton;
+    SkeletonState state;
+    if (!folded_index.empty()) append_skeleton(skeleton, text, state);
+    find(text, skeleton, on_hit);
+  }
+  /// The same for who has the skeleton already.
+  template <typename OnHit>
+  void find(std::string_view text, std::string_view skeleton, OnHit on_hit) const {
     bool go_on = true;
-    if (!folded_index.empty()) {
-      std::string skeleton;
-      SkeletonState state;
-      append_skeleton(skeleton, text, state);
-      std::vector<std::uint32_t> places;
-      folded_index.find(skeleton, [&](std::size_t at, std::uint32_t number) {
-        if (places.empty()) places = places_of(text);
-        const Pattern& pattern = folded[number];
-        std::size_t begin = places[at];
-        std::size_t end = std::size_t{places[at + pattern.key_size - 1]} + 1;
-        if (!widen(pattern, text, begin, end)) return true;
-        go_on = on_hit(begin, end, pattern);
-        return go_on;
-      });
-    }
+    std::vector<std::uint32_t> places;
+    folded_index.find(skeleton, [&](std::size_t at, std::uint32_t number) {
+      if (places.empty()) places = places_of(text);
+      const Pattern& pattern = folded[number];
+      std::size_t begin = places[at];
+      std::size_t end = std::size_t{places[at + pattern.key_size - 1]} + 1;
+      if (!widen(pattern, text, begin, end)) return true;
+      go_on = on_hit(begin, end, pattern);
+      return go_on;
+    });
     if (!go_on) return;
     exact_index.find(text, [&](std::size_t begin, std::uint32_t number) {
       return on_hit(begin, begin + exact[number].size, exact[number]);
@@ -95,9 +102,21 @@ struct KnownSecrets::State {
   static std::vector<std::uint32_t> places_of(std::string_view text);
 
   static std::uint64_t gram6_at(const char* skeleton) {
-    std::uint64_t gram = 0;
-    std::memcpy(&gram, skeleton, gram6_octets);
-    return gram;
+    // Not one copy of six octets: compilers put it together in memory, and the load of it waits for both stores.
+    std::uint32_t first = 0;
+    std::uint16_t last = 0;
+    std::memcpy(&first, skeleton, sizeof first);
+    std::memcpy(&last, skeleton + sizeof first, sizeof last);
+    return first | (std::uint64_t{last} << 32U);
+  }
+  [[nodiscard]] std::uint32_t piece4_hash(const char* skeleton) const {
+    std::uint32_t piece = 0;
+    std::memcpy(&piece, skeleton, sizeof piece);
+    return (piece * 0x9e3779b1U) >> piece4_shift;
+  }
+  [[nodiscard]] bool may_be_piece4(const char* skeleton) const {
+    const std::uint32_t hash = piece4_hash(skeleton);
+    return ((piece4_bitmap[hash >> 6U] >> (hash & 63U)) & 1U) != 0;
   }
   static std::uint32_t gram6_hash(std::uint64_t gram) {
     return static_cast<std::uint32_t>((gram * 0x9e3779b97f4a7c15U) >> 48U);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 #include <cmath>
 #include <set>
 
@@ -130,28 +129,6 @@ Result<void> merge_own(const OwnRules& own, std::vector<RuleText>& rules) {
   return {};
 }
 
-Result<DatabasePtr> build(const std::vector<Rule>& rules, unsigned mode) {
-  std::vector<const char*> expressions;
-  std::vector<unsigned> ids;
-  for (const Rule& rule : rules) {
-    ids.push_back(static_cast<unsigned>(expressions.size()));
-    expressions.push_back(rule.text.prefilter.empty() ? rule.text.regex.c_str() : rule.text.prefilter.c_str());
-  }
-  // No HS_FLAG_SINGLEMATCH: a match that an allow list spares must not use up the one that follows it.
-  const std::vector<unsigned> flags(rules.size(), 0);
-  hs_database_t* database = nullptr;
-  hs_compile_error_t* error = nullptr;
-  if (hs_compile_multi(expressions.data(), flags.data(), ids.data(), static_cast<unsigned>(ids.size()), mode, nullptr,
-                       &database, &error) != HS_SUCCESS) {
-    const std::string id =
-        error != nullptr && error->expression >= 0 ? rules[static_cast<std::size_t>(error->expression)].text.id : "all";
-    const std::string message = error != nullptr ? error->message : "unknown";
-    hs_free_compile_error(error);
-    return fail(ErrorKind::invalid_argument, fmt::format("rule '{}': {}", id, message));
-  }
-  return DatabasePtr(database);
-}
-
 Result<std::vector<RuleText>> all_rules(const std::vector<RuleFile>& files, const OwnRules& own) {
   std::set<std::string> ids;
   std::vector<RuleText> all;
@@ -184,8 +161,7 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
   if (state->rules.empty() || state->rules.size() > max_rules)
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{} rules: between 1 and {} are accepted", state->rules.size(), max_rules));
-  BB_TRY(state->block, build(state->rules, HS_MODE_BLOCK));
-  BB_TRY(state->stream, build(state->rules, HS_MODE_STREAM));
+  BB_CHECK(state->build());
   state->source_hash = hash_of(files, own, directory);
   if (!phrase_files(directory).empty()) {
     BB_TRY(state->injection, InjectionPhrases::compile(injection_directory(directory)));
@@ -195,20 +171,6 @@ Result<std::unique_ptr<Rules::State>> compile_files(const std::vector<RuleFile>&
 }
 
 }  // namespace
-
-Result<std::optional<std::size_t>> regex_width(const std::string& regex, std::size_t& shortest) {
-  hs_expr_info_t* info = nullptr;
-  hs_compile_error_t* error = nullptr;
-  if (hs_expression_info(regex.c_str(), 0, &info, &error) != HS_SUCCESS) {
-    const std::string message = error != nullptr ? error->message : "unknown";
-    hs_free_compile_error(error);
-    return fail(ErrorKind::invalid_argument, message);
-  }
-  const unsigned width = info->max_width;
-  shortest = info->min_width;
-  std::free(info);  // NOLINT: the library allocates with malloc
-  return width == UINT_MAX ? std::nullopt : std::optional<std::size_t>(width);
-}
 
 double shannon_entropy(std::string_view text) {
   if (text.empty()) return 0;
@@ -247,16 +209,17 @@ Result<void> Rule::compile() const {
   return {};
 }
 
+bool Rule::may_match(std::string_view window) const {
+  if (text.prefilter.empty() || text.keywords.empty()) return true;
+  return std::ranges::any_of(text.keywords,
+                             [&](const std::string& word) { return window.find(word) != std::string_view::npos; });
+}
+
 bool Rule::confirm(std::string_view window, Located& located) const {
   const std::size_t longest_begin = window.size() - std::min(window.size(), width);
   located = {longest_begin, window.size(), longest_begin};
   if (!compile()) return true;
-  if (!text.prefilter.empty() && !text.keywords.empty()) {
-    // Cheap, so that a text full of what the prefilter looks for does not make RE2 run at each octet.
-    if (std::ranges::none_of(text.keywords,
-                             [&](const std::string& word) { return window.find(word) != std::string_view::npos; }))
-      return false;
-  }
+  if (!may_match(window)) return false;
   std::array<re2::StringPiece, 11> groups;
   const int count = std::min(compiled.groups + 1, static_cast<int>(groups.size()));
   const re2::StringPiece piece(window.data(), window.size());
@@ -312,8 +275,9 @@ Rules::State::~State() {
 
 Result<void> Rules::State::prepare() {
   hs_scratch_t* scratch = nullptr;  // the second call replaces what the first one gave when that is too small
-  if (hs_alloc_scratch(block.get(), &scratch) != HS_SUCCESS || hs_alloc_scratch(stream.get(), &scratch) != HS_SUCCESS)
-    return fail(ErrorKind::internal, "no memory for the DLP scanner");
+  for (const hs_database_t* database : {block.get(), stream.get(), unrelaxed.get()})
+    if (database != nullptr && hs_alloc_scratch(database, &scratch) != HS_SUCCESS)
+      return fail(ErrorKind::internal, "no memory for the DLP scanner");
   scratches_.emplace_back(scratch);
   return {};
 }
@@ -372,6 +336,10 @@ std::size_t Rules::count() const {
   return state_->rules.size();
 }
 
+Rules::Source Rules::source() const {
+  return state_->source;
+}
+
 Result<std::shared_ptr<const Rules>> Rules::compile(const std::filesystem::path& directory, const OwnRules& own) {
   BB_TRY(const std::vector<RuleFile> files, read_files(directory));
   BB_TRY(auto state, compile_files(files, own, directory));
@@ -386,8 +354,10 @@ Result<std::shared_ptr<const Rules>> Rules::load(const std::filesystem::path& di
   if (::stat(database.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
     if (const auto bytes = read_file(database, std::size_t{256} << 20)) {
-      if (auto state = unserialise(*bytes, hash_of(files, own, directory)); state != nullptr && state->prepare())
+      if (auto state = unserialise(*bytes, hash_of(files, own, directory)); state != nullptr && state->prepare()) {
+        state->source = Source::database;
         return std::make_shared<const Rules>(std::move(state));
+      }
     }
   }
   BB_TRY(auto state, compile_files(files, own, directory));

@@ -41,6 +41,9 @@ struct Rule {
   /// closed), but for rules with a prefilter, where RE2 alone decides.
   bool confirm(std::string_view window, Located& located) const;
   Result<void> compile() const;
+  /// False: no match ends with `window`, in no reading of it. Asked of rules with a prefilter only, which stands in
+  /// many texts; so cheap that a text full of it does not make RE2 run at each octet.
+  [[nodiscard]] bool may_match(std::string_view window) const;
   /// Of a file: whether the rule is not for `path`, or an allow list that names paths spares the match.
   [[nodiscard]] bool spares_in_file(const MatchView& view) const;
 
@@ -67,8 +70,12 @@ using ScratchPtr = std::unique_ptr<hs_scratch_t, FreeScratch>;
 struct Rules::State {
   std::vector<Rule> rules;  // the index is the id in the databases
   DatabasePtr block;
+  /// Relaxed (relaxed_regex.hpp): it tells where `block` is to look, in the text as it stands and as JSON quotes it.
   DatabasePtr stream;
-  std::string source_hash;                            // SHA-256 over the rule files
+  /// Block mode, those of which `stream` sees only what stands in the text as it is; null: there is none.
+  DatabasePtr unrelaxed;
+  std::string source_hash;  // SHA-256 over the rule files
+  Source source = Source::rule_files;
   std::size_t longest = 0;                            // octets of the longest match
   std::shared_ptr<const InjectionPhrases> injection;  // null: the installation has none
 
@@ -77,6 +84,8 @@ struct Rules::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
+  /// rules_build.cpp: the databases of `rules`. Errors: Hyperscan does not take one of them.
+  [[nodiscard]] Result<void> build();
   /// Scratch space and stream states are pooled: opening a body costs a reset, not an allocation. Thread-safe.
   [[nodiscard]] Result<void> prepare();
   [[nodiscard]] ScratchPtr take_scratch() const;  // null: out of memory; the caller fails closed

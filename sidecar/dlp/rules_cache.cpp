@@ -14,7 +14,7 @@
 namespace bot_bottle::dlp {
 namespace {
 
-constexpr std::string_view magic = "bot-bottle dlp database 2\n";
+constexpr std::string_view magic = "bot-bottle dlp database 3\n";
 constexpr std::size_t hash_octets = 64;
 
 /// Two machines with the same text here may use each other's databases.
@@ -113,10 +113,15 @@ Result<std::string> serialise(const Rules::State& state) {
   description["rules"] = std::move(rules);
   BB_TRY(const std::string block, bytes_of(state.block.get()));
   BB_TRY(const std::string stream, bytes_of(state.stream.get()));
+  std::string unrelaxed;
+  if (state.unrelaxed) {
+    BB_TRY(unrelaxed, bytes_of(state.unrelaxed.get()));
+  }
   std::string payload;
   put(payload, to_text(description));
   put(payload, block);
   put(payload, stream);
+  put(payload, unrelaxed);
   std::pair<std::string, std::string> injection;
   if (state.injection) {
     BB_TRY(injection, state.injection->serialise());
@@ -135,9 +140,10 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   const auto text = take(bytes);
   const auto block = take(bytes);
   const auto stream = take(bytes);
+  const auto unrelaxed = take(bytes);
   const auto phrases = take(bytes);
   const auto phrase_database = take(bytes);
-  if (!text || !block || !stream || !phrases || !phrase_database || !bytes.empty()) return nullptr;
+  if (!text || !block || !stream || !unrelaxed || !phrases || !phrase_database || !bytes.empty()) return nullptr;
   const auto description = parse_json_object(*text, std::size_t{64} << 20);
   if (!description || get_string(*description, "source") != source_hash ||
       get_string(*description, "platform") != platform())
@@ -153,6 +159,7 @@ std::unique_ptr<Rules::State> unserialise(std::string_view bytes, const std::str
   if (state->longest > max_match_octets) return nullptr;
   state->block = database_of(*block);
   state->stream = database_of(*stream);
+  if (!unrelaxed->empty() && !(state->unrelaxed = database_of(*unrelaxed))) return nullptr;
   state->source_hash = source_hash;
   if (!phrases->empty()) {
     state->injection = InjectionPhrases::unserialise(*phrases, *phrase_database);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "sidecar/dlp/octet_skips.hpp"
+
 #if defined(__x86_64__)
 #include <emmintrin.h>
 #endif
@@ -41,6 +43,32 @@ constexpr auto make_digits(unsigned bits) {
 constexpr auto base64_digits = make_digits(6);
 constexpr auto base32_digits = make_digits(5);
 constexpr auto hex_digits = make_digits(4);
+
+/// What a base64 digit cannot be besides.
+constexpr unsigned upper_kind = 1;
+constexpr unsigned lower_kind = 2;
+constexpr unsigned no_hex_kind = 4;
+constexpr unsigned no_base32_kind = 8;
+constexpr unsigned sign_kind = 16;
+constexpr auto make_kinds() {
+  std::array<std::uint8_t, 256> table{};
+  for (std::size_t c = 0; c < table.size(); ++c) {
+    unsigned kind = 0;
+    if (c >= 'A' && c <= 'Z') kind |= upper_kind;
+    if (c >= 'a' && c <= 'z') kind |= lower_kind;
+    if (hex_digits[c] < 0) kind |= no_hex_kind;
+    if (base32_digits[c] < 0) kind |= no_base32_kind;
+    if (base64_digits[c] >= 62) kind |= sign_kind;
+    table[c] = static_cast<std::uint8_t>(kind);
+  }
+  return table;
+}
+constexpr auto kinds = make_kinds();
+
+/// digit_value, where the compiler can see the table.
+inline int value_in(const std::array<std::int8_t, 256>& table, char c) {
+  return table[static_cast<unsigned char>(c)];
+}
 
 /// Octets that a text which hides a secret is made of: ASCII, and what the Unicode disguises are written with.
 constexpr auto make_texty() {
@@ -95,14 +123,17 @@ int digit_value(char c, unsigned bits) {
 std::size_t find_run(std::string_view text, std::size_t from) {
   // A run of 32 covers one of every two neighbouring blocks of 16, wherever these begin.
   constexpr std::size_t block = min_run_octets / 2;
-  for (std::size_t at = from; at + block <= text.size(); at += block) {
+  for (std::size_t at = skip_without_run(text, from); at + block <= text.size(); at += block) {
 #if defined(__x86_64__)
     // Nearly every block of other text has a space or a sign in it, or an octet above ASCII (negative here).
     const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
-    if (_mm_movemask_epi8(_mm_cmplt_epi8(octets, _mm_set1_epi8('+'))) != 0) continue;
+    if (_mm_movemask_epi8(_mm_cmplt_epi8(octets, _mm_set1_epi8('+'))) != 0) {
+      at = skip_without_run(text, at + block) - block;
+      continue;
+    }
 #endif
     std::size_t i = block;
-    while (i > 0 && digit_value(text[at + i - 1], 6) >= 0) --i;
+    while (i > 0 && value_in(base64_digits, text[at + i - 1]) >= 0) --i;
     if (i > 0) continue;
     std::size_t begin = at;
     std::size_t end = at + block;
@@ -113,11 +144,15 @@ std::size_t find_run(std::string_view text, std::size_t from) {
   return std::string_view::npos;
 }
 
-Run read_run(std::string_view text, std::size_t at) {
-  const auto is_digit = [&](std::size_t i) { return i < text.size() && digit_value(text[i], 6) >= 0; };
-  Run run;
+void read_run(std::string_view text, std::size_t at, Run& run) {
+  const auto is_digit = [&](std::size_t i) { return i < text.size() && value_in(base64_digits, text[i]) >= 0; };
+  run.digits.clear();
+  run.lines.clear();
   run.begin = at;
   while (run.begin > 0 && is_digit(run.begin - 1)) --run.begin;
+  // The letter of "\\n" before the first line is none of its digits (a run that ended before it would be found for
+  // ever).
+  if (run.begin > 0 && text[run.begin - 1] == '\\' && text[run.begin] == 'n') ++run.begin;
   std::size_t i = run.begin;
   while (true) {
     const std::size_t line = i;
@@ -131,7 +166,6 @@ Run read_run(std::string_view text, std::size_t at) {
   }
   // What breaks off at the end of the text may go on.
   if (i >= text.size()) run.end = text.size();
-  return run;
 }
 
 namespace {
@@ -162,13 +196,16 @@ std::size_t find_pairs(std::string_view text, std::size_t from) {
            mask == 0xccccU || mask == 0x9999U;
   };
   const __m128i lower_bit = _mm_set1_epi8(0x20);
-  for (; from + 16 <= text.size(); from += 16) {
+  for (from = skip_without_pairs(text, from); from + 16 <= text.size(); from += 16) {
     const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
     const __m128i letter = _mm_sub_epi8(_mm_or_si128(octets, lower_bit), _mm_set1_epi8('a'));
     const __m128i digit = _mm_sub_epi8(octets, _mm_set1_epi8('0'));
     const __m128i found = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter),
                                        _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
-    if (!is_candidate(static_cast<unsigned>(_mm_movemask_epi8(found)))) continue;
+    if (!is_candidate(static_cast<unsigned>(_mm_movemask_epi8(found)))) {
+      from = skip_without_pairs(text, from + 16) - 16;
+      continue;
+    }
     if (read_pairs(text, from).digits.size() >= 2 * min_pairs) return from;
   }
   return std::string_view::npos;
@@ -211,38 +248,35 @@ std::size_t Run::origin_of(std::size_t digit) const {
 
 std::vector<DecodedRun> decode_run(std::string_view digits) {
   std::vector<DecodedRun> all;
-  std::vector<std::uint8_t> values(digits.size() + 2, 0);
+  // Most runs are digests and identifiers: no memory from the heap for them.
+  std::array<std::uint8_t, 512> few;
+  std::vector<std::uint8_t> many;
+  if (digits.size() + 2 > few.size()) many.resize(digits.size() + 2);
+  std::uint8_t* const values = many.empty() ? few.data() : many.data();
   const auto add = [&](std::size_t begin, std::size_t end, unsigned bits) {
+    const auto& table = bits == 6 ? base64_digits : bits == 5 ? base32_digits : hex_digits;
     for (std::size_t i = begin; i < end; ++i)
-      values[i] = static_cast<std::uint8_t>(std::max(0, digit_value(digits[i], bits)));
+      values[i] = static_cast<std::uint8_t>(std::max(0, value_in(table, digits[i])));
+    values[end] = values[end + 1] = 0;
     const auto find = bits == 6 ? find_texts<6> : bits == 5 ? find_texts<5> : find_texts<4>;
     const std::size_t alignments = bits == 6 ? 4 : bits == 5 ? 8 : 2;
     for (std::size_t skip = 0; skip < alignments && begin + skip < end; ++skip)
-      find(values.data() + begin + skip, end - begin - skip, begin + skip, all);
+      find(values + begin + skip, end - begin - skip, begin + skip, all);
   };
-  // Of one case: base64 may by chance have nothing but these digits.
-  const auto is_narrow = [](std::string_view part, unsigned bits) {
-    bool upper = false;
-    bool lower = false;
-    for (const char c : part) {
-      if (digit_value(c, bits) < 0) return false;
-      upper = upper || (c >= 'A' && c <= 'Z');
-      lower = lower || (c >= 'a' && c <= 'z');
-    }
-    return !(upper && lower);
-  };
-  // Hex and base32 stand between the signs that only base64 knows.
+  // Hex and base32 stand between the signs that only base64 knows, and are of one case: base64 may by chance have
+  // nothing but these digits.
   bool narrow = false;
   for (std::size_t begin = 0; begin < digits.size();) {
     std::size_t end = begin;
-    while (end < digits.size() && digit_value(digits[end], 6) < 62) ++end;
-    const std::string_view part = digits.substr(begin, end - begin);
-    if (part.size() >= min_run_octets) {
+    unsigned seen = 0;
+    while (end < digits.size() && (kinds[static_cast<unsigned char>(digits[end])] & sign_kind) == 0)
+      seen |= kinds[static_cast<unsigned char>(digits[end++])];
+    const bool one_case = (seen & (upper_kind | lower_kind)) != (upper_kind | lower_kind);
+    if (end - begin >= min_run_octets && one_case) {
       for (const unsigned bits : {4U, 5U}) {
-        if (is_narrow(part, bits)) {
-          add(begin, end, bits);
-          narrow = narrow || part.size() == digits.size();
-        }
+        if ((seen & (bits == 4 ? no_hex_kind : no_base32_kind)) != 0) continue;
+        add(begin, end, bits);
+        narrow = narrow || end - begin == digits.size();
       }
     }
     begin = end + 1;

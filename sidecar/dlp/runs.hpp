@@ -28,8 +28,9 @@ struct Run {
 };
 /// A place in the first run of min_run_octets digits or more that goes on at or after `from`; npos when there is none.
 std::size_t find_run(std::string_view text, std::size_t from);
-/// The run around text[at]; MIME's line breaks do not end it, written as "\n" neither.
-Run read_run(std::string_view text, std::size_t at);
+/// The run around text[at]; MIME's line breaks do not end it, written as "\n" neither. `run` is written over: who reads
+/// many of them pays once for the memory.
+void read_run(std::string_view text, std::size_t at, Run& run);
 
 /// The same for hex digits in pairs with a sign or two between, always the same: "41:42:43", "41, 42".
 inline constexpr std::size_t min_pairs = 16;

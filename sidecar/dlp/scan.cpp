@@ -13,6 +13,7 @@ constexpr std::size_t max_block_octets = std::size_t{16} << 20;  // Hyperscan co
 struct BlockScan {
   const Rules::State& rules;
   std::string_view text;
+  std::size_t limit;
   Extent extent;
   std::vector<Hit>& hits;
 
@@ -20,6 +21,7 @@ struct BlockScan {
     auto& self = *static_cast<BlockScan*>(context);
     const Rule& rule = self.rules.rules[id];
     const auto end = static_cast<std::size_t>(to);
+    if (end > self.limit) return 0;
     const std::size_t begin = end - std::min(end, rule.width + 1);
     Located located;
     if (!rule.confirm(self.text.substr(begin, end - begin), located)) return 0;
@@ -35,14 +37,14 @@ struct BlockScan {
 
 }  // namespace
 
-void find_rules(const Rules::State& rules, std::string_view text, Extent extent, std::vector<Hit>& hits) {
+void find_rules(const Rules::State& rules, const hs_database_t* database, std::string_view text, std::size_t limit,
+                Extent extent, std::vector<Hit>& hits) {
   if (text.empty()) return;
-  BlockScan scan{rules, text, extent, hits};
+  BlockScan scan{rules, text, limit, extent, hits};
   const Scratch scratch(rules);
-  const hs_error_t code = scratch.get() == nullptr
-                              ? HS_NOMEM
-                              : hs_scan(rules.block.get(), text.data(), static_cast<unsigned>(text.size()), 0,
-                                        scratch.get(), &BlockScan::on_match, &scan);
+  const hs_error_t code = scratch.get() == nullptr ? HS_NOMEM
+                                                   : hs_scan(database, text.data(), static_cast<unsigned>(text.size()),
+                                                             0, scratch.get(), &BlockScan::on_match, &scan);
   if (code != HS_SUCCESS && code != HS_SCAN_TERMINATED) hits.push_back({0, text.size(), nullptr, nullptr, {}});
 }
 
@@ -70,7 +72,7 @@ Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit) {
   if (hit.rule != nullptr) {
     finding.rule = hit.rule->text.id;
   } else if (hit.pattern != nullptr) {
-    finding.rule = "known-secret:" + secrets.names[hit.pattern->secret];
+    finding.rule = secrets.names[hit.pattern->secret];
     for (const Encoding encoding : {hit.pattern->outer, hit.pattern->inner})
       if (encoding != Encoding::plain) layers.push_back(name_of(encoding));
   } else {
@@ -82,6 +84,15 @@ Finding make_finding(const KnownSecrets::State& secrets, const Hit& hit) {
   }
   if (layers.empty()) finding.encoding = "plain";
   return finding;
+}
+
+std::string canary_in(const KnownSecrets::State& secrets, std::string_view region) {
+  if (!secrets.any_canary) return {};
+  const Engine engine{nullptr, secrets, {.token_patterns = false, .known_secrets = true}};
+  for (const Hit& hit : find_hits(engine, region, Extent::all))
+    if (hit.pattern != nullptr && secrets.names[hit.pattern->secret].starts_with("canary:"))
+      return secrets.names[hit.pattern->secret];
+  return {};
 }
 
 namespace {
@@ -112,6 +123,7 @@ std::optional<Finding> scan(const Rules& rules, const KnownSecrets& secrets, Det
   if (!hits.empty()) {
     Finding finding = make_finding(known, hits[0]);
     finding.offset = hits[0].begin;
+    if (std::string canary = canary_in(known, bytes); !canary.empty()) finding.rule = std::move(canary);
     finding.snippet = make_snippet(rules.state(), known, bytes, {hits[0].begin, hits[0].end, 0}, Edge::closed);
     return finding;
   }

@@ -19,10 +19,13 @@ namespace bot_bottle::dlp {
 
 /// Where it was found. `offset` counts octets of the scanned view from its start.
 struct Finding {
-  std::string rule;      // rule id ("github-pat"), or "known-secret:<NAME>"
+  std::string rule;      // rule id ("github-pat"), "known-secret:<NAME>" or "canary:<name>"
   std::string encoding;  // "plain", "base64", "hex", "percent", …
   std::uint64_t offset = 0;
   std::string snippet;  // ±24 characters around, every secret replaced by "********"; may hold hostile text
+
+  /// A fake credential of the bottle's own (rule "canary:<name>"): whoever sends it has gone looking for credentials.
+  [[nodiscard]] bool is_canary() const { return rule.starts_with("canary:"); }
 };
 
 class InjectionPhrases;
@@ -45,6 +48,9 @@ class Rules {
   /// Writes what `load` reads; atomically.
   [[nodiscard]] Result<void> save(const std::filesystem::path& database) const;
   [[nodiscard]] std::size_t count() const;
+  /// Where they came from: a database that did not fit is as good as none, and somebody should replace it.
+  enum class Source : std::uint8_t { rule_files, database };
+  [[nodiscard]] Source source() const;
   /// What speaks to a model (injection.hpp), from `injection/` beside the directory of the rules; null: there is none.
   [[nodiscard]] std::shared_ptr<const InjectionPhrases> injection() const;
   Rules(const Rules&) = delete;
@@ -62,6 +68,7 @@ class Rules {
 struct KnownSecret {
   std::string_view name;
   std::string_view value;  // ≥ 8 octets; copied into locked memory
+  enum class Kind : std::uint8_t { secret, canary } kind = Kind::secret;
 };
 
 /// The secrets of one bottle as patterns: plain, base64 (three alignments, standard and url-safe), base32, hex,
@@ -141,6 +148,8 @@ class Stream {
   [[nodiscard]] std::optional<Finding> finish(std::string& released);
   /// Octets that were looked at, over all views: what an input costs. Linear in what was written.
   [[nodiscard]] std::uint64_t work() const;
+  /// Octets that are kept until more have come.
+  [[nodiscard]] std::size_t held() const;
 
  private:
   struct State;

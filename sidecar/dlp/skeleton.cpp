@@ -94,22 +94,74 @@ __attribute__((target("ssse3,popcnt"))) void append_by_blocks(std::string& out, 
   append_skeleton_plainly(out, text.substr(at), state);
 }
 
+constexpr std::size_t wide = 64;
+static_assert(wide <= max_gap_octets + 2, "inside of one block no gap is long enough for a barrier");
+
+/// The same with an instruction that moves the chosen octets to the front: a twelfth of the time.
+__attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt,bmi"))) void append_by_wide_blocks(std::string& out,
+                                                                                              std::string_view text,
+                                                                                              SkeletonState& state) {
+  const std::size_t before = out.size();
+  out.resize(before + text.size() + text.size() / max_gap_octets + 2 * wide);
+  char* to = out.data() + before;
+  const __m512i lower_bit = _mm512_set1_epi8(0x20);
+  const __m512i letter_a = _mm512_set1_epi8('a');
+  const __m512i digit_0 = _mm512_set1_epi8('0');
+  const __m512i last_letter = _mm512_set1_epi8(25);
+  const __m512i last_digit = _mm512_set1_epi8(9);
+  const __m512i backslash = _mm512_set1_epi8('\\');
+  std::size_t at = 0;
+  std::size_t gap = state.gap;
+  std::uint64_t escaped = state.previous == '\\' ? 1 : 0;  // the first octet of the block stands behind a backslash
+  for (; at + wide <= text.size(); at += wide) {
+    const __m512i octets = _mm512_loadu_si512(text.data() + at);
+    const __m512i lower = _mm512_or_si512(octets, lower_bit);
+    std::uint64_t mask = _mm512_cmple_epu8_mask(_mm512_sub_epi8(lower, letter_a), last_letter) |
+                         _mm512_cmple_epu8_mask(_mm512_sub_epi8(octets, digit_0), last_digit);
+    const std::uint64_t backslashes = _mm512_cmpeq_epi8_mask(octets, backslash);
+    std::uint64_t escapes = ((backslashes << 1U) | escaped) & mask;
+    escaped = backslashes >> 63U;
+    for (; escapes != 0; escapes &= escapes - 1) {
+      const unsigned bit = static_cast<unsigned>(std::countr_zero(escapes));
+      if (!is_kept('\\', text[at + bit])) mask &= ~(std::uint64_t{1} << bit);
+    }
+    if (mask == 0) {
+      gap += wide;
+      continue;
+    }
+    if (gap + static_cast<unsigned>(std::countr_zero(mask)) > max_gap_octets) *to++ = barrier;
+    gap = static_cast<unsigned>(std::countl_zero(mask));
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi8(mask, lower));
+    to += std::popcount(mask);
+  }
+  if (at > 0) state.previous = text[at - 1];
+  state.gap = gap;
+  out.resize(static_cast<std::size_t>(to - out.data()));
+  append_by_blocks(out, text.substr(at), state);
+}
+
 }  // namespace
 
-void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {
+std::vector<SkeletonMaker> skeleton_makers() {
+  std::vector<SkeletonMaker> makers{append_skeleton_plainly};
   // Processors of 2009 and later; Hyperscan asks for the first as well.
-  static const bool fast = __builtin_cpu_supports("ssse3") != 0 && __builtin_cpu_supports("popcnt") != 0;
-  if (fast) {
-    append_by_blocks(out, text, state);
-  } else {
-    append_skeleton_plainly(out, text, state);
-  }
+  if (__builtin_cpu_supports("ssse3") == 0 || __builtin_cpu_supports("popcnt") == 0) return makers;
+  makers.push_back(append_by_blocks);
+  if (__builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0 &&
+      __builtin_cpu_supports("bmi") != 0)
+    makers.push_back(append_by_wide_blocks);
+  return makers;
 }
 #else
-void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {
-  append_skeleton_plainly(out, text, state);
+std::vector<SkeletonMaker> skeleton_makers() {
+  return {append_skeleton_plainly};
 }
 #endif
+
+void append_skeleton(std::string& out, std::string_view text, SkeletonState& state) {
+  static const SkeletonMaker best = skeleton_makers().back();
+  best(out, text, state);
+}
 
 std::size_t go_back(std::string_view text, std::size_t end, std::size_t count, Barriers barriers) {
   std::size_t last = end;

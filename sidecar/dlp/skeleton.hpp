@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bot_bottle::dlp {
 
@@ -33,6 +34,9 @@ struct SkeletonState {
 void append_skeleton(std::string& out, std::string_view text, SkeletonState& state);
 /// The same octet by octet: the oracle, and what other processors run.
 void append_skeleton_plainly(std::string& out, std::string_view text, SkeletonState& state);
+/// All ways that this processor can do it, the fastest last; for the test that compares them.
+using SkeletonMaker = void (*)(std::string& out, std::string_view text, SkeletonState& state);
+std::vector<SkeletonMaker> skeleton_makers();
 
 /// Where the kept octet begins that stands `count` characters before the end of the skeleton of `text` (barriers
 /// count); 0 when there are fewer. `stop_at_barrier`: not further than the last barrier.

@@ -6,6 +6,7 @@
 #include "sidecar/dlp/fragments.hpp"
 #include "sidecar/dlp/hits.hpp"
 #include "sidecar/dlp/structure.hpp"
+#include "sidecar/dlp/suspects.hpp"
 #include "sidecar/dlp/unescape.hpp"
 #include "sidecar/dlp/views.hpp"
 
@@ -24,7 +25,6 @@ constexpr unsigned max_depth = 2;
 constexpr std::size_t max_live_blobs = 16;
 /// Of a body, in which pieces of secrets as short as a gram are noticed; beyond, those that are long enough to add up.
 constexpr std::uint64_t closely_noted_octets = std::uint64_t{64} << 10;
-constexpr std::size_t noted_stride = 8;
 
 }  // namespace
 
@@ -38,10 +38,13 @@ struct Stream::State {
   std::uint64_t base = 0;
   std::size_t seen = 0;
   std::size_t released = 0;  // of the buffer
+  /// Where a match may begin, in the text as it came or in a view of it, that what is here does not end yet.
+  std::size_t open_from = 0;
   std::uint64_t credit = first_credit;
   std::uint64_t work = 0;
 
   hs_stream_t* raw = nullptr;
+  Suspects suspects;
   std::string skeleton;  // of the end of the body
   SkeletonState skeleton_state;
 
@@ -55,7 +58,10 @@ struct Stream::State {
   std::vector<Hit> hits;
 
   State(std::shared_ptr<const Rules> r, std::shared_ptr<const KnownSecrets> s, Detectors d, unsigned the_depth)
-      : rules(std::move(r)), secrets(std::move(s)), engine{&rules->state(), secrets->state(), d}, depth(the_depth) {}
+      : rules(std::move(r)),
+        secrets(std::move(s)),
+        engine{&rules->state(), secrets->state(), d, Engine::Decode::all, Engine::Quoted::unrelaxed},
+        depth(the_depth) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { rules->state().give_back(raw); }
@@ -68,10 +74,8 @@ struct Stream::State {
     const Rule& rule = self.rules->state().rules[id];
     const auto end = static_cast<std::size_t>(to - self.base);
     const std::size_t begin = end - std::min(end, rule.width + 1);
-    Located located;
-    if (!rule.confirm(std::string_view(self.buffer).substr(begin, end - begin), located)) return 0;
-    self.hits.push_back({begin + located.begin, begin + located.end, &rule, nullptr, {}});
-    return 1;
+    if (rule.may_match(std::string_view(self.buffer).substr(begin, end - begin))) self.suspects.add(rule, to);
+    return 0;
   }
   void settle(hs_error_t code) {
     // What could not be scanned is not sent.
@@ -138,14 +142,19 @@ struct Stream::State {
     scan_known(block);
     if (hits.empty()) scan_rules(block);
     if (hits.empty() && end == End::yes) end_rules();
+    if (hits.empty())
+      work += suspects.judge(rules->state(), buffer, base, end == End::yes ? Edge::closed : Edge::open, hits);
     std::size_t hold = buffer.size();
     if (hits.empty()) {
-      Views views(engine, buffer, end == End::yes ? 0 : seen, end == End::yes ? Edge::closed : Edge::open, Extent::all,
-                  hits);
+      // At the end nothing is new but the end itself: what may go on from what was judged is judged again. (All that is
+      // held, for the sake of names scattered over many fields, was nearly the whole of a body once more.)
+      const std::size_t judged = end == End::yes ? open_from - std::min(open_from, view_slack) : seen;
+      Views views(engine, buffer, judged, end == End::yes ? Edge::closed : Edge::open, Extent::all, hits);
       views.scan();
       work += views.work();
       if (base > 0) std::erase_if(hits, [](const Hit& hit) { return hit.begin < torn_octets; });
-      hold = std::min(views.hold(), scan_structure(end));  // its hits may begin in what was released long ago
+      open_from = std::min(views.hold(), raw_hold());
+      hold = std::min(open_from, scan_structure(end));  // its hits may begin in what was released long ago
       if (hits.empty()) {
         found = scan_blobs(views, end, hold);
         if (found) return found;
@@ -160,15 +169,15 @@ struct Stream::State {
       buffer.clear();
       return found;
     }
-    release(end == End::yes ? buffer.size() : std::min(hold, raw_hold()), out);
+    release(end == End::yes ? buffer.size() : hold, out);
     return std::nullopt;
   }
 
   std::optional<Finding> note_fragments() {
     if (!knows() || engine.detectors.fragments == nullptr) return std::nullopt;
-    const bool closely = base + seen < closely_noted_octets;
-    const auto much =
-        engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted), closely ? 1 : noted_stride);
+    using Grams = Fragments::State::Grams;
+    const Grams grams = base + seen < closely_noted_octets ? Grams::all : Grams::sampled;
+    const auto much = engine.detectors.fragments->state().note(std::string_view(skeleton).substr(noted), grams);
     if (!much) return std::nullopt;
     Finding finding = make_fragments_finding(secrets->state(), *much);
     finding.offset = base + seen;
@@ -265,6 +274,7 @@ struct Stream::State {
     buffer.erase(0, drop);
     base += drop;
     released -= drop;
+    open_from -= std::min(open_from, drop);
     seen = buffer.size();
   }
 
@@ -274,6 +284,9 @@ struct Stream::State {
     constexpr std::size_t around = 4096;
     const std::size_t begin = hit.begin - std::min(hit.begin, around);
     const std::size_t stop = std::min(buffer.size(), hit.end + around);
+    if (std::string canary = canary_in(secrets->state(), std::string_view(buffer).substr(begin, stop - begin));
+        !canary.empty())
+      finding.rule = std::move(canary);
     const Edge edge = end == End::yes && stop == buffer.size() ? Edge::closed : Edge::open;
     finding.snippet =
         make_snippet(rules->state(), secrets->state(), std::string_view(buffer).substr(begin, stop - begin),
@@ -307,6 +320,13 @@ std::optional<Finding> Stream::write(std::string_view bytes, std::string& releas
 std::optional<Finding> Stream::finish(std::string& released) {
   if (state_->found) return state_->found;
   return state_->process({}, released, State::End::yes);
+}
+
+std::size_t Stream::held() const {
+  std::size_t held = state_->buffer.size() + state_->skeleton.size() + state_->structure.values.text().size() +
+                     state_->structure.names.text().size();
+  for (const auto& blob : state_->blobs) held += blob->held();
+  return held;
 }
 
 std::uint64_t Stream::work() const {

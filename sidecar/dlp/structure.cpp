@@ -7,6 +7,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "sidecar/dlp/octet_skips.hpp"
 #include "sidecar/dlp/skeleton.hpp"
 
 namespace bot_bottle::dlp {
@@ -25,6 +26,7 @@ bool is_name_character(char c) {
 /// The first of two characters at or after `from`, or the end.
 std::size_t find_either(std::string_view text, std::size_t from, char one, char other) {
 #if defined(__x86_64__)
+  from = skip_without_either(text, from, one, other);
   const __m128i ones = _mm_set1_epi8(one);
   const __m128i others = _mm_set1_epi8(other);
   for (; from + 16 <= text.size(); from += 16) {

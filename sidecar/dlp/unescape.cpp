@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "sidecar/dlp/octet_skips.hpp"
+
 #if defined(__x86_64__)
 #include <emmintrin.h>
 #endif
@@ -99,11 +101,9 @@ class Decoder {
   /// From `at` to the next octet that opens something. Characters that stay as they are open nothing.
   std::size_t copy(std::size_t at) {
     while (at < text_.size()) {
+      at = copy_plain(at);
+      if (at == text_.size()) break;
       const char c = text_[at];
-      if (!opens(c)) {
-        put(c, at++);
-        continue;
-      }
       const std::size_t size = utf8_size(static_cast<unsigned char>(c));
       if (size == 0 || at + size > text_.size()) return at;
       for (std::size_t i = 1; i < size; ++i)
@@ -114,7 +114,38 @@ class Decoder {
     }
     return at;
   }
-  static bool opens(char c) { return c == '%' || c == '\\' || c == '&' || static_cast<unsigned char>(c) >= 0x80; }
+  /// Octets that open nothing, all there are.
+  std::size_t copy_plain(std::size_t at) {
+#if defined(__x86_64__)
+    const __m128i percent = _mm_set1_epi8('%');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i ampersand = _mm_set1_epi8('&');
+    const __m128i hash = _mm_set1_epi8('#');
+    while (true) {
+      for (; at + 16 <= text_.size(); at += 16, size_ += 16) {
+        const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + at));
+        const __m128i found = _mm_or_si128(
+            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(octets, percent), _mm_cmpeq_epi8(octets, backslash)), octets),
+            _mm_or_si128(_mm_cmpeq_epi8(octets, ampersand), _mm_cmpeq_epi8(octets, hash)));
+        if (_mm_movemask_epi8(found) != 0) break;
+        // What is written is never longer than what was read, so there is room for sixteen here, too.
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out_.data() + size_), octets);
+        for (std::size_t i = 0; i < 16; ++i) origin_[size_ + i] = static_cast<std::uint32_t>(at + i);
+      }
+      for (std::size_t end = std::min(text_.size(), at + 16); at < end; ++at) {
+        if (opens(text_[at])) return at;
+        put(text_[at], at);
+      }
+      if (at == text_.size()) return at;
+    }
+#else
+    for (; at < text_.size() && !opens(text_[at]); ++at) put(text_[at], at);
+    return at;
+#endif
+  }
+  static bool opens(char c) {
+    return c == '%' || c == '\\' || c == '&' || static_cast<unsigned char>(c) >= 0x80;
+  }
   void put(char c, std::size_t origin) {
     out_[size_] = c;
     if (c == '#') hash_until_ = size_ + 11;
@@ -331,17 +362,21 @@ std::size_t find_escape(std::string_view text, std::size_t from) {
   const __m128i percent = _mm_set1_epi8('%');
   const __m128i backslash = _mm_set1_epi8('\\');
   const __m128i ampersand = _mm_set1_epi8('&');
-  for (; from + 16 <= text.size(); from += 16) {
-    const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + from));
-    const __m128i found =
-        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(octets, percent), _mm_cmpeq_epi8(octets, backslash)),
-                     _mm_or_si128(_mm_cmpeq_epi8(octets, ampersand), octets));  // the sign bit: not ASCII
-    for (auto mask = static_cast<unsigned>(_mm_movemask_epi8(found)); mask != 0; mask &= mask - 1) {
+  const auto signs_at = [&](std::size_t at) {
+    const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(octets, percent), _mm_cmpeq_epi8(octets, backslash)),
+                        _mm_or_si128(_mm_cmpeq_epi8(octets, ampersand), octets));  // the sign bit: not ASCII
+  };
+  for (from = skip_without_escape(text, from); from + 16 <= text.size();) {
+    const auto found = static_cast<unsigned>(_mm_movemask_epi8(signs_at(from)));
+    for (unsigned mask = found; mask != 0; mask &= mask - 1) {
       const std::size_t at = from + static_cast<unsigned>(std::countr_zero(mask));
       // The line breaks and quotes of JSON; they fill it.
       if (text[at] == '\\' && at + 1 < text.size() && (text[at + 1] == 'n' || text[at + 1] == '"')) continue;
       if (check(at)) return at;
     }
+    from += 16;
+    if (found == 0) from = skip_without_escape(text, from);
   }
 #endif
   for (; from < text.size(); ++from) {
@@ -351,47 +386,8 @@ std::size_t find_escape(std::string_view text, std::size_t from) {
   return std::string_view::npos;
 }
 
-std::size_t find_quoting(std::string_view text, std::size_t from) {
-  constexpr std::string_view quoted = "nrtbfv\"'";
-  for (; (from = text.find('\\', from)) != std::string_view::npos; ++from)
-    if (from + 1 < text.size() && (text[from + 1] == '\\' || quoted.find(text[from + 1]) != std::string_view::npos))
-      return from;
-  return std::string_view::npos;
-}
-
-std::string without_quoting(std::string_view text) {
-  std::string out(text);
-  for (std::size_t at = 0; (at = find_quoting(out, at)) != std::string::npos;) {
-    std::size_t end = at;
-    while (end < out.size() && out[end] == '\\') ++end;
-    const char c = end < out.size() ? out[end] : '\0';
-    const bool quote = c == '"' || c == '\'';
-    const bool space = c == 'n' || c == 'r' || c == 't' || c == 'b' || c == 'f' || c == 'v';
-    if (quote || space)
-      std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(end), ' ');
-    if (space) out[end] = c == 'n' || c == 'r' ? '\n' : ' ';
-    at = end + 1;
-  }
-  return out;
-}
-
 Unescaped unescape(std::string_view text) {
   return Decoder(text).run();
-}
-
-std::string_view kind_of_escape(std::string_view text) {
-  const std::size_t at = find_escape(text);
-  if (at == std::string_view::npos) return "json";  // a simple one
-  switch (text[at]) {
-    case '%':
-      return "percent";
-    case '\\':
-      return "json";
-    case '&':
-      return "html";
-    default:
-      return "unicode";
-  }
 }
 
 }  // namespace bot_bottle::dlp

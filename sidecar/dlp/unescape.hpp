@@ -34,7 +34,9 @@ std::size_t find_escape(std::string_view text, std::size_t from = 0);
 /// too, octet for octet, so that positions stay. Where the first one stands at or after `from`; npos when there is
 /// none.
 std::size_t find_quoting(std::string_view text, std::size_t from);
-std::string without_quoting(std::string_view text);
+/// Of `text` from `begin` on, until `reach` octets after the last of them none is near: `apart` octets or more away.
+/// Into `out`, whose memory is used again.
+void without_quoting(std::string_view text, std::size_t begin, std::size_t reach, std::size_t apart, std::string& out);
 
 /// What `code` is folded to: an ASCII character; 0 for nothing (zero-width and its like); -1: it stays.
 /// An octet of 128 and more (variation selectors that carry octets) is returned as that.

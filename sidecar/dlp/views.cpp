@@ -14,32 +14,30 @@ void Views::scan() {
   if (!done()) scan_runs(text_, fresh_, same, Depth::text);
 }
 
-/// Rules over what JSON quotes: "\nghp_…" begins no word as it stands, and key=\"…\" is no assignment.
+/// Rules over what JSON quotes: "\nhf_…" begins no word as it stands, and key=\"…\" is no assignment.
 void Views::scan_quoted() {
   const std::size_t reach = engine_.longest_rule() + 2;
+  const Rules::State* rules = engine_.rules;
   if (reach == 2) return;
+  const hs_database_t* database = engine_.quoted == Engine::Quoted::all ? rules->block.get() : rules->unrelaxed.get();
+  if (database == nullptr) return;
   const std::size_t from = fresh_ - std::min(fresh_, reach);
   for (std::size_t first = find_quoting(text_, from); first != std::string_view::npos && !done();) {
-    std::size_t last = first;
-    std::size_t next = find_quoting(text_, last + 1);
-    while (next != std::string_view::npos && next - last <= 2 * reach) {
-      last = next;
-      next = find_quoting(text_, last + 1);
-    }
     const std::size_t begin = first - std::min(first, reach);
-    const std::string text = without_quoting(text_.substr(begin, last + reach - begin));
+    without_quoting(text_, begin, reach, 2 * reach, unquoted_);
+    const std::string_view text = unquoted_;
     work_ += text.size();
     std::vector<Hit> found;
-    find_rules(*engine_.rules, text, Extent::all, found);
+    find_rules(*rules, database, text, text.size(), Extent::all, found);
     for (Hit& hit : found) {
       const std::size_t before = hit.match_begin - std::min<std::size_t>(hit.match_begin, 1);
       const std::size_t size = hit.match_end + 1 - before;
       const bool cut = ends_ == Edge::open && begin + hit.match_end == text_.size();
-      if (cut || std::string_view(text).substr(before, size) == text_.substr(begin + before, size)) continue;
+      if (cut || text.substr(before, size) == text_.substr(begin + before, size)) continue;
       hits_.push_back({begin + hit.begin, begin + hit.end, hit.rule, nullptr, "json", 0, 0});
       if (done()) break;
     }
-    first = next;
+    first = find_quoting(text_, begin + text.size());
   }
 }
 
@@ -133,8 +131,13 @@ void Views::look_for_blobs(const Run& run) {
   constexpr std::size_t first_digits = 8;
   constexpr std::size_t prefix_digits = 128;
   for (std::size_t at = 0; at + first_digits <= run.digits.size() && at < prefix_digits; ++at) {
-    if (at > 0 && std::string_view("/-_+").find(run.digits[at - 1]) == std::string_view::npos) continue;
+    if (at > 0 && digit_value(run.digits[at - 1], 6) < 62) continue;  // "/", "-", "_" and "+"
     for (const unsigned bits : {6U, 4U}) {
+      const int high = digit_value(run.digits[at], bits);
+      const int low = digit_value(run.digits[at + 1], bits);
+      if (high < 0 || low < 0) continue;
+      const unsigned octet = (static_cast<unsigned>(high) << bits | static_cast<unsigned>(low)) >> (2 * bits - 8);
+      if (octet != 0x1f && octet != 0x28 && octet != 0x78) continue;  // blob_coding knows no other
       std::string first;
       unsigned value = 0;
       for (unsigned i = 0; i < first_digits; ++i) {
@@ -159,9 +162,11 @@ void Views::scan_runs(std::string_view text, std::size_t fresh, const Map& map, 
   // Runs that reach into what is fresh, from as many octets before as it takes to be one.
   for (std::size_t at = fresh - std::min(fresh, min_run_octets - 1); !done();) {
     if ((at = find_run(text, at)) == std::string_view::npos) break;
-    const Run run = read_run(text, at);
-    at = run.end;
+    Run run = std::move(run_);  // what is found inside of it reads others
+    read_run(text, at, run);
+    at = std::max(run.end, at + 1);
     look(run, held_run_octets);
+    run_ = std::move(run);
   }
   for (std::size_t at = fresh - std::min(fresh, 4 * min_pairs); !done();) {
     if ((at = find_pairs(text, at)) == std::string_view::npos) break;

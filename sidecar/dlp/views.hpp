@@ -65,6 +65,8 @@ class Views {
   std::size_t hold_;
   std::uint64_t work_ = 0;
   std::vector<BlobStart> blobs_;
+  Run run_;  // that is read; its memory is used again
+  std::string unquoted_;
 };
 
 }  // namespace bot_bottle::dlp

@@ -91,7 +91,10 @@ std::optional<BodyGuard::Block> BodyGuard::take(std::string_view bytes) {
 void BodyGuard::release(std::string& released) {
   if (!decoder_) {
     released_total_ += held_.size();
-    released.append(held_);
+    if (released.empty())
+      released.swap(held_);
+    else
+      released.append(held_);
     held_.clear();
     return;
   }

@@ -35,6 +35,10 @@ class BodyGuard final : public ContentDecoder::Sink {
   std::optional<Block> finish(std::string& released);
   /// Octets that scanners have read, of both views.
   [[nodiscard]] std::uint64_t scanned() const;
+  /// Octets that are kept, in memory of this guard.
+  [[nodiscard]] std::size_t held() const {
+    return first_.size() + held_.size() + raw_.held() + (decoded_ ? decoded_->held() : 0);
+  }
 
   bool on_decoded(std::string_view bytes) override;
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "sidecar/egress/canaries.hpp"
 #include "sidecar/egress/http2_server.hpp"
 
 namespace bot_bottle::egress {
@@ -11,14 +12,15 @@ constexpr std::chrono::milliseconds linger_step{100};
 constexpr std::string_view connected = "HTTP/1.1 200 Connection established\r\n\r\n";
 }  // namespace
 
-ClientConnection::ClientConnection(House& house, net::Stream stream, std::function<void(ClientConnection*)> on_over)
+ClientConnection::ClientConnection(House& house, net::Stream stream, Keeper& keeper, Standing standing)
     : house_(house),
-      on_over_(std::move(on_over)),
+      keeper_(keeper),
       channel_(std::make_unique<tls::Channel>(house.loop, std::move(stream))),
       timer_(house.loop, [this] { on_timer(); }) {
   ++house_.counters.open_connections;
   channel_->set_handler(this);
   serve(Origin::Kind::proxy);
+  if (standing == Standing::turned_away) http1_->turn_away();
   channel_->resume();
 }
 
@@ -32,34 +34,42 @@ ClientConnection::~ClientConnection() {
 
 void ClientConnection::serve(Origin::Kind kind) {
   origin_.kind = kind;
-  ServerSide::Owner owner;
-  owner.on_connect = [this](std::string_view authority, std::string_view rest) { on_connect(authority, rest); };
-  owner.on_finished = [this] { linger(); };
-  owner.on_aborted = [this] { over(); };
   if (server_) house_.loop.retire(std::move(server_));
   http1_ = nullptr;
   if (kind == Origin::Kind::tunnel && channel_->is_secure() && channel_->session()->alpn() == "h2") {
-    server_ = std::make_unique<Http2Server>(house_, *channel_, origin_, std::move(owner));
+    server_ = std::make_unique<Http2Server>(house_, *channel_, origin_, *this);
     return;
   }
-  auto server = std::make_unique<Http1Server>(house_, *channel_, origin_, std::move(owner));
+  auto server = std::make_unique<Http1Server>(house_, *channel_, origin_, *this);
   http1_ = server.get();
   server_ = std::move(server);
 }
 
 void ClientConnection::on_connect(std::string_view authority, std::string_view rest) {
+  if (house_.frozen()) {
+    ++house_.counters.requests;
+    refuse_connect(frozen_refusal(), {}, 0);
+    return;
+  }
   auto named = parse_authority(authority, 0);
   if (!named) {
     ++house_.counters.requests;
-    refuse_connect(blocked("bad_host", named.error().message), {}, 0);
+    Refusal refusal = blocked("bad_host", named.error().message);
+    refusal.rule = find_canary(house_, authority);
+    refuse_connect(refusal, {}, 0);
     return;
   }
   const policy::Decision decision = house_.routes->decide_connect(named->host, named->port);
   const bool open = !house_.guards.is_on(Guard::routes);
-  if (!decision.allowed() && !open) {
+  const bool granted =
+      !decision.allowed() && house_.grants.allows_connect(named->host, named->port, house_.loop.now_ms());
+  if (!decision.allowed() && !granted && !open) {
     ++house_.counters.requests;
     Refusal refusal = blocked(std::string(policy::name_of(decision.reason)));
     refusal.propose = true;
+    refusal.rule = find_canary(house_, authority);
+    house_.blocked.note(
+        {.scheme = policy::Scheme::https, .host = named->host, .port = named->port, .method = "CONNECT", .target = {}});
     refuse_connect(refusal, named->host, named->port);
     return;
   }
@@ -67,6 +77,7 @@ void ClientConnection::on_connect(std::string_view authority, std::string_view r
   channel_->write(connected);
   if (decision.allowed() && decision.route->tls == policy::Tls::passthrough) {
     phase_ = Phase::tunnel;
+    on_standing(Standing::busy);
     http1_ = nullptr;
     house_.loop.retire(std::move(server_));
     tunnel_ = std::make_unique<Tunnel>(house_, *channel_, house_.routes, *decision.route, origin_.authority,
@@ -90,7 +101,13 @@ void ClientConnection::refuse_connect(const Refusal& refusal, std::string_view h
   event.method = "CONNECT";
   event.status = refusal.status;
   event.reason = refusal.reason;
-  house_.log.write(event);
+  event.rule = refusal.rule;
+  if (refusal.rule.empty()) {
+    house_.log.write(event);
+  } else {
+    event.where = "name of a host that was refused";
+    raise_canary(house_, event);
+  }
   http1_->answer_and_finish(refusal, host, port);
 }
 
@@ -125,6 +142,7 @@ void ClientConnection::on_first_bytes(std::string_view bytes) {
 void ClientConnection::on_secured() {
   phase_ = Phase::inside;
   timer_.clear();
+  on_standing(Standing::idle);
   origin_.scheme = policy::Scheme::https;
   serve(Origin::Kind::tunnel);
 }
@@ -190,7 +208,8 @@ void ClientConnection::linger() {
   if (phase_ == Phase::over) return;
   if (phase_ != Phase::closing) {
     phase_ = Phase::closing;
-    channel_->resume();  // what still comes is read and dropped
+    on_standing(Standing::idle);  // it may go when others come
+    channel_->resume();           // what still comes is read and dropped
   }
   timer_.set(peer_ended_ ? std::chrono::milliseconds(1) : linger_step);
 }
@@ -212,7 +231,13 @@ void ClientConnection::on_timer() {
 void ClientConnection::over() {
   if (std::exchange(phase_, Phase::over) == Phase::over) return;
   timer_.clear();
-  on_over_(this);
+  keeper_.on_over(*this);
+}
+
+void ClientConnection::give_way() {
+  channel_->finish();
+  channel_->flush();  // now: the descriptor is closed when this turn ends
+  over();
 }
 
 void ClientConnection::note(Level level, std::string_view event, std::string_view reason) {

@@ -3,16 +3,10 @@
 #include <fmt/format.h>
 
 #include "core/base/text.hpp"
+#include "sidecar/egress/pool.hpp"
 #include "sidecar/http1/head.hpp"
 
 namespace bot_bottle::egress {
-
-Result<tls::ClientContext*> House::client_context() {
-  if (!client_tls) {
-    BB_TRY(client_tls, tls::ClientContext::create(routes->egress().upstream_ca));
-  }
-  return client_tls.get();
-}
 
 Dial::Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Authority authority, Security security,
            OnDone on_done)
@@ -21,19 +15,33 @@ Dial::Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Autho
       authority_(std::move(authority)),
       security_(security),
       on_done_(std::move(on_done)),
-      timer_(house.loop,
-             [this] { refuse(upstream_failed(504, "upstream_timeout", "the upstream did not answer in time")); }) {}
+      timer_(house.loop, [this] {
+        if (!late_) late_ = upstream_failed(504, "upstream_timeout", "the upstream did not answer in time");
+        refuse(std::move(*late_));
+      }) {
+  ++house_.counters.open_upstreams;
+}
+
+Dial::~Dial() {
+  --house_.counters.open_upstreams;
+}
 
 void Dial::start() {
   timer_.set(house_.times.connect);
+  // Idle ones make room; descriptors must not run out, or nothing can be accepted either (attack L).
+  if (house_.counters.open_upstreams > house_.bounds.upstreams && !house_.pool->drop_oldest()) {
+    Refusal refusal{.blame = Blame::load, .status = 503, .reason = "too_many_upstreams"};
+    refusal.retry_after_s = 1;
+    refuse_later(std::move(refusal));
+    return;
+  }
   const policy::Egress& egress = routes_->egress();
   const auto pin = egress.hosts.find(authority_.host);
   std::optional<net::Address> pinned;
   if (pin != egress.hosts.end()) {
     pinned = net::Address::parse(pin->second.address, pin->second.port.value_or(authority_.port));
     if (!pinned) {
-      // Answered through a timer like everything else: the caller is still in start().
-      timer_.set(std::chrono::milliseconds(0));
+      refuse_later(upstream_failed(502, "name_not_resolved", "the pinned address cannot be read"));
       return;
     }
   }
@@ -58,7 +66,13 @@ void Dial::start() {
 void Dial::resolve(const std::string& host) {
   lookup_ = house_.resolver.resolve(
       host, [this](Result<std::vector<net::Address>> addresses) { on_addresses(std::move(addresses)); });
-  if (!lookup_) timer_.set(std::chrono::milliseconds(0));
+  if (!lookup_) refuse_later(upstream_failed(502, "name_not_resolved", "the resolver takes no more questions"));
+}
+
+/// Through the timer: the caller is still in start().
+void Dial::refuse_later(Refusal refusal) {
+  late_ = std::move(refusal);
+  timer_.set(std::chrono::milliseconds(0));
 }
 
 void Dial::on_addresses(Result<std::vector<net::Address>> addresses) {
@@ -100,7 +114,7 @@ void Dial::on_connected(Result<net::Connecting::Connected> connected) {
                            connected.error().message));
     return;
   }
-  channel_ = std::make_unique<tls::Channel>(house_.loop, std::move(connected->stream));
+  channel_ = std::make_unique<tls::Channel>(house_.loop, std::move(connected->stream), &house_.counters.open_upstreams);
   channel_->set_handler(this);
   if (parent_ != nullptr) {
     ask_parent_proxy();
@@ -188,7 +202,9 @@ void Dial::succeed() {
   Done done;
   done.channel = std::move(channel_);
   const OnDone callback = std::move(on_done_);
-  callback(std::move(done));
+  callback(done);
+  // Refused after all (canaries_test: a_freeze_during_a_dial_ends_it): it must outlive this call.
+  channel_ = std::move(done.channel);
 }
 
 void Dial::refuse(Refusal refusal) {
@@ -201,7 +217,7 @@ void Dial::refuse(Refusal refusal) {
   Done done;
   done.refusal = std::move(refusal);
   const OnDone callback = std::move(on_done_);
-  callback(std::move(done));
+  callback(done);
 }
 
 void Dial::on_end() {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,14 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
     std::unique_ptr<tls::Channel> channel;  // null: see refusal
     Refusal refusal;
   };
-  using OnDone = std::function<void(Done)>;
+  /// A channel that is not taken stays the dial's and ends with it: its own functions are on the stack in that moment.
+  using OnDone = std::function<void(Done&)>;
   enum class Security : std::uint8_t { tls, tls_http1_only, plain };
 
   /// `routes`: those of the request, for pins and the parent proxy.
   Dial(House& house, std::shared_ptr<const policy::RouteTable> routes, Authority authority, Security security,
        OnDone on_done);
+  ~Dial() override;
   void start();
 
   void on_secured() override;
@@ -44,6 +47,7 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
   void secure();
   void succeed();
   void refuse(Refusal refusal);
+  void refuse_later(Refusal refusal);
 
   House& house_;
   std::shared_ptr<const policy::RouteTable> routes_;
@@ -55,6 +59,7 @@ class Dial final : public net::Retirable, public tls::ChannelHandler {
   std::unique_ptr<net::Connecting> connecting_;
   std::unique_ptr<tls::Channel> channel_;
   net::Timer timer_;
+  std::optional<Refusal> late_;
   std::string parent_answer_;
   enum class Stage : std::uint8_t { resolving, connecting, parent, tls, done } stage_ = Stage::resolving;
 };

@@ -5,6 +5,7 @@
 #include "core/base/text.hpp"
 #include "sidecar/dlp/financial.hpp"
 #include "sidecar/dlp/unescape.hpp"
+#include "sidecar/egress/canaries.hpp"
 #include "sidecar/egress/pool.hpp"
 #include "sidecar/websocket/handshake.hpp"
 
@@ -17,7 +18,8 @@ Exchange::Exchange(House& house, ClientSide& client, const Origin& origin, const
       request_(request),
       routes_(house.routes),
       started_ms_(house.loop.now_ms()),
-      started_ns_(uv_hrtime()) {
+      started_ns_(uv_hrtime()),
+      held_(house.held_octets) {
   ++house_.counters.open_exchanges;
 }
 
@@ -28,6 +30,16 @@ Exchange::~Exchange() {
 
 void Exchange::begin() {
   ++house_.counters.requests;
+  if (house_.frozen()) {
+    refuse(frozen_refusal());
+    return;
+  }
+  if (house_.counters.open_exchanges > house_.bounds.exchanges) {
+    Refusal refusal{.blame = Blame::load, .status = 503, .reason = "too_many_requests"};
+    refusal.retry_after_s = 1;
+    refuse(std::move(refusal));
+    return;
+  }
   if (is_for_us()) {
     answer_introspection();
     return;
@@ -45,9 +57,11 @@ void Exchange::begin() {
                                   // ready
       &Exchange::scan_head,       // outbound DLP over method, path, query and every field that will be sent
       &Exchange::prepare_body,    // how the body will be read as it streams; what cannot be read is refused (A15)
+      &Exchange::use_grant,       // an approval that ends by itself is one request nearer to its end
   };
   for (const Step step : steps) {
     if (Objection objection = (this->*step)()) {
+      look_for_canary(*objection);
       refuse(std::move(*objection));
       return;
     }
@@ -69,12 +83,8 @@ void Exchange::answer_introspection() {
   const auto absolute = parse_absolute_target(request_.target);
   authority_.host = std::string(own_host);
   const bool known = request_.method == "GET" && absolute->path_and_query == "/allowlist";
-  json::array routes;
-  if (known) {
-    for (const policy::Route& route : routes_->egress().routes) routes.push_back(policy::to_public_json(route));
-  }
-  const std::string body = known ? to_pretty_text(json::object{{"routes", std::move(routes)}})
-                                 : std::string("{\"error\":\"not_found\",\"by\":\"egress\"}\n");
+  const std::string_view body =
+      known ? std::string_view(house_.allowlist()) : "{\"error\":\"not_found\",\"by\":\"egress\"}\n";
   http::Fields fields;
   fields.add("content-type", "application/json");
   fields.add("cache-control", "no-store");
@@ -161,6 +171,12 @@ Exchange::Objection Exchange::find_route() {
   const policy::Decision decision = routes_->decide(view);
   route_ = decision.route;
   if (decision.allowed()) return std::nullopt;
+  grant_ = house_.grants.find(view, house_.loop.now_ms());
+  if (grant_) {
+    routes_ = grant_->table;
+    route_ = routes_->decide(view).route;
+    return std::nullopt;
+  }
   if (decision.reason == policy::Reason::git_push && !house_.guards.is_on(Guard::git_push) && route_ != nullptr)
     return std::nullopt;
   if (!house_.guards.is_on(Guard::routes) && decision.reason != policy::Reason::git_push) {
@@ -173,6 +189,12 @@ Exchange::Objection Exchange::find_route() {
   refusal.propose = decision.reason == policy::Reason::host_not_allowed ||
                     decision.reason == policy::Reason::port_not_allowed || decision.reason == policy::Reason::no_match;
   refusal.propose_path = decision.reason == policy::Reason::no_match;
+  if (refusal.propose || decision.reason == policy::Reason::git_fetch_not_allowed)
+    house_.blocked.note({.scheme = scheme_,
+                         .host = authority_.host,
+                         .port = authority_.port,
+                         .method = std::string(request_.method),
+                         .target = target_.path});
   return refusal;
 }
 
@@ -214,14 +236,38 @@ Exchange::Objection Exchange::strip_and_bind() {
 
 dlp::Detectors Exchange::detectors() const {
   if (!house_.guards.is_on(Guard::dlp)) return {false, false};
-  return {route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get(), route_->dlp.financial};
+  dlp::Detectors which{route_->dlp.token_patterns, route_->dlp.known_secrets, house_.fragments.get(),
+                       route_->dlp.financial};
+  if (!which.known_secrets && house_.canaries) {
+    which.known_secrets = true;
+    which.fragments = nullptr;  // it counts the pieces of real secrets too
+  }
+  return which;
+}
+
+/// What known_secrets of detectors() are.
+const std::shared_ptr<const dlp::KnownSecrets>& Exchange::sought_secrets() const {
+  return route_->dlp.known_secrets || !house_.canaries ? house_.known_secrets : house_.canaries;
+}
+
+/// A request that is refused before the scan was on its way somewhere all the same: to a host that is not allowed,
+/// mostly. Its head is looked through for canaries alone; its body is never read.
+void Exchange::look_for_canary(Refusal& refusal) const {
+  if (!house_.has_canaries || !refusal.rule.empty()) return;
+  std::string text = fmt::format("{} {}\n", request_.method, request_.target);
+  for (const auto& name : {request_.host, request_.authority})
+    if (name) text.append(*name).append("\n");
+  request_.fields->each(
+      [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });
+  refusal.rule = find_canary(house_, text);
+  if (!refusal.rule.empty()) refusal.where = "head of a request that was refused";
 }
 
 Exchange::Objection Exchange::scan_text(std::string_view text, std::string_view place) {
   const dlp::Detectors which = detectors();
   if (!which.any()) return std::nullopt;
   house_.counters.dlp_bytes += text.size();
-  auto finding = dlp::scan(*house_.rules, *house_.known_secrets, which, text);
+  auto finding = dlp::scan(*house_.rules, *sought_secrets(), which, text);
   if (!finding && which.financial) {
     finding = dlp::scan_financial(text);
     if (!finding && dlp::find_escape(text) != std::string_view::npos) {
@@ -263,7 +309,7 @@ Exchange::Objection Exchange::scan_values() {
   }
   request_.fields->each([&](const http::Field& field) { values.append(field.value).append("\n"); });
   constexpr dlp::Detectors known_only{.token_patterns = false, .known_secrets = true};
-  const auto finding = dlp::scan(*house_.rules, *house_.known_secrets, known_only, values);
+  const auto finding = dlp::scan(*house_.rules, *sought_secrets(), known_only, values);
   if (!finding) return std::nullopt;
   Refusal refusal = blocked("secret_found", "the request holds a credential");
   refusal.rule = finding->rule;
@@ -281,15 +327,25 @@ Exchange::Objection Exchange::scan_head() {
   if (Objection objection = scan_text(text, {})) return objection;
   if (Objection objection = scan_values()) return objection;
   bytes_out_ += text.size();
-  if (house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) return std::nullopt;
-  return blocked("too_many_bytes", "this route's bytes_out_per_hour are used up");
+  if (may_send(text.size())) return std::nullopt;
+  return blocked("too_many_bytes", "what this route may send is used up");
+}
+
+bool Exchange::may_send(std::uint64_t octets) {
+  return house_.limits.take_bytes(*route_, octets, house_.loop.now_ms()) &&
+         (!grant_ || house_.grants.take_octets(*grant_, octets, house_.loop.now_ms()));
+}
+
+Exchange::Objection Exchange::use_grant() {
+  if (!grant_ || house_.grants.take_request(*grant_, house_.loop.now_ms())) return std::nullopt;
+  return blocked("approval_over", "the approval for this has come to its end");
 }
 
 Exchange::Objection Exchange::prepare_body() {
   const dlp::Detectors which = detectors();
   if (websocket_) {
     const bool scrub = house_.guards.is_on(Guard::scrub) && !house_.secrets.empty();
-    frames_.emplace(house_.rules, house_.known_secrets, which, route_->on_unscannable,
+    frames_.emplace(house_.rules, sought_secrets(), house_.known_secrets, which, route_->on_unscannable,
                     scrub ? WebSocketGuard::Scrub::yes : WebSocketGuard::Scrub::no);
     return std::nullopt;
   }
@@ -297,6 +353,7 @@ Exchange::Objection Exchange::prepare_body() {
   const bool grpc = is_grpc(*request_.fields);
   // Answers are asked for as they are: what is compressed could not be scrubbed.
   if (grpc) request_.fields->remove("grpc-accept-encoding");
+  prepare_mcp();
   if (!which.any()) return std::nullopt;
   std::optional<Coding> coding;
   bool unreadable = false;
@@ -318,10 +375,10 @@ Exchange::Objection Exchange::prepare_body() {
     return refusal;
   }
   if (grpc && !coding && !unreadable) {
-    grpc_.emplace(house_.rules, house_.known_secrets, which, grpc_coding(*request_.fields), route_->on_unscannable);
+    grpc_.emplace(house_.rules, sought_secrets(), which, grpc_coding(*request_.fields), route_->on_unscannable);
     return std::nullopt;
   }
-  guard_.emplace(house_.rules, house_.known_secrets, which, coding, route_->on_unscannable);
+  guard_.emplace(house_.rules, sought_secrets(), which, coding, route_->on_unscannable);
   return std::nullopt;
 }
 

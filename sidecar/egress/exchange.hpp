@@ -10,8 +10,10 @@
 #include "sidecar/egress/body_guard.hpp"
 #include "sidecar/egress/dial.hpp"
 #include "sidecar/egress/grpc_guard.hpp"
+#include "sidecar/egress/held_octets.hpp"
 #include "sidecar/egress/house.hpp"
 #include "sidecar/egress/inbound_guard.hpp"
+#include "sidecar/egress/mcp_guard.hpp"
 #include "sidecar/egress/refusal.hpp"
 #include "sidecar/egress/response_guard.hpp"
 #include "sidecar/egress/sides.hpp"
@@ -55,6 +57,8 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   Objection strip_and_bind();
   Objection scan_head();
   Objection prepare_body();
+  Objection use_grant();
+  [[nodiscard]] bool may_send(std::uint64_t octets);
 
   bool is_for_us() const;
   void answer_introspection();
@@ -62,9 +66,11 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   Objection scan_text(std::string_view text, std::string_view place);
   Objection body_objection(const BodyGuard::Block& block);
   [[nodiscard]] dlp::Detectors detectors() const;
+  [[nodiscard]] const std::shared_ptr<const dlp::KnownSecrets>& sought_secrets() const;
+  void look_for_canary(Refusal& refusal) const;
 
   void connect();
-  void on_dialled(Dial::Done done);
+  void on_dialled(Dial::Done& done);
   void use(std::unique_ptr<Upstream> upstream);
   void send_upstream(std::string_view bytes);
   [[nodiscard]] bool can_try_again(Progress progress) const;
@@ -75,8 +81,21 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void deliver(std::string_view bytes);
   /// Reads for injection, then delivers or keeps. False: it was an attempt, the exchange is over.
   bool read_and_deliver(std::string_view bytes);
+  bool read_general(std::string_view bytes);
   bool act_on(const std::vector<dlp::InjectionSighting>& sightings);
   void release_held();
+
+  // exchange_mcp.cpp
+  enum class Speaks : std::uint8_t { rpc, card };
+  void prepare_mcp();
+  Objection mcp_objection(McpRequestGuard::Block& block) const;
+  void prepare_mcp_answer(const ResponseStart& head);
+  bool judge_answer(std::string_view text, mcp::AnswerUnits::Size size, Speaks speaks);
+  [[nodiscard]] bool injects() const;
+  bool read_strings(std::string_view strings);
+  bool compare_tools(const json::array& tools);
+  void refuse_answer(std::string reason, std::string message, std::string where);
+  void note_mcp(Level level, std::string_view name, std::string_view reason, std::string_view where);
 
   // exchange_websocket.cpp
   Objection read_upgrade();
@@ -85,6 +104,9 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   void on_upstream_frames(std::string_view bytes);
   void end_websocket(const WebSocketGuard::End& end, Blame blame);
 
+  /// Counts what the guards keep. False: there is no more room for it, the exchange is over.
+  bool has_room();
+  bool stop_when_frozen();
   void refuse(Refusal refusal);
   void finish();
   void note_block(const Refusal& refusal);
@@ -103,10 +125,13 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   std::string host_field_;
   policy::Target target_;
   const policy::Route* route_ = nullptr;
-  policy::Route open_route_;  // only with the test hook "routes"
+  std::shared_ptr<Grant> grant_;  // what lets it through when the standing routes do not
+  policy::Route open_route_;      // only with the test hook "routes"
   Credential credential_;
   std::optional<BodyGuard> guard_;
-  std::optional<GrpcGuard> grpc_;  // instead of it
+  std::optional<GrpcGuard> grpc_;               // instead of it
+  std::optional<McpRequestGuard> mcp_request_;  // behind it
+  std::string mcp_out_;
   std::string released_;
   std::uint64_t scanned_ = 0;
 
@@ -133,6 +158,9 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
 
   std::optional<ResponseGuard> scrub_;
   std::optional<GrpcScrubber> grpc_scrub_;  // instead of it
+  std::optional<McpAnswerGuard> mcp_answer_;
+  std::string judged_;
+  bool mcp_told_ = false;  // that something could not be read
   std::optional<InboundGuard> inbound_;
   std::string scrubbed_;
   dlp::Scrubber::Flush flush_ = dlp::Scrubber::Flush::no;
@@ -143,6 +171,7 @@ class Exchange final : public net::Retirable, public UpstreamHandler {
   std::uint64_t delivered_ = 0;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
+  HeldOctets held_;
 };
 
 }  // namespace bot_bottle::egress

@@ -20,6 +20,7 @@ void Exchange::on_informational(int status, http::Fields& fields) {
 }
 
 void Exchange::on_response_head(ResponseStart& head) {
+  if (stop_when_frozen()) return;
   status_ = head.status;
   if (status_ == 101) {
     switch_protocols(head);
@@ -39,7 +40,8 @@ void Exchange::on_response_head(ResponseStart& head) {
   const bool grpc = is_grpc(fields) && is_grpc(*request_.fields);
   const bool inbound = has_body && !grpc && house_.guards.is_on(Guard::dlp) && route_->dlp.injection &&
                        house_.rules->injection() != nullptr;
-  if (scrub || inbound) {
+  if (has_body && !grpc && house_.guards.is_on(Guard::dlp)) prepare_mcp_answer(head);
+  if (scrub || inbound || mcp_answer_) {
     std::optional<Coding> coding;
     bool unreadable = false;
     fields.each([&](const http::Field& field) {
@@ -51,7 +53,9 @@ void Exchange::on_response_head(ResponseStart& head) {
     });
     // Part of a compressed body cannot be decoded, so a secret in it could not be seen.
     unreadable = unreadable || (coding && status_ == 206);
-    if (has_body && unreadable && route_->on_unscannable == policy::OnUnscannable::block) {
+    const bool must_read =
+        route_->on_unscannable == policy::OnUnscannable::block || (mcp_answer_ && routes_->egress().mcp_pin);
+    if (has_body && unreadable && must_read) {
       refuse(upstream_failed(502, "unscannable_response", "the answer's Content-Encoding cannot be read"));
       return;
     }
@@ -72,6 +76,7 @@ void Exchange::on_response_head(ResponseStart& head) {
   flush_ = head.body.kind == BodyLength::Kind::unknown ? dlp::Scrubber::Flush::now : dlp::Scrubber::Flush::no;
   if (inbound) inbound_.emplace(house_.rules->injection(), head);
   if (inbound_ && inbound_->hold(head)) return;
+  if (mcp_answer_ && mcp_answer_->hold(head)) return;
   head_sent_ = true;
   client_.send_head(head);
 }
@@ -105,6 +110,12 @@ bool Exchange::act_on(const std::vector<dlp::InjectionSighting>& sightings) {
 }
 
 void Exchange::release_held() {
+  if (mcp_answer_ && mcp_answer_->is_holding()) {
+    ResponseStart head = mcp_answer_->take_head();
+    head_sent_ = true;
+    client_.send_head(head);
+    return;
+  }
   if (!inbound_ || !inbound_->is_holding()) return;
   ResponseStart head = inbound_->take_head();
   head_sent_ = true;
@@ -113,7 +124,18 @@ void Exchange::release_held() {
 }
 
 bool Exchange::read_and_deliver(std::string_view bytes) {
-  if (inbound_) {
+  if (!mcp_answer_) return read_general(bytes);
+  judged_.clear();
+  const bool go_on = mcp_answer_->write(bytes, judged_);
+  // What came before the unit that was refused was judged, too; but the refusal has been sent.
+  if (!go_on || over_) return false;
+  return judged_.empty() || read_general(judged_);
+}
+
+bool Exchange::read_general(std::string_view bytes) {
+  if (!inbound_) {
+    release_held();
+  } else {
     if (!act_on(inbound_->write(bytes))) return false;
     if (inbound_->hold(bytes) || (inbound_->is_holding() && bytes.empty())) return true;
     release_held();
@@ -136,7 +158,7 @@ void Exchange::deliver(std::string_view bytes) {
 }
 
 void Exchange::on_response_body(std::string_view bytes) {
-  if (over_) return;
+  if (over_ || stop_when_frozen()) return;
   bytes_in_ += bytes.size();
   house_.counters.bytes_in += bytes.size();
   if (switched_) {
@@ -158,7 +180,7 @@ void Exchange::on_response_body(std::string_view bytes) {
     on_upstream_failure("the answer is not what its Content-Encoding says", Progress::answered);
     return;
   }
-  (void)read_and_deliver(scrubbed_);
+  if (read_and_deliver(scrubbed_) && !over_) (void)has_room();
 }
 
 void Exchange::on_response_end(http::Fields* trailers) {
@@ -176,6 +198,11 @@ void Exchange::on_response_end(http::Fields* trailers) {
       return;
     }
     if (!read_and_deliver(scrubbed_)) return;
+    if (mcp_answer_) {
+      judged_.clear();
+      if (!mcp_answer_->finish(judged_) || over_) return;
+      if (!read_general(judged_)) return;
+    }
     if (inbound_ && !act_on(inbound_->finish())) return;
     release_held();
     if (scrub_->replaced() > 0) note_request("secret_scrubbed");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sidecar/egress/canaries.hpp"
 #include "sidecar/egress/exchange.hpp"
 #include "sidecar/egress/pool.hpp"
 #include "sidecar/websocket/handshake.hpp"
@@ -23,6 +24,7 @@ constexpr unsigned max_tries = 3;
 }  // namespace
 
 void Exchange::connect() {
+  if (stop_when_frozen()) return;
   ++tries_;
   // Everything that makes a connection good for this request and for no other (A9).
   pool_key_ = fmt::format("{}:{}:{}:{}", scheme_ == policy::Scheme::https ? "s" : "p", authority_.host, authority_.port,
@@ -37,17 +39,17 @@ void Exchange::connect() {
   const auto security = scheme_ != policy::Scheme::https ? Dial::Security::plain
                         : websocket_                     ? Dial::Security::tls_http1_only
                                                          : Dial::Security::tls;
-  dial_ = std::make_unique<Dial>(house_, routes_, authority_, security,
-                                 [this](Dial::Done done) { on_dialled(std::move(done)); });
+  dial_ = std::make_unique<Dial>(house_, routes_, authority_, security, [this](Dial::Done& done) { on_dialled(done); });
   dial_->start();
 }
 
-void Exchange::on_dialled(Dial::Done done) {
+void Exchange::on_dialled(Dial::Done& done) {
   house_.loop.retire(std::move(dial_));
   if (!done.channel) {
     refuse(std::move(done.refusal));
     return;
   }
+  if (stop_when_frozen()) return;
   use(house_.pool->adopt(pool_key_, std::move(done.channel)));
 }
 
@@ -101,30 +103,58 @@ Exchange::Objection Exchange::body_objection(const BodyGuard::Block& block) {
 }
 
 void Exchange::on_request_body(std::string_view bytes) {
-  if (over_) return;
+  if (over_ || stop_when_frozen()) return;
   bytes_out_ += bytes.size();
   house_.counters.bytes_out += bytes.size();
-  if (!house_.limits.take_bytes(*route_, bytes.size(), house_.loop.now_ms())) {
-    refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
+  if (!may_send(bytes.size())) {
+    refuse(blocked("too_many_bytes", "what this route may send is used up"));
     return;
   }
   if (websocket_) {
     on_agent_frames(bytes);
     return;
   }
-  if (!guard_ && !grpc_) {
-    forward(bytes);
-    return;
+  std::string_view cleared = bytes;
+  if (guard_ || grpc_) {
+    released_.clear();
+    const auto block = grpc_ ? grpc_->write(bytes, released_) : guard_->write(bytes, released_);
+    const std::uint64_t scanned = grpc_ ? grpc_->scanned() : guard_->scanned();
+    house_.counters.dlp_bytes += scanned - std::exchange(scanned_, scanned);
+    if (block) {
+      refuse(std::move(*body_objection(*block)));
+      return;
+    }
+    cleared = released_;
   }
-  released_.clear();
-  const auto block = grpc_ ? grpc_->write(bytes, released_) : guard_->write(bytes, released_);
-  const std::uint64_t scanned = grpc_ ? grpc_->scanned() : guard_->scanned();
-  house_.counters.dlp_bytes += scanned - std::exchange(scanned_, scanned);
-  if (block) {
-    refuse(std::move(*body_objection(*block)));
-    return;
+  if (mcp_request_ && !mcp_request_->passes(bytes)) {
+    mcp_out_.clear();
+    const std::size_t room = room_of_message(house_.counters.open_exchanges);
+    if (auto block = mcp_request_->write(bytes, cleared, mcp_out_, room)) {
+      refuse(std::move(*mcp_objection(*block)));
+      return;
+    }
+    cleared = mcp_out_;
   }
-  forward(released_);
+  if (has_room()) forward(cleared);
+}
+
+/// What waits for its end, or for more that could belong to it: of requests and of answers.
+bool Exchange::has_room() {
+  std::size_t held = waiting_.size() + replay_.size() + early_frames_.size();
+  if (guard_) held += guard_->held();
+  if (grpc_) held += grpc_->held();
+  if (mcp_request_) held += mcp_request_->held();
+  if (frames_) held += frames_->held();
+  if (mcp_answer_) held += mcp_answer_->held();
+  if (inbound_) held += inbound_->held();
+  if (held_.set(held, house_.bounds.held)) return true;
+  Refusal refusal{.blame = Blame::load,
+                  .status = 503,
+                  .reason = "too_much_held",
+                  .message = "too much that is under way waits in memory to be judged"};
+  refusal.retry_after_s = 1;
+  refuse(std::move(refusal));
+  return false;
 }
 
 void Exchange::forward(std::string_view bytes) {
@@ -134,15 +164,22 @@ void Exchange::forward(std::string_view bytes) {
   } else {
     send_upstream(bytes);
   }
-  const bool congested = upstream_ ? upstream_->is_congested() : waiting_.size() > house_.bounds.high_water;
+  const bool congested = upstream_ ? upstream_->is_congested() : waiting_.size() > house_.high_water();
   if (congested && !client_paused_) {
     client_paused_ = true;
     client_.pause_request();
   }
 }
 
+/// What was under way when the bottle was frozen ends where it is.
+bool Exchange::stop_when_frozen() {
+  if (!house_.frozen()) return false;
+  refuse(frozen_refusal());
+  return true;
+}
+
 void Exchange::on_request_end(const http::Fields* trailers) {
-  if (over_) return;
+  if (over_ || stop_when_frozen()) return;
   if (websocket_) {
     // The agent ends its side of the stream: for WebSocket that is the connection's end (RFC 8441 §5).
     drop_upstream();
@@ -160,7 +197,15 @@ void Exchange::on_request_end(const http::Fields* trailers) {
       refuse(std::move(*body_objection(*block)));
       return;
     }
-    forward(released_);
+    if (!mcp_request_) forward(released_);
+  }
+  if (mcp_request_) {
+    mcp_out_.clear();
+    if (auto block = mcp_request_->finish(guard_ ? std::string_view(released_) : std::string_view(), mcp_out_)) {
+      refuse(std::move(*mcp_objection(*block)));
+      return;
+    }
+    forward(mcp_out_);
   }
   if (trailers != nullptr && !trailers->empty()) {
     request_trailers_ = *trailers;
@@ -175,12 +220,13 @@ void Exchange::on_request_end(const http::Fields* trailers) {
     }
     // They carry octets out as a body does.
     bytes_out_ += text.size();
-    if (!house_.limits.take_bytes(*route_, text.size(), house_.loop.now_ms())) {
-      refuse(blocked("too_many_bytes", "this route's bytes_out_per_hour are used up"));
+    if (!may_send(text.size())) {
+      refuse(blocked("too_many_bytes", "what this route may send is used up"));
       return;
     }
   }
   request_ended_ = true;
+  if (!has_room()) return;
   if (upstream_) finish_request();
 }
 
@@ -299,10 +345,12 @@ void Exchange::cancel(std::string_view why) {
 void Exchange::note_block(const Refusal& refusal) {
   if (refusal.blame == Blame::policy) house_.count_block(refusal.reason);
   Event event;
+  const bool canary = refusal.rule.starts_with("canary:");
   event.kind = refusal.rule.empty() ? "egress" : "dlp";
   event.level = refusal.blame == Blame::policy ? Level::block : Level::warn;
   event.event = refusal.blame == Blame::policy    ? "blocked"
                 : refusal.blame == Blame::request ? "bad_request"
+                : refusal.blame == Blame::load    ? "busy"
                                                   : "upstream_failed";
   event.host = authority_.host;
   event.method = request_.method;
@@ -312,7 +360,11 @@ void Exchange::note_block(const Refusal& refusal) {
   event.rule = refusal.rule;
   event.where = refusal.where;
   event.snippet = refusal.snippet;
-  house_.log.write(event);
+  if (canary) {
+    raise_canary(house_, event);
+  } else {
+    house_.log.write(event);
+  }
 }
 
 void Exchange::note_request(std::string_view outcome) {

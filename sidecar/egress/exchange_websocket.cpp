@@ -56,14 +56,20 @@ void Exchange::on_agent_frames(std::string_view bytes) {
   house_.counters.dlp_bytes += frames_->scanned() - scanned_;
   scanned_ = frames_->scanned();
   forward(released_);
-  if (end) end_websocket(*end, Blame::request);
+  if (end)
+    end_websocket(*end, Blame::request);
+  else
+    (void)has_room();
 }
 
 void Exchange::on_upstream_frames(std::string_view bytes) {
   scrubbed_.clear();
   const auto end = frames_->from_upstream(bytes, scrubbed_);
   deliver(scrubbed_);
-  if (end) end_websocket(*end, Blame::upstream);
+  if (end)
+    end_websocket(*end, Blame::upstream);
+  else if (!over_)
+    (void)has_room();
 }
 
 /// The agent is told by a Close frame why; the upstream's connection is cut.

@@ -94,10 +94,11 @@ bool GrpcScrubber::write(std::string_view bytes, std::string& released) {
       case GrpcFrames::Event::begin:
         if (frames_.flags() != 0 && on_unscannable_ == policy::OnUnscannable::block) return false;
         released.append(frames_.prefix());
-        scrubber_.emplace(secrets_);
+        scrubber_.reset();
         in_ = out_ = 0;
         break;
       case GrpcFrames::Event::data: {
+        if (!scrubber_) scrubber_.emplace(secrets_);
         const std::size_t before = released.size();
         replaced_ += scrubber_->write(piece, released);
         in_ += piece.size();

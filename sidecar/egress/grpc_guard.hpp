@@ -45,6 +45,7 @@ class GrpcGuard {
   std::optional<BodyGuard::Block> write(std::string_view bytes, std::string& released);
   std::optional<BodyGuard::Block> finish(std::string& released);
   [[nodiscard]] std::uint64_t scanned() const { return messages_.scanned(); }
+  [[nodiscard]] std::size_t held() const { return messages_.held(); }
 
  private:
   std::optional<Coding> coding_;

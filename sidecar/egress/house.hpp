@@ -9,11 +9,14 @@
 
 #include "core/policy/decide.hpp"
 #include "sidecar/dlp/scanner.hpp"
+#include "sidecar/egress/blocked_log.hpp"
 #include "sidecar/egress/event_log.hpp"
+#include "sidecar/egress/grants.hpp"
 #include "sidecar/egress/guards.hpp"
 #include "sidecar/egress/limits.hpp"
 #include "sidecar/egress/metrics.hpp"
 #include "sidecar/egress/secret_store.hpp"
+#include "sidecar/mcp/tools.hpp"
 #include "sidecar/net/loop.hpp"
 #include "sidecar/net/resolver.hpp"
 #include "sidecar/tls/contexts.hpp"
@@ -34,10 +37,19 @@ struct Times {
 };
 
 struct Bounds {
-  std::size_t connections = 512;                    // of agents; more are turned away
-  std::size_t high_water = std::size_t{256} << 10;  // unsent octets at which the other side is not read
+  std::size_t connections = 12'288;                 // of agents (connections.hpp)
+  std::size_t opening = connections / 2;            // of them, without a whole request head so far
+  std::size_t upstreams = 4352;                     // to upstreams, being made, in use or kept
+  std::size_t exchanges = 4096;                     // requests under way; more are answered with 503
+  std::size_t high_water = std::size_t{256} << 10;  // unsent octets of one at which the other side is not read
+  std::size_t unsent = std::size_t{128} << 20;      // of all that are open together
+  std::size_t held = std::size_t{128} << 20;        // kept by guards until it is judged, of all exchanges together
   std::size_t drained_body = std::size_t{1} << 20;  // of a refused request's body that are read and dropped
   std::size_t pipelined = std::size_t{64} << 10;    // octets read ahead of the present request
+
+  /// Lowers the first three so that `descriptors` never run out: what cannot be accepted waits, and nobody can tell it
+  /// why.
+  void fit_into(std::size_t descriptors);
 };
 
 struct House {
@@ -51,17 +63,28 @@ struct House {
   Times times;
   Bounds bounds;
   Counters counters;
+  std::size_t held_octets = 0;  // held_octets.hpp
   Metrics metrics;
   LimitKeeper limits;
   SecretStore secrets;
   /// Replaced by a reload; a request keeps the one it started with.
   std::shared_ptr<const policy::RouteTable> routes;
   std::uint64_t generation = 0;
+  Grants grants;  // what is allowed besides, for now
+  BlockedLog blocked;
   std::shared_ptr<const dlp::Rules> rules;
+  /// Secrets and canaries: what no request may hold and no log may show.
   std::shared_ptr<const dlp::KnownSecrets> known_secrets;
+  /// For routes whose known_secrets are off: a canary is seen on every route. Null: there is none.
+  std::shared_ptr<const dlp::KnownSecrets> canaries;
+  bool has_canaries = false;
+  bool freezes_on_canary = false;
+  std::string frozen_by;  // the canary's rule; empty: traffic flows
+  [[nodiscard]] bool frozen() const { return !frozen_by.empty(); }
   /// Pieces of secrets over all requests of the bottle.
   std::unique_ptr<dlp::Fragments> fragments;
   std::shared_ptr<const dlp::KnownSecrets> no_secrets;  // for bodies that are only decoded and read
+  mcp::ToolBook tools;                                  // of all MCP servers, for the sidecar's life
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ServerContext> server_tls;
   /// Made at the first use, see client_context().
@@ -73,6 +96,11 @@ struct House {
   std::string scan_text;
   std::string scan_values;
 
+  /// An agent that opens thousands of connections and reads from none gets less room on each (attack L).
+  [[nodiscard]] std::size_t high_water() const;
+  /// What `http://_egress.local/allowlist` says of the present routes: made once for them, however often it is asked.
+  const std::string& allowlist();
+
   void count_block(std::string_view reason) {
     ++counters.blocked;
     metrics.count_block(reason);
@@ -80,6 +108,10 @@ struct House {
   Result<tls::ClientContext*> client_context();
   /// Without known secrets and rule matches; for logs and error bodies.
   [[nodiscard]] std::string redact(std::string_view text) const { return dlp::redact(*rules, *known_secrets, text); }
+
+ private:
+  std::shared_ptr<const policy::RouteTable> listed_routes_;
+  std::string allowlist_;
 };
 
 }  // namespace bot_bottle::egress

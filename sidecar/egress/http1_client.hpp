@@ -28,7 +28,7 @@ class Http1Client final : public Upstream, public tls::ChannelHandler {
   void send_end(const http::Fields* trailers) override;
   void pause_response() override;
   void resume_response() override;
-  [[nodiscard]] bool is_congested() const override { return channel_->unsent() > house_.bounds.high_water; }
+  [[nodiscard]] bool is_congested() const override { return channel_->unsent() > house_.high_water(); }
 
   void on_bytes(std::string_view bytes) override;
   void on_end() override;

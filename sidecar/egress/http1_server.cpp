@@ -1,18 +1,12 @@
 #include "sidecar/egress/http1_server.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
-#include "sidecar/http1/write.hpp"
-
 namespace bot_bottle::egress {
 
-Http1Server::Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner)
-    : house_(house), channel_(channel), origin_(origin), owner_(std::move(owner)), timer_(house.loop, [this] {
-        on_timer();
-      }) {
+Http1Server::Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner& owner)
+    : house_(house), channel_(channel), origin_(origin), owner_(owner), timer_(house.loop, [this] { on_timer(); }) {
   timer_.set(house_.times.head);
 }
 
@@ -21,7 +15,9 @@ Http1Server::~Http1Server() = default;
 void Http1Server::set_timer() {
   switch (state_) {
     case State::head:
-      timer_.set(view_.empty() && kept_.empty() ? house_.times.idle_connection : house_.times.head);
+      timer_.set(is_congested()                   ? house_.times.idle_body
+                 : view_.empty() && kept_.empty() ? house_.times.idle_connection
+                                                  : house_.times.head);
       break;
     case State::body:
     case State::switched:
@@ -42,7 +38,7 @@ void Http1Server::set_timer() {
 void Http1Server::on_timer() {
   switch (state_) {
     case State::head:
-      if (kept_.empty()) {
+      if (kept_.empty() || is_congested()) {
         finish();
       } else {
         // A head that trickles in holds a connection (attack L: slow-loris).
@@ -96,14 +92,15 @@ void Http1Server::pump() {
     kept_.assign(view_);
   }
   view_ = {};
-  const bool full = paused_ || (state_ != State::head && kept_.size() > house_.bounds.pipelined);
+  const bool full = paused_ || (state_ == State::head && is_congested()) ||
+                    (state_ != State::head && kept_.size() > house_.bounds.pipelined);
   if (full) {
     channel_.pause();
   } else {
     channel_.resume();
   }
-  if (peer_ended_ && (state_ == State::head || state_ == State::draining || state_ == State::switched ||
-                      (state_ == State::body && !paused_))) {
+  if (peer_ended_ && ((state_ == State::head && !is_congested()) || state_ == State::draining ||
+                      state_ == State::switched || (state_ == State::body && !paused_))) {
     // It ended between requests, or in the middle of one.
     if (exchange_) exchange_->cancel("client_gone");
     drop_exchange();
@@ -129,7 +126,9 @@ bool Http1Server::step() {
 }
 
 bool Http1Server::read_head() {
-  if (view_.empty()) return false;
+  // Who sends one request behind the other and reads no answer is not read either: they would pile up (attack L;
+  // integration/egress/connections: answers_nobody_reads_do_not_pile_up).
+  if (view_.empty() || is_congested()) return false;
   const http1::HeadResult result = http1::read_request_head(view_, progress_, head_);
   if (result.reading == http1::Reading::need_more) return false;
   if (result.reading == http1::Reading::bad) {
@@ -144,6 +143,10 @@ bool Http1Server::read_head() {
   response_done_ = false;
   drained_ = 0;
   paused_ = false;
+  if (turned_away_) {
+    answer_and_finish(Refusal{.blame = Blame::load, .status = 503, .reason = "too_many_connections"}, {}, 0);
+    return false;
+  }
   if (head_.method == "CONNECT" && origin_.kind == Origin::Kind::proxy) {
     state_ = State::over;
     timer_.clear();
@@ -183,6 +186,7 @@ void Http1Server::begin_exchange() {
   // A request body of no octets is no body to wait for, but its Content-Length: 0 goes on.
   const bool body = head_.framing == http1::Framing::chunked || (head_.framing == http1::Framing::length && left_ > 0);
   state_ = body ? State::body : State::answering;
+  owner_.on_standing(Standing::busy);
   exchange_ = std::make_unique<Exchange>(house_, *this, origin_, request);
   exchange_->begin();
   if (exchange_ && exchange_->is_websocket()) {
@@ -254,109 +258,6 @@ bool Http1Server::read_switched() {
   return false;
 }
 
-void Http1Server::send_informational(int status, const http::Fields& fields) {
-  if (head_.minor_version == 0) return;  // RFC 9110 §15.2
-  std::string text;
-  http1::write_status_line(text, status, {});
-  http1::write_fields(text, fields);
-  http1::write_head_end(text);
-  channel_.write(text);
-  set_timer();
-}
-
-void Http1Server::send_head(const ResponseStart& head) {
-  std::string text = house_.loop.take_buffer();
-  http1::write_status_line(text, head.status, head.reason);
-  http1::write_fields(text, *head.fields);
-  const bool bodiless = head_.method == "HEAD" || head.status == 204 || head.status == 304;
-  writing_ = Writing::none;
-  if (head.status == 101) {
-    http1::write_field(text, "connection", "Upgrade");
-    http1::write_field(text, "upgrade", "websocket");
-    http1::write_head_end(text);
-    writing_ = Writing::until_close;
-    keep_alive_ = false;
-    head_sent_ = true;
-    state_ = State::switched;
-    channel_.write(text);
-    resume_switched();
-    return;
-  }
-  if (bodiless) {
-    const auto length = head.announced_length                       ? head.announced_length
-                        : head.body.kind == BodyLength::Kind::known ? std::optional(head.body.size)
-                                                                    : std::nullopt;
-    if (length && head.status != 204) http1::write_field(text, "content-length", fmt::format_int(*length).c_str());
-  } else if (head.body.kind == BodyLength::Kind::known) {
-    writing_ = Writing::length;
-    http1::write_field(text, "content-length", fmt::format_int(head.body.size).c_str());
-  } else if (head.body.kind == BodyLength::Kind::none) {
-    writing_ = Writing::length;
-    http1::write_field(text, "content-length", "0");
-  } else if (head_.minor_version == 1) {
-    writing_ = Writing::chunked;
-    http1::write_field(text, "transfer-encoding", "chunked");
-  } else {
-    writing_ = Writing::until_close;
-    keep_alive_ = false;
-  }
-  if (peer_ended_ && kept_.empty() && view_.empty()) keep_alive_ = false;
-  if (!keep_alive_) {
-    http1::write_field(text, "connection", "close");
-  } else if (head_.minor_version == 0) {
-    http1::write_field(text, "connection", "keep-alive");
-  }
-  http1::write_head_end(text);
-  head_sent_ = true;
-  channel_.write(text);
-  house_.loop.give_buffer(std::move(text));
-  set_timer();
-}
-
-void Http1Server::send_body(std::string_view bytes) {
-  if (bytes.empty() || writing_ == Writing::none) return;
-  if (writing_ == Writing::chunked) {
-    std::string begin;
-    http1::write_chunk_begin(begin, bytes.size());
-    channel_.write(begin);
-    channel_.write(bytes);
-    channel_.write("\r\n");
-  } else {
-    channel_.write(bytes);
-  }
-  set_timer();
-}
-
-void Http1Server::send_end(const http::Fields* trailers) {
-  if (writing_ == Writing::chunked) {
-    std::string end;
-    http1::write_last_chunk(end, trailers);
-    channel_.write(end);
-  }
-  answer_done();
-}
-
-void Http1Server::answer_done() {
-  response_done_ = true;
-  drop_exchange();
-  if (request_done_) {
-    next_request();
-    return;
-  }
-  if (state_ == State::over) return;
-  if (state_ == State::answering) return;  // begin_exchange or end_request is on the stack and goes on
-  // The answer came before the request was read: read and drop a bounded rest, so that the connection can be kept.
-  const bool hopeless = !keep_alive_ || (head_.framing == http1::Framing::length && left_ > house_.bounds.drained_body);
-  if (hopeless) {
-    finish();
-    return;
-  }
-  state_ = State::draining;
-  paused_ = false;
-  set_timer();
-  pump();
-}
-
 void Http1Server::next_request() {
   if (state_ == State::over) return;
   if (!keep_alive_) {
@@ -365,6 +266,7 @@ void Http1Server::next_request() {
   }
   state_ = State::head;
   paused_ = false;
+  owner_.on_standing(Standing::idle);
   if (pumping_) {
     set_timer();
     return;
@@ -409,38 +311,12 @@ void Http1Server::resume_request() {
   pump();
 }
 
-void Http1Server::answer_bad(http1::Problem problem) {
-  Refusal refusal = bad_request("bad_request", std::string(http1::text_of(problem)));
-  Event event;
-  event.level = Level::warn;
-  event.event = "bad_request";
-  event.host = origin_.authority.host;
-  event.reason = refusal.message;
-  event.status = 400;
-  house_.log.write(event);
-  answer_and_finish(refusal, origin_.authority.host, 0);
-}
-
-void Http1Server::answer_and_finish(const Refusal& refusal, std::string_view host, std::uint16_t port) {
-  const std::string body = refusal_body(refusal, house_.redact(host), port, {}, {});
-  std::string text;
-  http1::write_status_line(text, refusal.status, {});
-  http1::write_field(text, "content-type", "application/json");
-  http1::write_field(text, "content-length", fmt::format_int(body.size()).c_str());
-  http1::write_field(text, "connection", "close");
-  http1::write_head_end(text);
-  channel_.write(text);
-  channel_.write(body);
-  state_ = State::over;
-  timer_.clear();
-  channel_.finish();
-  owner_.on_finished();
-}
-
 void Http1Server::on_end() {
   if (std::exchange(peer_ended_, true)) return;
   if (state_ == State::over) return;
   // Ours may go on: a request that was sent whole is answered, what was pipelined behind it too.
+  // RFC 9112 §9.6: it does not say that nobody reads (integration/egress/requests: who_ends_its_side…). Who has gone is
+  // noticed at the first write, or by the times of the answer (set_timer), which nothing of the client's renews now.
   view_ = kept_;
   pump();
 }
@@ -453,7 +329,12 @@ void Http1Server::on_gone(std::string_view why) {
 }
 
 void Http1Server::on_drained() {
-  if (exchange_) exchange_->on_client_drained();
+  if (exchange_) {
+    exchange_->on_client_drained();
+  } else if (state_ == State::head && !pumping_) {
+    view_ = kept_;
+    pump();
+  }
 }
 
 }  // namespace bot_bottle::egress

@@ -15,7 +15,7 @@ namespace bot_bottle::egress {
 /// before is answered, and is checked like the first (attacks A4, A9); nothing is ever forwarded that was not parsed.
 class Http1Server final : public ServerSide, public ClientSide {
  public:
-  Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner);
+  Http1Server(House& house, tls::Channel& channel, const Origin& origin, Owner& owner);
   ~Http1Server() override;
 
   void on_bytes(std::string_view bytes) override;
@@ -25,6 +25,8 @@ class Http1Server final : public ServerSide, public ClientSide {
 
   /// Answers and ends; for refusals of a CONNECT.
   void answer_and_finish(const Refusal& refusal, std::string_view host, std::uint16_t port);
+  /// The first request will be answered with 503, whatever it is.
+  void turn_away() { turned_away_ = true; }
 
   void send_informational(int status, const http::Fields& fields) override;
   void send_head(const ResponseStart& head) override;
@@ -34,7 +36,7 @@ class Http1Server final : public ServerSide, public ClientSide {
   void close_after_response() override { keep_alive_ = false; }
   void pause_request() override { paused_ = true; }
   void resume_request() override;
-  [[nodiscard]] bool is_congested() const override { return channel_.unsent() > house_.bounds.high_water; }
+  [[nodiscard]] bool is_congested() const override { return channel_.unsent() > house_.high_water(); }
 
  private:
   enum class State : std::uint8_t { head, body, answering, switched, draining, over };
@@ -57,12 +59,13 @@ class Http1Server final : public ServerSide, public ClientSide {
   House& house_;
   tls::Channel& channel_;
   const Origin& origin_;
-  Owner owner_;
+  Owner& owner_;
   net::Timer timer_;
   State state_ = State::head;
   bool pumping_ = false;
   bool paused_ = false;
   bool peer_ended_ = false;
+  bool turned_away_ = false;
 
   std::string kept_;       // read, not yet parsed
   std::string_view view_;  // what pump() works on

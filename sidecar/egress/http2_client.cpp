@@ -8,7 +8,7 @@ namespace {
 http2::SessionOptions options_of(const House& house) {
   http2::SessionOptions options;
   options.role = http2::Role::client;
-  options.congested_at = house.bounds.high_water;
+  options.congested_at = house.high_water();
   options.stream_window = std::uint32_t{1} << 20;  // upstreams are far away: a window a round trip
   return options;
 }
@@ -63,7 +63,7 @@ void Http2Client::flush() {
   if (failed_) return;
   for (Http2ClientStream* stream : std::exchange(refused_, {})) stream->on_closed(http2::Code::refused_stream);
   std::string frames = house_.loop.take_buffer();
-  while (channel_->unsent() < house_.bounds.high_water && session_.pull(frames)) {
+  while (channel_->unsent() < house_.high_water() && session_.pull(frames)) {
     channel_->write(frames);
     frames.clear();
   }

@@ -9,17 +9,17 @@ http2::SessionOptions options_of(const House& house) {
   http2::SessionOptions options;
   options.role = http2::Role::server;
   options.extended_connect = true;
-  options.congested_at = house.bounds.high_water;
+  options.congested_at = house.high_water();
   return options;
 }
 
 }  // namespace
 
-Http2Server::Http2Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner)
+Http2Server::Http2Server(House& house, tls::Channel& channel, const Origin& origin, Owner& owner)
     : house_(house),
       channel_(channel),
       origin_(origin),
-      owner_(std::move(owner)),
+      owner_(owner),
       timer_(house.loop, [this] { on_timer(); }),
       session_(options_of(house), *this) {
   set_timer();
@@ -38,6 +38,8 @@ void Http2Server::mark() {
 }
 
 void Http2Server::set_timer() {
+  const Standing standing = streams_.empty() ? Standing::idle : Standing::busy;
+  if (standing != standing_) owner_.on_standing(standing_ = standing);
   const Waiting waiting = session_.is_in_head() ? Waiting::head : streams_.empty() ? Waiting::idle : Waiting::nothing;
   // Slow-loris: a head's time starts once and is not renewed by its next octets.
   if (waiting == Waiting::head && waiting_ == Waiting::head) return;
@@ -66,13 +68,13 @@ void Http2Server::flush() {
   marked_ = false;
   if (over_) return;
   std::string frames = house_.loop.take_buffer();
-  while (channel_.unsent() < house_.bounds.high_water && session_.pull(frames)) {
+  while (channel_.unsent() < house_.high_water() && session_.pull(frames)) {
     channel_.write(frames);
     frames.clear();
   }
   house_.loop.give_buffer(std::move(frames));
   // Who does not read is not read either, so that answers to its frames cannot pile up.
-  if (channel_.unsent() < house_.bounds.high_water) {
+  if (channel_.unsent() < house_.high_water()) {
     channel_.resume();
   } else {
     channel_.pause();

@@ -18,7 +18,7 @@ namespace bot_bottle::egress {
 /// in its streams, and their exchanges are told.
 class Http2Server final : public ServerSide, public http2::SessionHandler, public net::Flushable {
  public:
-  Http2Server(House& house, tls::Channel& channel, const Origin& origin, Owner owner);
+  Http2Server(House& house, tls::Channel& channel, const Origin& origin, Owner& owner);
   ~Http2Server() override;
 
   void on_bytes(std::string_view bytes) override;
@@ -54,10 +54,11 @@ class Http2Server final : public ServerSide, public http2::SessionHandler, publi
   House& house_;
   tls::Channel& channel_;
   const Origin& origin_;
-  Owner owner_;
+  Owner& owner_;
   net::Timer timer_;
   http2::Session session_;
   std::unordered_map<http2::StreamId, std::unique_ptr<Http2ServerStream>> streams_;
+  Standing standing_ = Standing::idle;
   bool marked_ = false;
   bool over_ = false;
   enum class Waiting : std::uint8_t { nothing, head, idle } waiting_ = Waiting::nothing;

@@ -31,6 +31,7 @@ class InboundGuard {
   [[nodiscard]] bool is_holding() const { return held_.has_value(); }
   /// The head, once; its fields live as long as the guard.
   ResponseStart take_head();
+  [[nodiscard]] std::size_t held() const { return body_.size(); }
   [[nodiscard]] std::string take_body() { return std::move(body_); }
 
  private:

@@ -14,7 +14,14 @@ MessageScanner::MessageScanner(std::shared_ptr<const dlp::Rules> rules,
       reach_(dlp::longest_finding(*rules_, *secrets_, detectors_)) {}
 
 void MessageScanner::begin(std::optional<Coding> coding) {
-  message_.emplace(rules_, secrets_, detectors_, coding, on_unscannable_);
+  coding_ = coding;
+  message_.reset();
+}
+
+/// With the first octet: an empty message has nothing to scan, and agents can send them by the thousand.
+void MessageScanner::open() {
+  message_.emplace(rules_, secrets_, detectors_, std::exchange(coding_, std::nullopt), on_unscannable_);
+  ++opened_;
   before_ = recent_;
   first_.clear();
   seam_checked_ = before_.empty();
@@ -32,11 +39,12 @@ std::optional<BodyGuard::Block> MessageScanner::check_seam() {
 }
 
 std::optional<BodyGuard::Block> MessageScanner::write(std::string_view bytes, std::string& released) {
+  if (bytes.empty()) return std::nullopt;
   if (!detectors_.any()) {
     released.append(bytes);
     return std::nullopt;
   }
-  if (!message_) begin(std::nullopt);
+  if (!message_) open();
   scanned_ += bytes.size();
   if (auto block = message_->write(bytes, gated_)) return block;
   recent_.append(bytes);

@@ -26,8 +26,14 @@ class MessageScanner {
   std::optional<BodyGuard::Block> write(std::string_view bytes, std::string& released);
   std::optional<BodyGuard::Block> end(std::string& released);
   [[nodiscard]] std::uint64_t scanned() const { return scanned_; }
+  [[nodiscard]] std::size_t held() const {
+    return before_.size() + first_.size() + recent_.size() + gated_.size() + (message_ ? message_->held() : 0);
+  }
+  /// Messages that a scanner was set up for: none of them empty.
+  [[nodiscard]] std::uint64_t opened() const { return opened_; }
 
  private:
+  void open();
   std::optional<BodyGuard::Block> check_seam();
 
   std::shared_ptr<const dlp::Rules> rules_;
@@ -36,12 +42,14 @@ class MessageScanner {
   policy::OnUnscannable on_unscannable_;
   std::size_t reach_;  // octets on either side of a seam that one finding can take
   std::optional<BodyGuard> message_;
-  std::string before_;  // the last octets before this message
-  std::string first_;   // the first octets of it, until the seam is checked
-  std::string recent_;  // the last octets of all
-  std::string gated_;   // released by the message's own scan, waiting for the seam's
+  std::optional<Coding> coding_;  // of the message that has begun
+  std::string before_;            // the last octets before this message
+  std::string first_;             // the first octets of it, until the seam is checked
+  std::string recent_;            // the last octets of all
+  std::string gated_;             // released by the message's own scan, waiting for the seam's
   bool seam_checked_ = false;
   std::uint64_t scanned_ = 0;
+  std::uint64_t opened_ = 0;
 };
 
 }  // namespace bot_bottle::egress

@@ -46,6 +46,7 @@ std::string Metrics::text(const Counters& counters) const {
   out += fmt::format("bot_bottle_bytes_total{{direction=\"out\"}} {}\n", counters.bytes_out);
   plain("bot_bottle_dlp_bytes_total", "counter", "Octets scanned for secrets on their way out.", counters.dlp_bytes);
   plain("bot_bottle_open_connections", "gauge", "Connections of the agent.", counters.open_connections);
+  plain("bot_bottle_open_upstreams", "gauge", "Connections to upstreams.", counters.open_upstreams);
   plain("bot_bottle_open_requests", "gauge", "Requests under way.", counters.open_exchanges);
   constexpr std::string_view duration = "bot_bottle_request_duration_seconds";
   head(out, duration, "histogram", "From a request's head to the end of its answer.");

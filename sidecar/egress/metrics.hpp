@@ -17,6 +17,7 @@ struct Counters {
   std::uint64_t dlp_bytes = 0;
   std::uint64_t open_connections = 0;
   std::uint64_t open_exchanges = 0;
+  std::uint64_t open_upstreams = 0;  // being made, in use or kept
 };
 
 class Metrics {

@@ -72,6 +72,16 @@ void Pool::drop(Upstream* upstream) {
   --size_;
 }
 
+bool Pool::drop_oldest() {
+  Upstream* oldest = nullptr;
+  for (const auto& [key, list] : idle_) {
+    if (!list.empty() && (oldest == nullptr || list.front()->idle_since_ms < oldest->idle_since_ms))
+      oldest = list.front().get();
+  }
+  if (oldest != nullptr) drop(oldest);
+  return oldest != nullptr;
+}
+
 void Pool::clear() {
   for (auto& [key, list] : idle_) {
     for (auto& upstream : list) house_.loop.retire(std::move(upstream));

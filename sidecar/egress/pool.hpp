@@ -26,6 +26,8 @@ class Pool {
   std::unique_ptr<Upstream> adopt(const std::string& key, std::unique_ptr<tls::Channel> channel);
   /// Keeps it for a minute when it is reusable, ends it when it is not.
   void put(std::unique_ptr<Upstream> upstream);
+  /// Ends the connection that has been idle longest; false: there is none.
+  bool drop_oldest();
   /// No more requests on any: the routes, pins or trust they were made under have changed.
   void clear();
   [[nodiscard]] std::size_t size() const { return size_; }

@@ -2,7 +2,7 @@
 
 namespace bot_bottle::egress {
 
-Proxy::Proxy(House& house) : house_(house), pool_(house) {
+Proxy::Proxy(House& house) : house_(house), pool_(house), connections_(house) {
   house_.pool = &pool_;
 }
 
@@ -17,13 +17,13 @@ Result<void> Proxy::listen(const std::string& socket_path) {
   // Whoever reaches the directory may connect: it is what the backend mounts into the bottle, and nothing else is in
   // it.
   BB_TRY(listener_, net::Listener::listen_unix(house_.loop, socket_path, 0666,
-                                               [this](net::Stream stream) { on_connection(std::move(stream)); }));
+                                               [this](net::Stream stream) { connections_.admit(std::move(stream)); }));
   return {};
 }
 
 Result<void> Proxy::listen(const net::Address& address) {
   BB_TRY(listener_, net::Listener::listen_tcp(house_.loop, address,
-                                              [this](net::Stream stream) { on_connection(std::move(stream)); }));
+                                              [this](net::Stream stream) { connections_.admit(std::move(stream)); }));
   return {};
 }
 
@@ -42,18 +42,6 @@ void Proxy::use_routes(std::shared_ptr<const policy::RouteTable> routes) {
     if (route.tls == policy::Tls::intercept && house_.authority->minted() < 64)
       (void)house_.authority->leaf_for(route.host);
   }
-}
-
-void Proxy::on_connection(net::Stream stream) {
-  if (connections_.size() >= house_.bounds.connections) return;  // closed unread
-  auto connection = std::make_unique<ClientConnection>(house_, std::move(stream), [this](ClientConnection* over) {
-    const auto found = connections_.find(over);
-    if (found == connections_.end()) return;
-    house_.loop.retire(std::move(found->second));
-    connections_.erase(found);
-  });
-  ClientConnection* raw = connection.get();
-  connections_.emplace(raw, std::move(connection));
 }
 
 }  // namespace bot_bottle::egress

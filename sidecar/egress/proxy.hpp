@@ -3,9 +3,8 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 
-#include "sidecar/egress/client_connection.hpp"
+#include "sidecar/egress/connections.hpp"
 #include "sidecar/egress/house.hpp"
 #include "sidecar/egress/pool.hpp"
 #include "sidecar/net/address.hpp"
@@ -29,11 +28,10 @@ class Proxy {
   void stop_listening();
 
  private:
-  void on_connection(net::Stream stream);
   House& house_;
   Pool pool_;
   net::Listener listener_;
-  std::unordered_map<ClientConnection*, std::unique_ptr<ClientConnection>> connections_;
+  Connections connections_;
 };
 
 }  // namespace bot_bottle::egress

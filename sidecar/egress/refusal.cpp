@@ -44,6 +44,7 @@ std::string refusal_body(const Refusal& refusal, std::string_view host, std::uin
   member(out, "error",
          refusal.blame == Blame::policy    ? "blocked"
          : refusal.blame == Blame::request ? "bad_request"
+         : refusal.blame == Blame::load    ? "busy"
                                            : "upstream");
   member(out, "by", "egress");
   member(out, "reason", refusal.reason);

@@ -11,6 +11,7 @@ enum class Blame : std::uint8_t {
   policy,    // 403 or 421: "blocked"
   request,   // 400: "bad_request"; the connection ends
   upstream,  // 502, 504: "upstream"
+  load,      // 503: "busy"
 };
 
 struct Refusal {

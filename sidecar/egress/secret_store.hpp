@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/secret.hpp"
@@ -21,6 +22,9 @@ class SecretStore {
  public:
   void add(std::string name, SecretBytes value) { secrets_[std::move(name)] = std::move(value); }
   void add_placeholder(Placeholder placeholder) { placeholders_.push_back(std::move(placeholder)); }
+  /// Fake credentials that are in the bottle on purpose. Nothing here takes them for secrets but the scanner.
+  void add_canary(std::string name, SecretBytes value) { canaries_.emplace_back(std::move(name), std::move(value)); }
+  [[nodiscard]] bool has_canaries() const { return !canaries_.empty(); }
   /// Null when there is none of that name.
   [[nodiscard]] const SecretBytes* find(std::string_view name) const {
     const auto found = secrets_.find(name);
@@ -34,6 +38,11 @@ class SecretStore {
     for (const auto& [name, value] : secrets_) all.push_back({name, value.view()});
     return all;
   }
+  [[nodiscard]] std::vector<dlp::KnownSecret> known_canaries() const {
+    std::vector<dlp::KnownSecret> all;
+    for (const auto& [name, value] : canaries_) all.push_back({name, value.view(), dlp::KnownSecret::Kind::canary});
+    return all;
+  }
   [[nodiscard]] bool all_locked() const {
     for (const auto& [name, value] : secrets_) {
       if (!value.empty() && !value.is_locked()) return false;
@@ -43,6 +52,7 @@ class SecretStore {
 
  private:
   std::map<std::string, SecretBytes, std::less<>> secrets_;
+  std::vector<std::pair<std::string, SecretBytes>> canaries_;
   std::vector<Placeholder> placeholders_;
 };
 

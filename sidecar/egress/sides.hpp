@@ -70,17 +70,30 @@ struct ResponseStart {
   std::optional<std::uint64_t> announced_length;  // for HEAD and 304
 };
 
+/// What an agent's connection is worth when there is no room for all of them (connections.hpp).
+enum class Standing : std::uint8_t {
+  opening,      // has not sent a whole request head, or not ended its TLS handshake
+  idle,         // between requests
+  busy,         // a request is under way, or a tunnel
+  turned_away,  // over the bound: will be told so
+};
+
 /// What reads an agent's connection, whatever the version of HTTP. Owned by its ClientConnection, which hands it the
 /// plain octets and is told when the connection is over.
 class ServerSide : public net::Retirable {
  public:
-  struct Owner {
+  /// Outlives the server.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
     /// Takes the connection over after a well-formed CONNECT; `rest` are the octets behind its head.
-    std::function<void(std::string_view authority, std::string_view rest)> on_connect;
+    virtual void on_connect(std::string_view authority, std::string_view rest) = 0;
     /// The connection is to be closed after what was written; linger so that the answer can be read.
-    std::function<void()> on_finished;
+    virtual void on_finished() = 0;
     /// The connection is to be cut now.
-    std::function<void()> on_aborted;
+    virtual void on_aborted() = 0;
+    /// `idle` or `busy`, whenever it has changed.
+    virtual void on_standing(Standing standing) = 0;
   };
   virtual void on_bytes(std::string_view bytes) = 0;
   virtual void on_end() = 0;

@@ -1,6 +1,7 @@
 #include "sidecar/egress/tunnel.hpp"
 
 #include "core/base/text.hpp"
+#include "sidecar/egress/canaries.hpp"
 #include "sidecar/tls/client_hello.hpp"
 
 namespace bot_bottle::egress {
@@ -31,7 +32,7 @@ void Tunnel::on_client_bytes(std::string_view bytes) {
   }
   hello_.append(bytes);
   if (checked_) {
-    if (hello_.size() > house_.bounds.high_water) client_.pause();
+    if (hello_.size() > house_.high_water()) client_.pause();
     return;
   }
   const tls::ClientHello hello = tls::read_client_hello(hello_);
@@ -49,7 +50,7 @@ void Tunnel::on_client_bytes(std::string_view bytes) {
   }
   checked_ = true;
   timer_.set(house_.times.connect);
-  dial_ = std::make_unique<Dial>(house_, routes_, authority_, Dial::Security::plain, [this](Dial::Done done) {
+  dial_ = std::make_unique<Dial>(house_, routes_, authority_, Dial::Security::plain, [this](Dial::Done& done) {
     house_.loop.retire(std::move(dial_));
     if (!done.channel) {
       over(done.refusal.reason, done.refusal.blame == Blame::policy ? Level::block : Level::warn);
@@ -66,6 +67,10 @@ void Tunnel::on_client_bytes(std::string_view bytes) {
 }
 
 void Tunnel::send(std::string_view bytes) {
+  if (house_.frozen()) {
+    over(frozen_reason, Level::block);
+    return;
+  }
   timer_.set(house_.times.idle_body);
   if (!house_.limits.take_bytes(route_, bytes.size(), house_.loop.now_ms())) {
     over("too_many_bytes", Level::block);
@@ -74,7 +79,7 @@ void Tunnel::send(std::string_view bytes) {
   bytes_out_ += bytes.size();
   house_.counters.bytes_out += bytes.size();
   upstream_->write(bytes);
-  if (upstream_->unsent() > house_.bounds.high_water) client_.pause();
+  if (upstream_->unsent() > house_.high_water()) client_.pause();
 }
 
 void Tunnel::on_client_end() {
@@ -94,11 +99,15 @@ void Tunnel::on_client_gone() {
 
 void Tunnel::on_bytes(std::string_view bytes) {
   if (over_) return;
+  if (house_.frozen()) {
+    over(frozen_reason, Level::block);
+    return;
+  }
   timer_.set(house_.times.idle_body);
   bytes_in_ += bytes.size();
   house_.counters.bytes_in += bytes.size();
   client_.write(bytes);
-  if (client_.unsent() > house_.bounds.high_water) upstream_->pause();
+  if (client_.unsent() > house_.high_water()) upstream_->pause();
 }
 
 void Tunnel::on_end() {

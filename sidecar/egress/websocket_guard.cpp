@@ -18,12 +18,12 @@ websocket::Mask fresh_mask() {
 
 }  // namespace
 
-WebSocketGuard::WebSocketGuard(std::shared_ptr<const dlp::Rules> rules,
-                               std::shared_ptr<const dlp::KnownSecrets> secrets, dlp::Detectors detectors,
+WebSocketGuard::WebSocketGuard(std::shared_ptr<const dlp::Rules> rules, std::shared_ptr<const dlp::KnownSecrets> sought,
+                               std::shared_ptr<const dlp::KnownSecrets> scrubbed, dlp::Detectors detectors,
                                policy::OnUnscannable on_unscannable, Scrub scrub)
-    : messages_(rules, secrets, detectors, on_unscannable),
-      controls_(std::move(rules), secrets, detectors, on_unscannable),
-      secrets_(std::move(secrets)),
+    : messages_(rules, sought, detectors, on_unscannable),
+      controls_(std::move(rules), std::move(sought), detectors, on_unscannable),
+      secrets_(std::move(scrubbed)),
       scrub_(scrub) {}
 
 void WebSocketGuard::write_message(Outgoing& outgoing, websocket::Opcode kind, bool final, bool masked,

@@ -14,10 +14,11 @@ namespace bot_bottle::egress {
 
 class WebSocketGuard {
  public:
-  /// `scrub`: take known secrets out of what the upstream says.
+  /// `scrub`: take `scrubbed` out of what the upstream says; `sought` are what the agent must not say.
   enum class Scrub : std::uint8_t { no, yes };
-  WebSocketGuard(std::shared_ptr<const dlp::Rules> rules, std::shared_ptr<const dlp::KnownSecrets> secrets,
-                 dlp::Detectors detectors, policy::OnUnscannable on_unscannable, Scrub scrub);
+  WebSocketGuard(std::shared_ptr<const dlp::Rules> rules, std::shared_ptr<const dlp::KnownSecrets> sought,
+                 std::shared_ptr<const dlp::KnownSecrets> scrubbed, dlp::Detectors detectors,
+                 policy::OnUnscannable on_unscannable, Scrub scrub);
 
   /// Why the connection ends.
   struct End {
@@ -31,6 +32,9 @@ class WebSocketGuard {
   std::optional<End> from_upstream(std::string_view bytes, std::string& out);
   [[nodiscard]] std::uint64_t scanned() const { return messages_.scanned() + controls_.scanned(); }
   [[nodiscard]] std::size_t replaced() const { return replaced_; }
+  [[nodiscard]] std::size_t held() const {
+    return messages_.held() + controls_.held() + to_upstream_.waiting.size() + to_agent_.waiting.size();
+  }
 
   /// A Close frame to the agent that says why.
   static std::string close_for_agent(std::uint16_t code, std::string_view reason);

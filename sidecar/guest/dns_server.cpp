@@ -23,13 +23,10 @@ constexpr std::size_t max_questions_per_connection = 64;
 
 class DnsServer {
  public:
-  DnsServer(Loop& loop, UniqueFd udp, UniqueFd tcp, const std::string& report_path)
-      : loop_(loop), udp_(std::move(udp)), tcp_(std::move(tcp)) {
-    if (!report_path.empty() && report_path.size() < sizeof report_.sun_path) {
-      report_.sun_family = AF_UNIX;
-      std::memcpy(report_.sun_path, report_path.c_str(), report_path.size() + 1);
-      report_socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    }
+  DnsServer(Loop& loop, UniqueFd udp, UniqueFd tcp, const std::string& report)
+      : loop_(loop), udp_(std::move(udp)), tcp_(std::move(tcp)), report_(find_target(report)) {
+    if (report_.size > 0)
+      report_socket_.reset(::socket(report_.raw()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     loop_.add(udp_.get(), EPOLLIN, [this](std::uint32_t) { on_datagram(); });
     loop_.add(tcp_.get(), EPOLLIN, [this](std::uint32_t) { on_connection(); });
   }
@@ -50,8 +47,7 @@ class DnsServer {
     }
     if (++window_count_ > max_reports_per_second) return;
     const std::string text = dns_report(answer, transport);
-    ::sendto(report_socket_.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&report_),
-             sizeof report_);
+    ::sendto(report_socket_.get(), text.data(), text.size(), MSG_NOSIGNAL, report_.raw(), report_.size);
   }
 
   void on_datagram() {
@@ -112,7 +108,7 @@ class DnsServer {
   UniqueFd udp_;
   UniqueFd tcp_;
   UniqueFd report_socket_;
-  sockaddr_un report_{};
+  Target report_;
   std::list<Connection> connections_;
   Loop::Clock::time_point window_start_;
   int window_count_ = 0;
@@ -120,7 +116,7 @@ class DnsServer {
 
 }  // namespace
 
-bool serve_dns(Loop& loop, const std::string& report_path) {
+bool serve_dns(Loop& loop, const std::string& report) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(53);
@@ -134,7 +130,7 @@ bool serve_dns(Loop& loop, const std::string& report_path) {
     if (::bind(socket->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return false;
   if (::listen(tcp.get(), 64) != 0) return false;
   static std::unique_ptr<DnsServer> server;
-  server = std::make_unique<DnsServer>(loop, std::move(udp), std::move(tcp), report_path);
+  server = std::make_unique<DnsServer>(loop, std::move(udp), std::move(tcp), report);
   return true;
 }
 

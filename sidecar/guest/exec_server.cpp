@@ -78,11 +78,12 @@ void set_limit(int resource, std::uint64_t value) {
   if (launch.tty) ::ioctl(launch.standard[0], TIOCSCTTY, 0);
   // Up first, so that no dup2 overwrites a source that is still needed.
   std::array<int, 3> lifted{};
-  for (std::size_t i = 0; i < 3; ++i) lifted[i] = ::fcntl(launch.standard[i], F_DUPFD, 10);
+  for (std::size_t i = 0; i < 3; ++i) lifted[i] = ::fcntl(launch.standard[i], F_DUPFD_CLOEXEC, 10);
   const int error_up = ::fcntl(error_fd, F_DUPFD_CLOEXEC, 10);
   for (int i = 0; i < 3; ++i) ::dup2(lifted[static_cast<std::size_t>(i)], i);
   const int landlock = launch.landlock < 0 ? -1 : ::fcntl(launch.landlock, F_DUPFD_CLOEXEC, 10);
-  // Nothing else is inherited (attack C8): not the exec socket, not the wire's listeners.
+  // Nothing else is inherited (attack C8): not the exec socket, not the wire's listeners. Each is close-on-exec by
+  // itself, too: gVisor does not know the flag.
   ::syscall(SYS_close_range, 3U, ~0U, static_cast<unsigned>(CLOSE_RANGE_CLOEXEC));
 
   for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);

@@ -1,6 +1,7 @@
 #include "sidecar/guest/forward.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -19,6 +20,9 @@
 namespace bot_bottle::guest {
 namespace {
 
+constexpr int accepts_a_round = 256;
+constexpr std::chrono::milliseconds full_queue_pause{5};
+
 int listen_tcp(std::uint16_t port) {
   UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return -1;
@@ -29,15 +33,25 @@ int listen_tcp(std::uint16_t port) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return -1;
-  if (::listen(socket.get(), 512) != 0) return -1;
+  if (::listen(socket.get(), 4096) != 0) return -1;
   return socket.release();
 }
 
-bool set_path(const std::string& path, sockaddr_un& address) {
-  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return true;
+/// Connected when it returns: the sidecar is next door, and what looks at a TCP socket that is still connecting differs
+/// between kernels (gVisor calls it hung up). Nothing, with EAGAIN, where a unix socket's queue is full.
+UniqueFd dial(const Target& target) {
+  const bool is_unix = target.raw()->sa_family == AF_UNIX;
+  UniqueFd socket(::socket(target.raw()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | (is_unix ? SOCK_NONBLOCK : 0), 0));
+  const timeval patience{.tv_sec = 2, .tv_usec = 0};
+  if (socket && !is_unix) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (!socket || ::connect(socket.get(), target.raw(), target.size) != 0) {
+    const int fault = errno;
+    socket.reset();
+    errno = fault;
+    return UniqueFd();
+  }
+  if (!is_unix) ::fcntl(socket.get(), F_SETFL, O_NONBLOCK);
+  return socket;
 }
 
 /// One side of a forwarded connection, and the bytes that wait to be written to it.
@@ -53,34 +67,66 @@ struct Side {
 
 class Forwarder {
  public:
-  Forwarder(Loop& loop, int listener, sockaddr_un target) : loop_(loop), listener_(listener), target_(target) {
+  Forwarder(Loop& loop, int listener, Target target) : loop_(loop), listener_(listener), target_(target) {
     loop_.add(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); });
   }
 
  private:
   struct Connection {
-    std::array<Side, 2> sides;  // 0: the agent's TCP, 1: the sidecar's unix socket
+    std::array<Side, 2> sides;  // 0: the agent's TCP, 1: the sidecar's end
     std::list<Connection>::iterator self;
     bool dead = false;
   };
 
   void accept_some() {
-    while (true) {
+    // In rounds: who only ever connects must not keep the others from being served.
+    for (int i = 0; i < accepts_a_round; ++i) {
       UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!client && (errno == EMFILE || errno == ENFILE)) {
+        // What cannot be accepted stays in the queue and would wake the loop for ever: with the descriptor kept for
+        // this it is taken off and closed (attack L; unit_guest:
+        // OutOfDescriptors.it_refuses_and_does_not_spin).
+        spare_.reset();
+        client.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        client.reset();
+        spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        continue;
+      }
       if (!client) return;
       if (connections_.size() >= max_connections_per_endpoint) continue;  // closed: the agent may try again
-      UniqueFd upstream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      if (!upstream || ::connect(upstream.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_) != 0)
-        continue;
-      const int on = 1;
-      ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      const auto connection = connections_.emplace(connections_.end());
-      connection->self = connection;
-      connection->sides[0].fd = std::move(client);
-      connection->sides[1].fd = std::move(upstream);
-      for (std::size_t i = 0; i < 2; ++i) {
-        if (!connection->dead && !watch(*connection, i, EPOLLIN)) close(*connection);
+      UniqueFd upstream = dial(target_);
+      if (!upstream) {
+        if (errno != EAGAIN) continue;
+        // The sidecar's queue is full. It will get to it; until then newcomers wait in ours.
+        held_ = std::move(client);
+        loop_.change(listener_.get(), 0);
+        loop_.after(full_queue_pause, [this] { accept_held(); });
+        return;
       }
+      begin(std::move(client), std::move(upstream));
+    }
+  }
+
+  void accept_held() {
+    UniqueFd upstream = dial(target_);
+    if (!upstream && errno == EAGAIN) {
+      loop_.after(full_queue_pause, [this] { accept_held(); });
+      return;
+    }
+    UniqueFd client = std::move(held_);
+    loop_.change(listener_.get(), EPOLLIN);
+    if (upstream) begin(std::move(client), std::move(upstream));
+  }
+
+  void begin(UniqueFd client, UniqueFd upstream) {
+    const int on = 1;
+    ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const auto connection = connections_.emplace(connections_.end());
+    connection->self = connection;
+    connection->sides[0].fd = std::move(client);
+    connection->sides[1].fd = std::move(upstream);
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!connection->dead && !watch(*connection, i, EPOLLIN)) close(*connection);
     }
   }
 
@@ -182,7 +228,9 @@ class Forwarder {
 
   Loop& loop_;
   UniqueFd listener_;
-  sockaddr_un target_;
+  UniqueFd spare_{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  UniqueFd held_;  // accepted, waits for room in the sidecar's queue
+  Target target_;
   std::list<Connection> connections_;
   std::array<char, 65536> buffer_{};
 };
@@ -198,12 +246,39 @@ bool parse_endpoint(const char* text, Endpoint& into) {
   into.socket = whole.substr(colon + 1);
   const std::string_view port = whole.substr(equals + 1, colon - equals - 1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), into.port);
-  return error == std::errc() && end == port.data() + port.size() && into.port != 0 && into.socket.starts_with('/');
+  return error == std::errc() && end == port.data() + port.size() && into.port != 0 &&
+         (into.socket.starts_with('/') || find_target(into.socket).size != 0);
+}
+
+Target find_target(const std::string& text) {
+  Target target;
+  if (text.starts_with('/')) {
+    sockaddr_un address{};
+    if (text.size() >= sizeof address.sun_path) return target;
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
+    std::memcpy(&target.address, &address, sizeof address);
+    target.size = sizeof address;
+    return target;
+  }
+  if (!text.starts_with("tcp:")) return target;
+  const std::size_t colon = text.rfind(':');
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  if (colon < 5 || error != std::errc() || end != text.data() + text.size() || port == 0 ||
+      ::inet_pton(AF_INET, text.substr(4, colon - 4).c_str(), &address.sin_addr) != 1)
+    return target;
+  std::memcpy(&target.address, &address, sizeof address);
+  target.size = sizeof address;
+  return target;
 }
 
 bool serve_endpoint(Loop& loop, const Endpoint& endpoint) {
-  sockaddr_un target{};
-  if (!set_path(endpoint.socket, target)) {
+  const Target target = find_target(endpoint.socket);
+  if (target.size == 0) {
     errno = ENAMETOOLONG;
     return false;
   }

@@ -6,10 +6,12 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -23,8 +25,13 @@
 #include "sidecar/guest/confine.hpp"
 #include "sidecar/guest/exec_server.hpp"
 #include "sidecar/guest/forward.hpp"
+#include "sidecar/guest/lifeline.hpp"
 #include "sidecar/guest/loop.hpp"
+#include "sidecar/guest/protocol.hpp"
+#include "sidecar/guest/relay.hpp"
+#include "sidecar/guest/seal.hpp"
 #include "sidecar/guest/selftest.hpp"
+#include "sidecar/guest/tree.hpp"
 
 namespace {
 
@@ -34,13 +41,20 @@ using namespace bot_bottle::guest;
 struct Options {
   std::vector<Endpoint> endpoints;
   std::string report;
-  int exec_fd = -1;      // a listening unix socket: the exec server
+  int exec_fd = -1;               // a listening unix socket: the exec server
+  bool exec_abstract = false;     // or an abstract one of our own
+  std::string lifeline;           // followed: its end is the end of the bottle
+  std::vector<std::string> hold;  // service: held for those who follow us
+  std::string log;                // service: standard output and error of all
+  bool config = false;            // service: the program's input is framed in ours (lifeline.hpp)
+  bool stdin_lifeline = false;
   int lifeline_fd = -1;  // its end is the end of the bottle
   int ready_fd = -1;     // one byte when everything listens
   std::optional<unsigned> uid;
   std::optional<unsigned> gid;
   ChildLimits limits;
   std::vector<std::string> writable;  // for Landlock; none: no Landlock
+  bool without_dns = false;           // nobody answers on port 53: what asks is refused, but not seen
   bool service = false;               // no network part: only reap and forward signals (the sidecar's pid 1)
   bool selftest = false;
   SelftestOptions test;
@@ -76,6 +90,18 @@ Options parse(int argc, char** argv) {
     }
     if (name == "--service") {
       options.service = true;
+    } else if (name == "--exec-abstract") {
+      options.exec_abstract = true;
+    } else if (name == "--config") {
+      options.config = true;
+    } else if (name == "--stdin-lifeline") {
+      options.stdin_lifeline = true;
+    } else if (name == "--without-dns") {
+      options.without_dns = true;
+    } else if (name == "--own-kernel") {
+      options.test.own_kernel = true;
+    } else if (name == "--host-sockets") {
+      options.test.host_sockets = true;
     } else if (name == "--selftest") {
       options.selftest = true;
     } else if (name == "--no-own-seccomp") {
@@ -96,6 +122,16 @@ Options parse(int argc, char** argv) {
         options.endpoints.push_back(std::move(endpoint));
       } else if (name == "--report") {
         options.report = value;
+      } else if (name == "--lifeline") {
+        options.lifeline = value;
+      } else if (name == "--hold") {
+        options.hold.emplace_back(value);
+      } else if (name == "--log") {
+        options.log = value;
+      } else if (name == "--wire-address") {
+        options.test.wire_address = value;
+      } else if (name == "--gateway") {
+        options.test.gateway = value;
       } else if (name == "--exec-fd") {
         options.exec_fd = number<int>(name, value);
       } else if (name == "--lifeline-fd") {
@@ -135,14 +171,25 @@ void become(const Options& options) {
   }
 }
 
-pid_t start_program(char** argv, sigset_t before, bool own_session) {
+pid_t start_program(char** argv, sigset_t before, bool own_session, int standard_in) {
   const pid_t pid = ::fork();
   if (pid < 0) die("cannot start a process");
   if (pid > 0) return pid;
   if (own_session) ::setsid();
+  if (standard_in >= 0) ::dup2(standard_in, 0);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   ::execvp(argv[0], argv);
   die(std::string("cannot run ") + argv[0] + ": " + std::strerror(errno));
+}
+
+/// A log in a directory that the program below may write: no link, no special file (attack H1).
+void open_log(const std::string& path) {
+  const UniqueFd log(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+  struct stat status {};
+  if (!log || ::fstat(log.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)
+    die("cannot open " + path);
+  ::dup2(log.get(), 1);
+  ::dup2(log.get(), 2);
 }
 
 int exit_code(int status) {
@@ -170,7 +217,7 @@ int exit_code(int status) {
 #ifdef BB_TEST_HOOKS
     must_listen = !options.tolerate_no_listeners;  // in the host's network the ports are taken or not ours
 #endif
-    if (!serve_dns(loop, options.report) && must_listen)
+    if (!options.without_dns && !serve_dns(loop, options.report) && must_listen)
       die(std::string("cannot listen on 127.0.0.1:53: ") + std::strerror(errno));
     for (const Endpoint& endpoint : options.endpoints)
       if (must_listen && !serve_endpoint(loop, endpoint))
@@ -182,12 +229,28 @@ int exit_code(int status) {
 #endif
     if (!drop_privileges()) die(std::string("cannot drop privileges: ") + std::strerror(errno));
 
+  if (!options.log.empty()) open_log(options.log);
+  for (const std::string& hold : options.hold)
+    if (!hold_lifelines(loop, hold)) die("cannot listen on " + hold + ": " + std::strerror(errno));
+  if (!options.lifeline.empty()) follow_lifeline(loop, options.lifeline);
+
   UniqueFd landlock;
   if (!options.writable.empty()) landlock = make_landlock(options.writable);
-  ExecServer server(loop, UniqueFd(options.exec_fd), options.limits, std::move(landlock));
+  UniqueFd listener(options.exec_fd);
+  if (options.exec_abstract) listener.reset(listen_abstract(exec_socket_name));
+  if (options.exec_abstract && !listener) die(std::string("cannot listen for requests: ") + std::strerror(errno));
+  ExecServer server(loop, std::move(listener), options.limits, std::move(landlock));
+  std::array<int, 2> configuration{-1, -1};
+  if (options.config && ::pipe2(configuration.data(), O_CLOEXEC) != 0) die("cannot make a pipe");
   pid_t program = -1;
   if (options.program != nullptr && *options.program != nullptr)
-    program = start_program(options.program, before, !options.service);
+    program = start_program(options.program, before, !options.service, configuration[0]);
+  if (options.config) {
+    ::close(configuration[0]);
+    feed_configuration(loop, UniqueFd(configuration[1]),
+                       options.stdin_lifeline ? AfterConfig::wait_for_end : AfterConfig::ignore_end,
+                       [&program] { ::kill(program, SIGTERM); });
+  }
 
   loop.add(signals.get(), EPOLLIN, [&](std::uint32_t) {
     signalfd_siginfo info{};
@@ -220,6 +283,12 @@ int exit_code(int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What the backend runs beside pid 1: one verb and what it is about.
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  if (verb == "--relay") return run_relay(exec_socket_name);
+  if (argc == 3 && verb == "--pack") return run_pack(argv[2]);
+  if (argc == 3 && verb == "--unpack") return run_unpack(argv[2]);
+  if (argc == 3 && verb == "--seal-network") return seal_network(argv[2]);
   Options options = parse(argc, argv);
   if (options.selftest) {
     options.test.endpoints = options.endpoints;

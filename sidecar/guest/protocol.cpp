@@ -130,11 +130,17 @@ bool decode(std::string_view payload, Request& into) {
          cursor.list(into.argv) && cursor.list(into.env) && cursor.empty();
 }
 
-bool send_frame(int socket, FrameType type, std::string_view payload, std::span<const int> fds) {
-  if (payload.size() > max_frame_bytes || fds.size() > max_frame_fds) return false;
+std::string make_frame(FrameType type, std::string_view payload) {
+  if (payload.size() > max_frame_bytes) return {};
   std::string bytes = encode_u32(static_cast<std::uint32_t>(payload.size()));
   bytes.push_back(static_cast<char>(type));
   bytes += payload;
+  return bytes;
+}
+
+bool send_frame(int socket, FrameType type, std::string_view payload, std::span<const int> fds) {
+  std::string bytes = make_frame(type, payload);
+  if (bytes.empty() || fds.size() > max_frame_fds) return false;
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     iovec part{.iov_base = bytes.data() + sent, .iov_len = bytes.size() - sent};
@@ -220,6 +226,36 @@ int listen_unix(const std::string& path) {
     errno = bind_errno;
     return -1;
   }
+  if (::listen(socket.get(), 64) != 0) return -1;
+  return socket.release();
+}
+
+namespace {
+
+socklen_t abstract_address(const std::string& name, sockaddr_un& address) {
+  if (name.empty() || name.size() >= sizeof address.sun_path) return 0;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+}
+
+}  // namespace
+
+int connect_abstract(const std::string& name) {
+  sockaddr_un address{};
+  const socklen_t size = abstract_address(name, address);
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (size == 0 || !socket) return -1;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return -1;
+  return socket.release();
+}
+
+int listen_abstract(const std::string& name) {
+  sockaddr_un address{};
+  const socklen_t size = abstract_address(name, address);
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (size == 0 || !socket) return -1;
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return -1;
   if (::listen(socket.get(), 64) != 0) return -1;
   return socket.release();
 }

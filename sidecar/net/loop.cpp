@@ -6,7 +6,7 @@
 
 namespace bot_bottle::net {
 namespace {
-constexpr std::size_t read_buffer_bytes = std::size_t{64} << 10;
+constexpr std::size_t read_buffer_bytes = std::size_t{128} << 10;
 constexpr std::size_t max_kept_buffers = 16;
 constexpr std::size_t max_kept_capacity = std::size_t{256} << 10;
 }  // namespace

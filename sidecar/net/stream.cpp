@@ -32,6 +32,8 @@ namespace {
 
 using Handle = Stream::Handle;
 
+constexpr int backlog = 4096;  // the kernel cuts it at net.core.somaxconn
+
 struct WriteRequest {
   uv_write_t request{};
   std::string bytes;
@@ -248,7 +250,7 @@ Result<Listener> Listener::adopt(Loop& loop, UniqueFd fd, const std::string& nam
     Stream stream(raw);
     if (uv_accept(server, &raw->stream) == 0) self->on_connection(std::move(stream));
   };
-  if (status == 0) status = uv_listen(reinterpret_cast<uv_stream_t*>(&listener.handle_->pipe), 511, accept);
+  if (status == 0) status = uv_listen(reinterpret_cast<uv_stream_t*>(&listener.handle_->pipe), backlog, accept);
   if (status != 0)
     return fail(ErrorKind::unavailable, fmt::format("cannot listen on {}: {}", name, uv_strerror(status)));
   return listener;

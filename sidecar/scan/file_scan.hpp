@@ -37,14 +37,18 @@ class FileScan {
  public:
   FileScan(std::shared_ptr<const dlp::Rules> rules, std::function<void(const FileFinding&)> found);
   void path(const std::filesystem::path& path);
+  /// Reads up to `size` octets into `into`; 0 at the end.
+  using Read = std::function<Result<std::size_t>(char* into, std::size_t size)>;
+  /// A text from elsewhere: `label` is what findings call it, `name` the file name that rules go by.
+  void stream(const std::filesystem::path& label, const std::string& name, const Read& read);
+  void text(const std::filesystem::path& label, std::string_view text);
+  void error(const std::filesystem::path& path, std::string_view what);
   [[nodiscard]] const Totals& totals() const { return totals_; }
 
  private:
-  struct Reader;
   void directory(const std::filesystem::path& path, int depth);
   void entry(const std::filesystem::path& path, int depth);
   void file(const std::filesystem::path& path);
-  void error(const std::filesystem::path& path, std::string_view what);
 
   std::shared_ptr<const dlp::Rules> rules_;
   std::shared_ptr<const dlp::KnownSecrets> no_secrets_;

@@ -9,6 +9,7 @@
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 #include "sidecar/scan/file_scan.hpp"
+#include "sidecar/scan/git_range.hpp"
 
 namespace bot_bottle::scan {
 namespace {
@@ -35,7 +36,10 @@ Result<std::shared_ptr<const dlp::Rules>> load_rules(const Request& request) {
   BB_TRY(const dlp::OwnRules own, read_own_rules(request.own_rules, dlp::OwnRules::For::files));
   const std::filesystem::path rules = request.share / "rules";
   if (request.rules_database.empty()) return dlp::Rules::compile(rules, own);
-  return dlp::Rules::load(rules, request.rules_database, own);
+  BB_TRY(auto loaded, dlp::Rules::load(rules, request.rules_database, own));
+  // It does not fit (torn, another machine's): the next scan shall not compile again. What cannot be written stays.
+  if (loaded->source() == dlp::Rules::Source::rule_files) (void)loaded->save(request.rules_database);
+  return loaded;
 }
 
 }  // namespace
@@ -66,7 +70,11 @@ int run(const Request& request) {
       fmt::print("{}:{}:{}: {}: {}\n", escape_untrusted(finding.path.string()), finding.line, finding.column,
                  finding.rule, escape_untrusted(finding.snippet));
   });
-  for (const auto& path : request.paths) scan.path(path);
+  if (request.git_range.empty()) {
+    for (const auto& path : request.paths) scan.path(path);
+  } else if (const auto read = scan_git_range(scan, request.paths.front(), request.git_range); !read) {
+    scan.error(request.paths.front(), read.error().message);
+  }
   const Totals& totals = scan.totals();
   for (const std::string& error : totals.errors) fmt::print(stderr, "error: {}\n", escape_untrusted(error));
   if (request.form == Form::json) {

@@ -17,6 +17,7 @@ struct Request {
   std::filesystem::path rules_database;  // empty: compile
   std::filesystem::path own_rules;       // a .gitleaks.toml; empty: none
   Form form = Form::text;
+  std::string git_range;  // not empty: of the repository that `paths` names (one)
   std::vector<std::filesystem::path> paths;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,7 +29,8 @@ class ChannelHandler {
 
 class Channel final : public net::StreamHandler, public net::Flushable {
  public:
-  Channel(net::Loop& loop, net::Stream stream);
+  /// `open`, if given, counts it while it lives.
+  Channel(net::Loop& loop, net::Stream stream, std::uint64_t* open = nullptr);
   ~Channel() override;
 
   void set_handler(ChannelHandler* handler) { handler_ = handler; }
@@ -65,6 +67,7 @@ class Channel final : public net::StreamHandler, public net::Flushable {
 
   net::Loop& loop_;
   net::Stream stream_;
+  std::uint64_t* open_;
   ChannelHandler* handler_ = nullptr;
   std::unique_ptr<Session> session_;
   std::string plain_;  // written, not yet encrypted; without TLS: not yet sent

@@ -149,6 +149,48 @@ egress:
         second = home.run("resume", "again", "--yes", "-p", "which word", check=0, timeout=90)
         self.assertEqual(json.loads(second.stdout)["result"], 'turn 2, heard: "remember the word plum" | "which word"')
 
+    def test_a_frozen_bottle_continues_the_conversation_and_so_do_its_forks(self):
+        home = self.claude()
+        home.run("start", "coder", "--label", "cold", "--detach", "--yes", check=0)
+        terminal = Terminal(home.argv("attach", "cold"), home.top, home.environment, cwd=home.workspace)
+        self.addCleanup(terminal.close)
+        terminal.wait_for("bypass permissions on")
+        terminal.type("remember the word plum")
+        terminal.wait_for("remember the word plum")
+        terminal.key("Enter")
+        terminal.wait_for("turn 1, heard")
+        # The program writes its transcript a little after it shows the answer, and in pieces; a snapshot has what is on disk.
+        seen = []
+
+        def is_written():
+            text = home.run("exec", "cold", "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
+            seen.append(text)
+            return "turn 1, heard" in text and len(seen) > 15 and len(set(seen[-15:])) == 1
+        wait_until("the transcript to rest", is_written)
+        home.run("commit", "cold", check=0)
+        # It goes on while its terminal is open; what is said now is not in the snapshot.
+        terminal.type("forget this")
+        terminal.wait_for("forget this")
+        terminal.key("Enter")
+        terminal.wait_for("turn 2, heard")
+        self.assertTrue(list((home.state("cold") / "transcript").rglob("*.jsonl")), "the transcript is kept")
+        for path in (home.state("cold") / "frozen").rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self.assertNotIn(self.token.encode(), path.read_bytes(), path)
+        home.run("stop", "cold", check=0)
+        terminal.close()
+        again = home.run("resume", "cold", "--yes", "--keep", "-p", "which word", check=0, timeout=90)
+        self.assertEqual(json.loads(again.stdout)["result"], 'turn 2, heard: "remember the word plum" | "which word"')
+        fork, = home.run("fork", "cold", check=0).stdout.split()
+        other = Terminal(home.argv("attach", fork), home.top, home.environment, cwd=home.workspace)
+        self.addCleanup(other.close)
+        other.wait_for("bypass permissions on")
+        other.type("and which word")
+        other.wait_for("and which word")
+        other.key("Enter")
+        other.wait_for('turn 2, heard: "remember the word plum" | "and which word"')
+        home.run("stop", "--rm", fork, "cold", check=0)
+
     def test_an_own_key_on_the_allowed_host_is_refused(self):
         """Account binding (catalogue E3): the allowed API host must not become a way out with somebody else's key."""
         home = self.claude()

@@ -82,6 +82,31 @@ class Tests(AcceptanceTest):
         self.assertIn(("websocket", "MESSAGE"), seen)
         self.assertEqual([entry for entry in seen if entry[0] != "websocket"], [("http/1.1", "GET")], "no fallback")
 
+    def test_it_asks_through_mcp_waits_and_gets_the_operators_answer(self):
+        ask = 'use mcp__supervise__ask_operator {"question": "Which colour?", "choices": ["red", "blue"]}'
+        home = self.codex([*EXEC[:-1], "-c", 'mcp_servers.supervise.url="http://supervise:9100/mcp"',
+                           "-c", "mcp_servers.supervise.tool_timeout_sec=86400", ask])
+        run = home.popen("run", "coder", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(run.kill)
+
+        def proposals():
+            self.assertIsNone(run.poll(), "Codex has ended without having asked")
+            out = home.run("supervise", "--once", "--json").stdout
+            return json.loads(out)["proposals"] if out else []
+        proposal = wait_until("a proposal", proposals, 100)[0]
+        self.assertEqual(proposal["change"], {"question": "Which colour?", "choices": ["red", "blue"]})
+        home.run("supervise", "answer", proposal["id"], "blue", check=0)
+        out, err = run.communicate(timeout=100)
+        self.assertEqual(run.returncode, 0, err)
+        events = [json.loads(line) for line in out.splitlines()]
+        calls = [event["item"] for event in events
+                 if event["type"] == "item.completed" and event["item"]["type"] == "mcp_tool_call"]
+        self.assertEqual([(call["server"], call["tool"], call["status"]) for call in calls],
+                         [("supervise", "ask-operator", "completed")], out)
+        said = [event["item"]["text"] for event in events
+                if event["type"] == "item.completed" and event["item"]["type"] == "agent_message"]
+        self.assertTrue(said[-1].startswith("got: ") and "blue" in said[-1], said)
+
     def test_the_real_key_is_nowhere_inside_while_codex_waits_for_its_answer(self):
         home = self.codex(["sh", "-c", "cat > /dev/null"])
         home.run("start", "coder", "--label", "hunt", "--detach", "--yes", check=0)

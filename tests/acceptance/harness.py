@@ -16,6 +16,8 @@ import tempfile
 import time
 import unittest
 
+import schemas
+
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BB_BUILD_DIR", SOURCE / "build" / "dev"))
 FAKES = SOURCE / "tests" / "fakes"
@@ -58,6 +60,7 @@ class Home:
         self.root = self.top / "home"
         self.workspace = self.top / "ws"
         self.user = user
+        self.schemas_seen = set()
         self.program = prefix_for(user) / "bin" / "bot-bottle"
         self.environment = {"PATH": f"{claude_directory(user)}:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.top),
                             "BOT_BOTTLE_HOME": str(self.root), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -99,6 +102,7 @@ class Home:
         if check is not None and result.returncode != check:
             raise AssertionError(f"{arguments}: exit {result.returncode}, not {check}\n--- stdout\n{result.stdout}\n"
                                  f"--- stderr\n{result.stderr}\n{self.logs()}")
+        self.schemas_seen.update(schemas.check_output(arguments, result.stdout))
         return result
 
     def popen(self, *arguments, env=None, **options):
@@ -157,6 +161,13 @@ class Home:
 _prefixes = {}
 
 
+def link_or_copy(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def prefix_for(user):
     """The built tree; for an ordinary user a readable copy, because the checkout may lie under somebody's 0700 home."""
     if user is None:
@@ -165,7 +176,7 @@ def prefix_for(user):
         copy = pathlib.Path(tempfile.mkdtemp(prefix="bb-prefix-", dir="/tmp"))
         copy.chmod(0o755)
         for name in ("bin", "libexec", "lib/bot-bottle", "share"):
-            shutil.copytree(BUILD / name, copy / name)
+            shutil.copytree(BUILD / name, copy / name, copy_function=link_or_copy)
         _prefixes["prefix"] = copy
     return _prefixes["prefix"]
 
@@ -176,7 +187,8 @@ def claude_directory(user):
     if "claude" not in _prefixes:
         copy = pathlib.Path(tempfile.mkdtemp(prefix="bb-claude-", dir="/tmp"))
         copy.chmod(0o755)
-        shutil.copytree(CLAUDE_BIN.parent, copy / "node_modules", symlinks=True, ignore=shutil.ignore_patterns("@openai"))
+        shutil.copytree(CLAUDE_BIN.parent, copy / "node_modules", symlinks=True,
+                        ignore=shutil.ignore_patterns("@openai"), copy_function=link_or_copy)
         _prefixes["claude"] = copy
     return _prefixes["claude"] / "node_modules" / ".bin"
 
@@ -222,7 +234,8 @@ class Terminal:
         self.socket = pathlib.Path(directory) / f"tmux{next(self.numbers)}"
         command = " ".join("'" + str(part).replace("'", "'\\''") + "'" for part in argv)
         # What follows the program shows whether the terminal was restored: stty and a prompt.
-        script = f"stty -a > {directory}/stty.before; {command}; echo EXIT=$?; stty -a > {directory}/stty.after; cat"
+        # A Ctrl-C that the terminal turns into a signal reaches this shell too, which must live to say so.
+        script = f"trap : INT; stty -a > {directory}/stty.before; {command}; echo EXIT=$?; stty -a > {directory}/stty.after; cat"
         self.directory = pathlib.Path(directory)
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh", "-c", script,
                   env=env, cwd=cwd)
@@ -235,7 +248,7 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
     def type(self, text):
-        self.tmux("send-keys", "-l", text)
+        self.tmux("send-keys", "-l", "--", text)
 
     def key(self, name):
         self.tmux("send-keys", name)

@@ -53,10 +53,10 @@ def main():
     home = Home()
     try:
         row("/bin/true from this script, ms", floor(runs.runs), None)
-        row("bot-bottle --help, ms", [timed(home, "--help")[0] for _ in range(runs.runs)], 15)
+        row("bot-bottle --help, ms", [timed(home, "--help")[0] for _ in range(runs.runs)], 10)
         for number in range(500):
             home.agent(f"agent{number:03}", "bottle: dev")
-        row("list agents (500), ms", [timed(home, "list", "agents")[0] for _ in range(runs.runs)], 15)
+        row("list agents (500), ms", [timed(home, "list", "agents")[0] for _ in range(runs.runs)], 10)
         home.command_agent("yes", ["true"])
         timed(home, "run", "yes")  # warm: the compiled rules are cached
         whole, after = [], []

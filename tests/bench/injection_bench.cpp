@@ -52,16 +52,49 @@ void utf8_10_kb(benchmark::State& state) {
   scan(state,
        sized("\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80 ", 10240));
 }
-void octets_1_mb(benchmark::State& state) {
-  std::string text(1 << 20, '\0');
+std::string octets() {
+  std::string text(1 << 16, '\0');
   unsigned seed = 1;
   for (char& c : text) c = static_cast<char>((seed = seed * 1664525U + 1013904223U) >> 24U);
-  scan(state, text);
+  return text;
 }
+std::string base64() {
+  std::string text = octets();
+  for (char& c : text)
+    c = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[static_cast<unsigned char>(c) & 63U];
+  return text;
+}
+std::string html() {
+  return "<div class=\"row\"><a href=\"/docs/a?b=1&amp;c=2\">Read the guide</a> &mdash; 12 steps</div>\n";
+}
+std::string minified() {
+  return "!function(e,t){for(var n=0;n<t.length;n++){var r=t[n];r.enumerable=r.enumerable||!1,e[r.key]=r}}(a,b);";
+}
+std::string anchors() {
+  return "ignore token prompt ";  // everywhere, and no phrase
+}
+std::string escapes() {
+  return "\\u0061&#98;\\n";
+}
+std::string common_words() {
+  return "The quick brown fox jumps over the lazy dog and walks home again, past 12 houses; nobody saw it but the "
+         "cat.\n";
+}
+/// Each in two sizes, so that it can be read off that the cost is linear.
+void text_of(benchmark::State& state, std::string (*make)()) {
+  scan(state, sized(make(), static_cast<std::size_t>(state.range(0))));
+}
+#define SIZES Arg(64 << 10)->Arg(1 << 20)->Unit(benchmark::kMicrosecond)
+BENCHMARK_CAPTURE(text_of, words, common_words)->SIZES;
+BENCHMARK_CAPTURE(text_of, html, html)->SIZES;
+BENCHMARK_CAPTURE(text_of, minified, minified)->SIZES;
+BENCHMARK_CAPTURE(text_of, base64, base64)->SIZES;
+BENCHMARK_CAPTURE(text_of, octets, octets)->SIZES;
+BENCHMARK_CAPTURE(text_of, hostile_anchors, anchors)->SIZES;
+BENCHMARK_CAPTURE(text_of, hostile_escapes, escapes)->SIZES;
 BENCHMARK(prose_10_kb)->Unit(benchmark::kMicrosecond);
 BENCHMARK(json_10_kb)->Unit(benchmark::kMicrosecond);
 BENCHMARK(utf8_10_kb)->Unit(benchmark::kMicrosecond);
-BENCHMARK(octets_1_mb)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 

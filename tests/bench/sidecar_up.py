@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""sidecar_up.py DIR PORT UPSTREAM_CA [--no-scan | --inbound]: the release sidecar as a proxy on 127.0.0.1:PORT for load tests.
+"""sidecar_up.py DIR PORT UPSTREAM_CA [--no-scan | --inbound | --inbound-off]: the release sidecar as a proxy on 127.0.0.1:PORT for load tests.
 
-Allows localhost:8443 (pinned to 127.0.0.1) with the default detectors, writes DIR/ca.pem, then becomes the sidecar, so that its
-pid is this one's. --no-scan turns the detectors off; --inbound adds the ones on responses."""
+Allows localhost:8443 (pinned to 127.0.0.1; ORIGIN_PORT for another one) with the default detectors, writes DIR/ca.pem and
+DIR/config.json, then becomes the sidecar, so that its pid is this one's. --no-scan turns the detectors off; --inbound names the
+ones on responses, --inbound-off leaves them out."""
 import json
 import os
 import pathlib
@@ -32,11 +33,13 @@ def fetch_ca(control, target):
 
 def main():
     directory, port, upstream_ca = pathlib.Path(sys.argv[1]), int(sys.argv[2]), pathlib.Path(sys.argv[3])
-    route = {"host": "localhost", "ports": [8443]}
+    route = {"host": "localhost", "ports": [int(os.environ.get("ORIGIN_PORT", 8443))]}
     if "--no-scan" in sys.argv:
         route["dlp"] = {"outbound_detectors": [], "inbound_detectors": False}
     if "--inbound" in sys.argv:
         route["dlp"] = {"inbound_detectors": ["naive_injection_detection"]}
+    if "--inbound-off" in sys.argv:
+        route["dlp"] = {"inbound_detectors": False}
     state = directory / "state"
     state.mkdir(parents=True, exist_ok=True)
     config = {"schema": "bot-bottle.sidecar-config/1", "slug": "bench", "log_level": 1, "control_peer_uids": [os.geteuid()],
@@ -54,10 +57,9 @@ def main():
     if os.fork() == 0:
         fetch_ca(state / "control" / "control.sock", ca)
         os._exit(0)
-    read_end, write_end = os.pipe()
-    os.write(write_end, json.dumps(config).encode())  # fits a pipe
-    os.close(write_end)
-    os.dup2(read_end, 0)
+    written = directory / "config.json"
+    written.write_text(json.dumps(config))
+    os.dup2(os.open(written, os.O_RDONLY), 0)
     os.execv(sidecar, [str(sidecar), "--state", str(state), "--share", str(share), "--rules-database", str(database)])
 
 

@@ -119,14 +119,53 @@ def copy_tree(source, target):
             path.chmod(0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644)
 
 
+class Wall:
+    """Where the bottle runs: local, or a container on the docker tests' engine (tests/docker/engine.py)."""
+    RUNTIMES = {"runc": ("runc", "socket"), "runc-address": ("runc", "address"), "runsc": ("runsc", "socket"), "runsc-address": ("runsc-net", "address")}
+
+    def __init__(self, name, build):
+        self.name = name
+        self.is_docker = name != "local"
+        self.engine = None
+        if not self.is_docker:
+            return
+        self.runtime, self.wire = self.RUNTIMES[name]
+        record = pathlib.Path(build) / "docker-engine.json"
+        if not record.exists():
+            raise Skip("the tests' container engine does not run: tests/docker/engine.py start BUILD")
+        self.engine = json.loads(record.read_text())
+        if "runsc" in name and not self.engine["runsc"]:
+            raise Skip("runsc is not installed")
+
+    def docker(self, *arguments):
+        return subprocess.run(["/usr/bin/docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_HOST": "unix://" + self.engine["socket"]})
+
+    def image(self, arena):
+        """A directory whose Dockerfile puts the attacker and what it loads on top of Debian."""
+        root = arena.home / ".bot-bottle/bottles/image"
+        root.mkdir()
+        files = [str(arena.attack)]
+        for line in subprocess.run(["ldd", str(arena.attack)], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
+            files.extend(word for word in line.split() if word.startswith("/"))
+        for name in files:
+            target = root / "files" / (name.lstrip("/") if name != str(arena.attack) else "usr/local/bin/bottle-attack")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, target)
+        (root / "Dockerfile").write_text("FROM debian:12-slim\nCOPY files/usr/ /usr/\nCOPY files/lib/ /usr/lib/\nUSER 1000\n")
+        (root / "files/lib").mkdir(exist_ok=True)
+        return root / "Dockerfile"
+
+
 class Arena:
-    def __init__(self, build, account):
+    def __init__(self, build, account, wall="local"):
         self.account = account
+        self.wall = Wall(wall, build)
         build = pathlib.Path(build)
         for needed in ("bin/bot-bottle", "libexec/bot-bottle/bot-bottle-sidecar", "libexec/bot-bottle/bottle-init", "libexec/bot-bottle/bottle-attack"):
             if not (build / needed).exists():
                 raise Skip("%s is not built" % needed)
-        if not shutil.which("bwrap"):
+        if not self.wall.is_docker and not shutil.which("bwrap"):
             raise Skip("bwrap is not installed")
         # An ordinary user cannot read a build tree below somebody else's home: the tests use a copy.
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="bb-escape-"))
@@ -138,6 +177,7 @@ class Arena:
                 (self.tree / part).parent.mkdir(parents=True, exist_ok=True)
                 copy_tree(build / part, self.tree / part)
         self.attack = self.tree / "libexec/bot-bottle/bottle-attack"
+        self.attack_inside = "/usr/local/bin/bottle-attack" if self.wall.is_docker else str(self.attack)
         self.host_dir = self.root / "host"  # the operator's side that no bottle may see
         self.host_dir.mkdir(mode=0o755)
         self.home = self.root / "home"
@@ -146,10 +186,13 @@ class Arena:
         for directory in (self.home, self.home / ".ssh", self.work, self.home / ".bot-bottle", self.home / ".bot-bottle/bottles", self.home / ".bot-bottle/agents"):
             directory.mkdir(mode=0o700)
         self.operator_file.write_text("the operator's own key\n")
+        self.dockerfile = self.wall.image(self) if self.wall.is_docker else None
         self.other_state = self.home / ".bot-bottle/state/other/metadata.json"
         self.token = random_text(40)   # injected; never in a bottle
         self.stolen = random_text(36)  # a known secret that the agent has all the same
-        self.origin = Helper(self, "origin", "--name", ",".join((ORIGIN, DENIED, PLAIN, GUARDED, VAULT)))
+        # A sidecar in a container reaches its bridge, and no loopback of the host's.
+        self.origin_address = self.wall.engine["gateway"] if self.wall.is_docker else "127.0.0.1"
+        self.origin = Helper(self, "origin", "--address", self.origin_address, "--name", ",".join((ORIGIN, DENIED, PLAIN, GUARDED, VAULT)))
         self.canary = Helper(self, "canary")
         self.ca = self.host_dir / "origin-ca.pem"
         shutil.copy(self.origin.ports["ca_file"], self.ca)
@@ -171,6 +214,10 @@ class Arena:
             "BB_ATTACK_SECRET_SHA256": hashlib.sha256(self.token.encode()).hexdigest(),
             "BB_ATTACK_SECRET_LENGTH": str(len(self.token)),
         }
+        if self.wall.name.startswith("runsc"):
+            # Under ptrace a connection takes 1 to 2 ms. The bounds that a flood runs into are the sidecar's and bottle-init's: the
+            # whole 10,000 meet them on the other walls.
+            out["BB_ATTACK_FLOOD"] = "3000"
         if self.account.name != "root":
             out["BB_ATTACK_OPERATOR"] = self.account.name
         for name, value in (limits or {}).items():
@@ -179,15 +226,14 @@ class Arena:
 
     def write_manifest(self, arguments, limits=None, name="escape", command=None):
         limits = limits or {}
-        address = "127.0.0.1:%d"
+        address = self.origin_address + ":%d"
         tls, plain = address % self.origin.ports["port"], address % self.origin.ports["plain_port"]
         document = {
-            "backend": "local",
-            "agent_provider": {"template": "command", "command": command or [str(self.attack), "suite", "--json", *arguments]},
+            "backend": "docker" if self.wall.is_docker else "local",
+            "agent_provider": {"template": "command", "command": command or [self.attack_inside, "suite", "--json", *arguments]},
             "supervise": False,
             "workspace": {"mode": "none"},
             "env": self.attack_environment(limits),
-            "local": {"bind_ro": [str(self.attack)]},
             "egress": {
                 "log": 2,
                 "upstream_ca": str(self.ca),
@@ -201,6 +247,11 @@ class Arena:
                 ],
             },
         }
+        if self.wall.is_docker:
+            document["docker"] = {"runtime": self.wall.runtime, "wire": self.wall.wire}
+            document["agent_provider"]["dockerfile"] = str(self.dockerfile)
+        else:
+            document["local"] = {"bind_ro": [str(self.attack)]}
         if limits:
             resources = {}
             if "pids" in limits:
@@ -224,7 +275,7 @@ class Arena:
 
     def environment(self, extra=None):
         out = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.home), "USER": self.account.name, "LANG": "C.UTF-8",
-               "BOT_BOTTLE_HOME": str(self.home / ".bot-bottle"), "BB_ESCAPE_TOKEN": self.token, "BB_ESCAPE_STOLEN": self.stolen, "XDG_CACHE_HOME": str(self.home / ".cache")}
+               "BOT_BOTTLE_HOME": str(self.home / ".bot-bottle"), **({"DOCKER_HOST": "unix://" + self.wall.engine["socket"]} if self.wall.is_docker else {}), "BB_ESCAPE_TOKEN": self.token, "BB_ESCAPE_STOLEN": self.stolen, "XDG_CACHE_HOME": str(self.home / ".cache")}
         out.update(extra or {})
         return out
 
@@ -263,6 +314,11 @@ class Arena:
                 continue
             if marker.encode() in line or target.startswith(marker):
                 out.add("process %s %s" % (entry, line.replace(b"\0", b" ").decode("utf-8", "replace")[:120]))
+        if self.wall.is_docker:
+            for kind, listing in (("container", ["-aq"]), ("volume", ["-q"]), ("network", ["-q"])):
+                for name in self.wall.docker(kind, "ls", *listing, "--filter", "label=bot-bottle.managed=true").stdout.split():
+                    if marker in self.wall.docker(kind, "inspect", name).stdout:
+                        out.add("%s %s" % (kind, name))
         for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
             if marker in line:
                 out.add("mount " + line.split()[4])

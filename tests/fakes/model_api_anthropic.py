@@ -7,6 +7,8 @@ The answer repeats what it was told, so that a test can see whether a conversati
 
     turn 2, heard: "first prompt" | "second prompt"
 
+A prompt "use TOOL {JSON}" makes it ask for that tool, when the client offers it, and then repeat what the tool said.
+
 It makes its own CA and leaf for --host with the openssl program, listens on 127.0.0.1 with a port of its own, writes
 {"port", "ca_file"} to --port-file, logs each request (method, path, headers, body) as one JSON line to --log, demands
 `Authorization: Bearer TOKEN` when --token-file is given (401 as the real one otherwise), and ends when its standard
@@ -56,6 +58,36 @@ def answer_to(body):
             if text:
                 heard.append(text[:60])
     return f"turn {len(heard)}, heard: " + " | ".join(f'"{text}"' for text in heard)
+
+
+def tool_asked_for(body):
+    """(name, input, id) when the last thing said is "use TOOL {JSON}"; or what a tool said, as text.
+
+    Claude Code offers tools of MCP servers behind its ToolSearch, and a server that is still connecting later: then the
+    fake searches first, and again, as the reminders tell a model to."""
+    prompt = None
+    for message in body.get("messages", []):
+        for text in texts_of(message.get("content", "")) if message.get("role") == "user" else []:
+            prompt = re.search(r"^use (\S+) (\{.*\})\s*$", text, flags=re.M) or prompt
+    if prompt is None:
+        return None, None
+    offered = {tool.get("name") for tool in body.get("tools", [])}
+    call = (prompt[1], prompt[2], "toolu_fake")
+    results = [block for message in body.get("messages", []) if isinstance(message.get("content"), list)
+               for block in message["content"] if isinstance(block, dict) and block.get("type") == "tool_result"]
+    for block in results:
+        if block.get("tool_use_id") == "toolu_fake":
+            return None, "the tool said: " + " ".join(texts_of(block.get("content", "")))
+    searches = len(results)
+    for block in results:
+        said = json.dumps(block.get("content", ""))
+        if prompt[1] in said and "tool_reference" in said:
+            return call, None
+    if prompt[1] in offered:
+        return call, None
+    if "ToolSearch" in offered and searches < 50:
+        return ("ToolSearch", json.dumps({"query": "select:" + prompt[1], "max_results": 5}), f"toolu_search{searches}"), None
+    return None, None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -113,10 +145,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = handle_request
 
     def messages(self, body):
-        text = answer_to(body)
+        tool, said = tool_asked_for(body)
+        text = said or answer_to(body)
         model = body.get("model", "claude-fake")
         message = {"id": "msg_fake", "type": "message", "role": "assistant", "model": model, "content": [],
                    "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 1}}
+        if not body.get("stream") and tool:
+            message.update(content=[{"type": "tool_use", "id": tool[2], "name": tool[0], "input": json.loads(tool[1])}],
+                           stop_reason="tool_use")
+            self.reply(200, message)
+            return
         if not body.get("stream"):
             message.update(content=[{"type": "text", "text": text}], stop_reason="end_turn")
             self.reply(200, message)
@@ -133,6 +171,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
 
         event("message_start", {"message": message})
+        if tool:
+            event("content_block_start", {"index": 0, "content_block": {"type": "tool_use", "id": tool[2], "name": tool[0],
+                                                                         "input": {}}})
+            event("content_block_delta", {"index": 0, "delta": {"type": "input_json_delta", "partial_json": tool[1]}})
+            event("content_block_stop", {"index": 0})
+            event("message_delta", {"delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": {"output_tokens": 20}})
+            event("message_stop", {})
+            self.wfile.write(b"0\r\n\r\n")
+            return
         event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
         event("ping", {})
         for start in range(0, len(text), 20):
@@ -161,10 +208,11 @@ def main():
     parser.add_argument("--log", required=True)
     parser.add_argument("--port-file", required=True)
     parser.add_argument("--token-file")
+    parser.add_argument("--address", default="127.0.0.1", help="where a sidecar in a container reaches it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         make_certificates(directory, arguments.host)
-        server = Server(("127.0.0.1", 0), Handler)
+        server = Server((arguments.address, 0), Handler)
         server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.context.load_cert_chain(os.path.join(directory, "leaf.pem"), os.path.join(directory, "leaf.key"))
         server.log = os.path.abspath(arguments.log)

@@ -5,7 +5,10 @@ POST /v1/responses streams server-sent events, over HTTP/1.1 or HTTP/2 as ALPN a
 events as messages; with `websocket=False` the upgrade is refused with 426, and Codex falls back to POST. GET
 /v1/models knows no model; everything else is 404. Without `Authorization: Bearer TOKEN` all of it is 401.
 
-The answer repeats what it was told: `heard: "first prompt" | "second prompt"`. `requests` keeps what came: a dict of
+The answer repeats what it was told: `heard: "first prompt" | "second prompt"`. A prompt `use TOOL {arguments}` is answered with
+a call of that tool instead, and what comes back with `got: what it said`. Codex 0.169.0 gives a model that it does not know one
+tool, `exec`, whose JavaScript calls all others as `tools.NAME`; those of MCP servers are named mcp__SERVER__TOOL with `_` for
+every `-`, and are not described to the model ("deferred"). `requests` keeps what came: a dict of
 protocol ("http/1.1", "h2", "websocket"), method, path, headers (names in lower case) and body, one for each message
 of a WebSocket too.
 """
@@ -23,7 +26,7 @@ SSE = ("content-type", "text/event-stream")
 JSON = ("content-type", "application/json")
 
 
-def heard_in(body):
+def prompts_in(body):
     """The user's own words: neither the instructions nor what the client adds in tags."""
     texts = []
     for item in body.get("input", []):
@@ -32,15 +35,41 @@ def heard_in(body):
         for part in item.get("content", []):
             text = re.sub(r"<([A-Za-z_-]+)>.*?</\1>", "", part.get("text", ""), flags=re.S).strip()
             if text and not text.startswith("#"):
-                texts.append(text[:60])
+                texts.append(text)
     return texts
+
+
+def heard_in(body):
+    return [text[:60] for text in prompts_in(body)]
+
+
+def tool_call_in(body):
+    """(name, arguments) when the last prompt asks for a tool."""
+    found = re.match(r"use ([A-Za-z_]+) (\{.*\})$", (prompts_in(body) or [""])[-1], flags=re.S)
+    return found and found.groups()
+
+
+def outputs_in(body):
+    """What the calls of this request's tools said, as Codex would give it to a model."""
+    return [item["output"] for item in body.get("input", []) if item.get("type") == "custom_tool_call_output"]
 
 
 def events_for(body, may_answer):
     said = "heard: " + " | ".join(f'"{text}"' for text in heard_in(body))
     response = {"id": "resp_fake", "object": "response", "status": "in_progress", "output": []}
     yield {"type": "response.created", "response": response}
-    if body.get("generate") is not False:  # false: the client only warms the connection up
+    call = None if outputs_in(body) else tool_call_in(body)
+    if outputs_in(body):
+        said = "got: " + json.dumps(outputs_in(body)[-1])
+    if body.get("generate") is False:  # the client only warms the connection up
+        pass
+    elif call:
+        # The pragma: without it a script that still waits is given back to the model after 30 s.
+        script = f'// @exec: {{"yield_time_ms": 120000}}\ntext(await tools.{call[0]}({call[1]}));'
+        yield {"type": "response.output_item.done", "output_index": 0, "item": {
+            "type": "custom_tool_call", "id": "ctc_fake", "call_id": "call_fake", "namespace": "functions", "name": "exec",
+            "input": script, "status": "completed"}}
+    else:
         item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "in_progress", "content": []}
         yield {"type": "response.output_item.added", "output_index": 0, "item": item}
         for start in range(0, len(said), 8):

@@ -18,11 +18,12 @@ typedef struct bb_deploy_key {
   bb_status (*create)(const bb_host* host, const bb_call* call, void** self); /* [serial] */
   void (*destroy)(void* self);                                                /* [serial] */
 
-  /* request: bot-bottle.deploy-key-request/1 {repo_url, title, read_only, token_name}. The private key (OpenSSH PEM) is
-   * written to `private_key_fd` (borrowed; a pipe's write end). out: bot-bottle.deploy-key/1 {key_id, public_key,
-   * fingerprint}. On failure no key is left at the forge. [serial] */
+  /* request: bot-bottle.deploy-key-request/1 {repo_url, title, read_only, token_name, api_url?, ca_file?}. The private
+   * key (OpenSSH PEM) is written to `private_key_fd` (borrowed; a pipe's write end). out: bot-bottle.deploy-key/1
+   * {key_id, public_key, fingerprint}. On failure no key is left at the forge. [serial] */
   bb_status (*create_key)(void* self, const bb_call* call, bb_str request, int32_t private_key_fd, bb_writer out);
-  /* request: the above plus key_id. A key that is already gone is BB_OK; every other failure is an error. [serial] */
+  /* request: the above plus key_id; an empty one means every key with that title (the answer of create_key was lost). A
+   * key that is already gone is BB_OK; every other failure is an error. [serial] */
   bb_status (*remove_key)(void* self, const bb_call* call, bb_str request);
 } bb_deploy_key;
 

@@ -194,6 +194,8 @@ class Attachment {
         code_ = static_cast<int>(number & 0xff);
       } else if (frame.type == guest::FrameType::failed) {
         message_ = (request_.argv.empty() ? request_.session : request_.argv[0]) + ": " + frame.payload.substr(4);
+        if (number == ENOENT && !request_.argv.empty())
+          message_ = "no program '" + request_.argv[0] + "' in this bottle, or no directory '" + request_.cwd + "'";
         code_ = number == ENOENT ? 127 : number == EACCES || number == ENOEXEC ? 126 : could_not_run;
         if (number == ENOENT || number == EACCES || number == ENOEXEC) {
           complain(message_);

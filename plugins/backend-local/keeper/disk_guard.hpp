@@ -19,6 +19,8 @@ class DiskGuard {
   DiskGuard(std::string place, std::vector<std::string> measured, std::uint64_t limit, std::uint64_t reserve);
   /// Why the bottle must end, or nothing. Called about four times a second.
   std::optional<std::string> check();
+  /// Bytes that must stay free: what else writes to this disk for the bottle's sake (a freeze) stays above it.
+  [[nodiscard]] std::uint64_t reserve() const { return reserve_; }
 
  private:
   struct Level {

@@ -5,6 +5,7 @@
 
 #include "core/base/file.hpp"
 #include "keeper/attach.hpp"
+#include "keeper/pause.hpp"
 #include "keeper/run.hpp"
 
 int main(int argc, char** argv) {
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
     }
     return backend_local::run_keeper(options);
   }
+  if (verb == "pause" && argc == 3) return backend_local::run_pause(argv[2]);
   if (verb == "attach" && argc == 4 && std::string_view(argv[2]) == "--socket")
     return backend_local::run_attach(argv[3]);
   if (auto told = write_all(2, "bottle-keeper is started by bot-bottle, not by hand\n"); !told) return 2;

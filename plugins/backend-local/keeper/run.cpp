@@ -21,6 +21,7 @@
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
 #include "keeper/disk_guard.hpp"
+#include "keeper/pause.hpp"
 #include "keeper/sandbox.hpp"
 #include "plugins/backend-local/processes.hpp"
 #include "plugins/backend-local/seccomp.hpp"
@@ -120,6 +121,9 @@ class Keeper {
   void run() {
     DiskGuard disk(document_.state_dir + "/backend", document_.measured, document_.disk_bytes, document_.reserve_bytes);
     const bool guards = document_.component == Component::bottle;
+    if (guards)
+      if (auto told = write_file_fast(reserve_path(document_.state_dir), std::to_string(disk.reserve())); !told)
+        (void)told.error();  // a freeze then keeps the default free
     auto next_tick = Clock::now();
     while (bwrap_ > 0) {
       std::array<pollfd, 2> polled{
@@ -134,6 +138,7 @@ class Keeper {
       }
       if (guards && !ending_ && Clock::now() >= next_tick) {
         next_tick = Clock::now() + std::chrono::milliseconds(tick_ms);
+        let_go_of_abandoned(document_.state_dir);
         if (const auto reason = disk.check()) kill_bottle("disk", *reason);
         for (const std::string& path : document_.must_stay_absent)
           if (struct stat status{}; ::lstat(path.c_str(), &status) == 0) {
@@ -228,8 +233,9 @@ class Keeper {
       }
     }
     if (ending_) return fail(ErrorKind::cancelled, "the launch was stopped");
-    return fail(ErrorKind::failed_precondition, "the sandbox did not start: " + log_tail(),
-                "see " + log_path_ + "; bot-bottle doctor explains what is missing");
+    // The log's end is told here: its file goes with the state when the launch is undone.
+    return fail(ErrorKind::unavailable, "the sandbox did not start: " + log_tail(),
+                "bot-bottle doctor; it says what is missing here, and the command that mends it");
   }
 
   std::string log_tail() {

@@ -46,7 +46,10 @@ Result<void> write_text(const char* path, std::string_view text) {
   return {};
 }
 
+/// Lowers, and raises where we may.
 void limit(__rlimit_resource_t resource, rlim_t value) {
+  const struct rlimit all { .rlim_cur = value, .rlim_max = value };
+  if (::setrlimit(resource, &all) == 0) return;
   struct rlimit old {};
   if (::getrlimit(resource, &old) != 0) return;
   const rlim_t hard = std::min(old.rlim_max, value);

@@ -1,7 +1,11 @@
 // `logs`: filters, JSON, and -f, which ends with the bottle.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <functional>
 
 #include "core/base/clock.hpp"
 #include "tests/acceptance/cli/cli_fixture.hpp"
@@ -25,6 +29,20 @@ class Logs : public Cli {
     ASSERT_TRUE(fd);
     ASSERT_TRUE(write_all(fd.get(), text + "\n"));
   }
+  /// A sidecar's control channel, as far as `logs -f` knows it: it can be connected to, and ends.
+  [[nodiscard]] UniqueFd listen() const {
+    std::filesystem::create_directories(state() / "control");
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    const std::string path = (state() / "control/control.sock").string();
+    if (path.size() >= sizeof address.sun_path) return {};
+    path.copy(address.sun_path, path.size());
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(fd.get(), 4) != 0)
+      return {};
+    return fd;
+  }
+  void follow_to(const std::function<void(UniqueFd& sidecar)>& end);
   static std::string event(const std::string& kind, const std::string& host, std::int64_t age_ms = 0) {
     return to_text(json::object{{"time", format_time(now_ms() - age_ms)},
                                 {"kind", kind},
@@ -85,7 +103,37 @@ TEST_F(Logs, a_link_in_place_of_the_log_shows_nothing_of_the_operators_files) {
   EXPECT_THAT(result.out + result.err, Not(HasSubstr("PRIVATE")));
 }
 
+TEST_F(Logs, the_log_before_this_one_comes_first) {
+  append(event("egress", "older.example.com"));
+  std::filesystem::rename(state() / "logs/events.jsonl", state() / "logs/events.jsonl.1");
+  append(event("egress", "newer.example.com"));
+  const std::string out = run({"logs", "x-1"}).out;
+  EXPECT_LT(out.find("older.example.com"), out.find("newer.example.com"));
+  EXPECT_NE(out.find("newer.example.com"), std::string::npos);
+}
+
+TEST_F(Logs, following_what_does_not_run_ends_at_once) {
+  append(event("egress", "last.example.com"));
+  const ProcessResult result = run({"logs", "x-1", "-f"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("last.example.com"));
+  EXPECT_THAT(result.err, HasSubstr("does not run any more; go on: bot-bottle resume x-1"));
+}
+
 TEST_F(Logs, following_shows_what_comes_and_ends_with_the_bottle) {
+  follow_to([&](UniqueFd&) { std::filesystem::remove_all(state()); });
+}
+
+TEST_F(Logs, following_ends_when_the_sidecar_does_though_the_state_is_kept) {
+  follow_to([&](UniqueFd& sidecar) {
+    sidecar.reset();
+    append(event("launch", "last-words.example.com"));
+  });
+}
+
+void Logs::follow_to(const std::function<void(UniqueFd& sidecar)>& end) {
+  UniqueFd sidecar = listen();
+  ASSERT_TRUE(sidecar);
   append(event("egress", "before.example.com"));
   int ends[2] = {-1, -1};
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -112,10 +160,13 @@ TEST_F(Logs, following_shows_what_comes_and_ends_with_the_bottle) {
   append(event("egress", "after.example.com"));
   EXPECT_TRUE(read_until("after.example.com"));
   // Another file takes the log's name, as a rotation does.
-  std::filesystem::rename(state() / "logs/events.jsonl", state() / "logs/events.1");
+  std::filesystem::rename(state() / "logs/events.jsonl", state() / "logs/events.jsonl.1");
   append(event("egress", "rotated.example.com"));
   EXPECT_TRUE(read_until("rotated.example.com"));
-  std::filesystem::remove_all(state());
+  end(sidecar);
+  if (std::filesystem::exists(state())) {
+    EXPECT_TRUE(read_until("last-words.example.com"));
+  }
   const auto code = wait_for_exit(*pid);
   ASSERT_TRUE(code);
   EXPECT_EQ(*code, 0);

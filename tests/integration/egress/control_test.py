@@ -302,4 +302,40 @@ def version_help_and_wrong_arguments(program, share):
     assert run().returncode == 2 and run("--nonsense").returncode == 2 and run("--state", "/tmp", "extra").returncode == 2
 
 
+@check
+def ten_thousand_routes_are_read_asked_for_and_reloaded(program, share):
+    count = 10_000
+    matches = [{"paths": [{"type": "prefix", "value": "/v1/"}], "methods": ["GET", "POST"]}]
+    routes = [{"host": f"service-{number}.example.com", "matches": matches} for number in range(count)]
+    last = routes[-1]["host"]
+    w = World(program, share, routes, log=1)
+    w.tls_origin(last)
+    with w.start():
+        assert w.call("status")["leaves"] <= 64  # minting them all would cost a second and 20 MiB
+        few = w.rss_kib()
+        assert few < (64 << 10) + int(os.environ.get("BB_MEMORY_SLACK_KIB", "0")), few
+        assert len(w.call("routes")["routes"]) == count
+        assert w.get(last, "/v1/x").status == 200
+        assert w.call("check", method="GET", url=f"https://{last}/v1/x")["route"] == count
+        assert w.call("check", method="GET", url=f"https://{last}/v2/x")["verdict"] == "blocked"
+        answer = w.proxy().get("http://_egress.local/allowlist", "_egress.local")
+        assert len(answer.json()["routes"]) == count
+        text = "".join(f'[[routes]]\nhost = "service-{number}.example.com"\nports = [443]\nmatches = [{{paths = [{{type = "prefix", '
+                       f'value = "/v1/"}}], methods = ["GET", "POST"]}}]\n' for number in range(count - 1, -1, -1))
+        w.write_routes(text + f'[hosts]\n"{last}" = "{w.pins[last]}"\n')
+        assert w.call("reload")["generation"] == 2
+        assert w.call("check", method="GET", url=f"https://{last}/v1/x")["route"] == 1
+        # A file full of mistakes is answered too, with the first of them.
+        w.write_routes(text.replace("type", "kind"))
+        try:
+            w.call("reload")
+            raise AssertionError("it was taken")
+        except CallError as error:
+            assert "problems in the routes" in str(error), error
+        for _ in range(3):
+            w.write_routes(text)
+            w.call("reload")
+        assert w.rss_kib() - few < (24 << 10) + int(os.environ.get("BB_MEMORY_SLACK_KIB", "0")), (few, w.rss_kib())
+
+
 main()

@@ -1,7 +1,9 @@
 """HTTP/1 as agents speak it: framing, keep-alive, pipelining, 1xx, streaming, limits on what is malformed. Attacks A3, A4, L."""
 import os
+import socket
 import subprocess
 import tempfile
+import time
 
 from harness import TOKEN, World, check, main
 from unix_forward import Forward
@@ -88,6 +90,41 @@ def connection_close_is_kept(program, share):
         client = w.tls("open.example.com")
         answer = client.get("/length/5", "open.example.com", "Connection: close\r\n")
         assert answer.header("connection") == "close" and client.is_closed()
+
+
+@check
+def who_ends_its_side_behind_whole_requests_gets_every_answer(program, share):
+    # RFC 9112 §9.6: a client's half-close tells nothing about its wish for an answer. BusyBox's wget sends one.
+    with on_plain(world(program, share)) as w:
+        client = w.proxy()
+        client.send("GET http://open.example.com/slow HTTP/1.1\r\nHost: open.example.com\r\n\r\n"
+                    "GET http://open.example.com/length/3 HTTP/1.1\r\nHost: open.example.com\r\n\r\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert w.plain.wait_for(lambda origin: origin.requests)
+        assert w.call("status")["open_connections"] == 1  # a turn or more after the end was read
+        w.plain.release()
+        assert [client.response().body for _ in range(2)] == [b"at last", b"ABC"] and client.is_closed()
+        assert not [event for event in w.events() if event["event"] == "client_gone"]
+
+
+@check
+def who_ends_its_side_within_a_request_or_goes_away_is_not_kept(program, share):
+    with on_plain(world(program, share)) as w:
+        client = w.proxy()
+        client.send("POST http://open.example.com/echo HTTP/1.1\r\nHost: open.example.com\r\nContent-Length: 10\r\n\r\nhalf")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.is_closed()
+        assert [event["method"] for event in w.events() if event["event"] == "client_gone"] == ["POST"]
+        # One that waits and has gone looks the same, until its answer cannot be written.
+        client = w.proxy()
+        client.send("GET http://open.example.com/slow HTTP/1.1\r\nHost: open.example.com\r\n\r\n")
+        assert w.plain.wait_for(lambda origin: any(request.target == "/slow" for request in origin.requests))
+        client.close()
+        w.plain.release()
+        deadline = time.monotonic() + 20
+        while w.call("status")["open_connections"] and time.monotonic() < deadline:
+            pass
+        assert w.call("status")["open_connections"] == 0
 
 
 @check

@@ -72,6 +72,19 @@ TEST_F(Providers, claude_headless_takes_its_prompt_on_standard_input_and_answers
   EXPECT_THAT(get_strings(plan, "resume_argv"), testing::Contains("--continue"));
 }
 
+TEST_F(Providers, claude_without_a_prompt_and_a_terminal_is_refused_before_anything_is_made) {
+  json::object document = spec();
+  document["headless"] = true;
+  try {
+    registry_->provider("claude").plan(document);
+    FAIL() << "accepted";
+  } catch (const Failure& failure) {
+    EXPECT_THAT(failure.error().hint, HasSubstr("bot-bottle run coder -p"));
+  }
+  document["args"] = json::array{"--version"};
+  EXPECT_NO_THROW(registry_->provider("claude").plan(document));
+}
+
 TEST_F(Providers, a_hostile_label_cannot_leave_claudes_status_line) {
   json::object document = spec();
   document["label"] = "x'; touch /tmp/owned; '";

@@ -310,7 +310,9 @@ struct DeployKeyRequest {
   std::string title;
   bool read_only = true;
   std::string token_name;  // ask the secret service for it
-  std::string key_id;      // remove_key only
+  std::string key_id;      // remove_key only; empty: every key with that title
+  std::string api_url;     // where the forge's API is; empty: what follows from repo_url
+  std::string ca_file;     // PEM, instead of the system's roots; empty: those
   json::object extra;
   BB_SDK_FIELDS {
     visit("repo_url", self.repo_url);
@@ -318,6 +320,8 @@ struct DeployKeyRequest {
     visit("read_only", self.read_only);
     visit("token_name", self.token_name);
     visit("key_id", self.key_id);
+    visit("api_url", self.api_url);
+    visit("ca_file", self.ca_file);
   }
 };
 

@@ -22,6 +22,7 @@ struct ProviderDescription {
   std::string skills_dir;
   StringMap env;
   std::vector<std::string> bind_ro;
+  std::vector<std::string> config_strategies;  // of `agent_provider.config`; none: "fresh" alone
   json::object extra;
   BB_SDK_FIELDS {
     visit("display_name", self.display_name);
@@ -33,6 +34,7 @@ struct ProviderDescription {
     visit("skills_dir", self.skills_dir);
     visit("env", self.env);
     visit("bind_ro", self.bind_ro);
+    visit("config_strategies", self.config_strategies);
   }
 };
 
@@ -64,6 +66,9 @@ struct ProviderSpec {
   ProviderGuest guest;
   bool supervise = false;
   std::string model;
+  std::string config = "fresh";  // "copy": from the operator's own configuration
+  std::string host_home;         // with "copy" alone: where that is
+  std::string host_workspace;    // with "copy" alone: what becomes guest.workspace; may be empty
   json::object extra;
   BB_SDK_FIELDS {
     visit("agent", self.agent);
@@ -81,6 +86,9 @@ struct ProviderSpec {
     visit("guest", self.guest);
     visit("supervise", self.supervise);
     visit("model", self.model);
+    visit("config", self.config);
+    visit("host_home", self.host_home);
+    visit("host_workspace", self.host_workspace);
   }
 };
 
@@ -129,6 +137,8 @@ struct ProviderPlan {
   Argv headless_argv;
   std::string headless_stdin = "none";  // or "prompt"
   std::vector<Argv> mcp_commands;
+  std::vector<std::string> summary;  // lines of the preflight
+  std::vector<std::string> warnings;
   Ui ui;
   json::object extra;
   BB_SDK_FIELDS {
@@ -143,6 +153,8 @@ struct ProviderPlan {
     visit("headless_argv", self.headless_argv);
     visit("headless_stdin", self.headless_stdin);
     visit("mcp_commands", self.mcp_commands);
+    visit("summary", self.summary);
+    visit("warnings", self.warnings);
     visit("ui", self.ui);
   }
 };

@@ -13,6 +13,7 @@
 #include "core/base/secret.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/base/text_width.hpp"
 
 namespace bot_bottle {
 namespace {
@@ -163,6 +164,23 @@ TEST(Secret, keeps_the_bytes_until_it_is_moved_from) {
 TEST(Paths, a_relative_entry_of_path_is_not_searched) {
   EXPECT_FALSE(find_program("sh", ":.:relative"));
   EXPECT_TRUE(find_program("sh", "/bin"));
+}
+
+TEST(TextWidth, counts_columns_cuts_and_wraps_by_them) {
+  EXPECT_EQ(text_width("a→b"), 3U);
+  EXPECT_EQ(text_width("日本"), 4U);
+  EXPECT_EQ(cut_to_width("日本語", 5), "日本…");
+  EXPECT_EQ(cut_to_width("abc", 3), "abc");
+  EXPECT_EQ(wrap_to_width("one two three four", 9), (std::vector<std::string>{"one two", "three", "four"}));
+  EXPECT_EQ(wrap_to_width("one two three four", 9, 2), (std::vector<std::string>{"one two", "  three", "  four"}));
+  EXPECT_EQ(wrap_to_width("aaaaaaaaaabbbbbbbbbbcc", 10), (std::vector<std::string>{"aaaaaaaaaa", "bbbbbbbbbb", "cc"}));
+  EXPECT_EQ(wrap_to_width("", 10), (std::vector<std::string>{""}));
+  EXPECT_EQ(wrap_to_width("12345678 1234567 x", 8), (std::vector<std::string>{"12345678", "1234567", "x"}));
+}
+
+TEST(FormatTransfer, says_how_much_and_how_fast) {
+  EXPECT_EQ(format_transfer(1, 1024, 100), "1.0 KiB, 1 entry");
+  EXPECT_EQ(format_transfer(1204, std::uint64_t{620} << 20, 2000), "620.0 MiB, 310.0 MiB/s, 1204 entries");
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ class FakeBackend : public plugins::Backend {
 
   std::vector<std::string> calls;                        // "start_sidecar", "exec bottle-init --selftest", …
   std::vector<std::string> documents;                    // all that was handed over, as text
+  std::vector<std::string> documents_of;                 // by call
   std::map<std::string, std::function<void()>> on_call;  // by verb: may throw
   std::string agent_script = "exit 0";
   std::map<std::string, json::object> exec_results;  // by argv[0]
@@ -172,6 +173,7 @@ class FakeBackend : public plugins::Backend {
   void record(const std::string& call, const json::object& document) {
     calls.push_back(call);
     documents.push_back(to_text(document));
+    documents_of.push_back(documents.back());
     if (const auto found = on_call.find(call); found != on_call.end()) found->second();
   }
   std::string name_;

@@ -1,93 +1,8 @@
 // start, run and resume against fakes: what exists at the end, what was undone, where the secrets went.
-#include "core/launch/launch.hpp"
-
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
-#include <csignal>
-#include <cstdlib>
-
-#include "core/base/clock.hpp"
-#include "core/base/text.hpp"
-#include "core/launch/session_file.hpp"
-#include "core/state/directory.hpp"
-#include "fakes.hpp"
+#include "launch_fixture.hpp"
 
 namespace bot_bottle::launch {
 namespace {
-
-using namespace testing_fakes;
-using namespace std::chrono_literals;
-
-constexpr const char* planted = "planted-secret-0123456789";
-
-/// [[word, …]]. Not `array{array{…}}`: clang takes that for a copy of the inner one (CWG 2137).
-json::array one_command(json::array words) {
-  json::array commands;
-  commands.emplace_back(std::move(words));
-  return commands;
-}
-
-class LaunchTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ::setenv("BB_TEST_TOKEN", planted, 1);
-    ::setenv("HOME", place.root.c_str(), 1);
-    manifest.agent = "writer";
-    manifest.bottle = "dev";
-    manifest.bottle_chain = {"dev"};
-    manifest.provider.plugin = "tool";
-    manifest.provider.auth_token = "BB_TEST_TOKEN";
-    manifest.env["EDITOR"] = {manifest::EnvEntry::Kind::literal, "vi", {}};
-    policy::Route route;
-    route.host = "api.example.com";
-    route.auth = policy::Auth{policy::Auth::Scheme::bearer, "authorization", "BB_TEST_TOKEN"};
-    manifest.egress.routes = {route};
-    parts.home = place.home;
-    parts.installation = place.installation;
-    parts.backend = &backend;
-    parts.provider = &provider;
-    parts.progress = &progress;
-    parts.signals = &signals;
-    parts.note = [this](std::string_view text) { notes.emplace_back(text); };
-    parts.warn = [this](std::string_view text) { warnings.emplace_back(text); };
-    parts.set_cancel_fd = [this](int fd) { cancel_fds.push_back(fd); };
-    choices.cwd = place.project;
-    choices.session = plan::Session::headless;
-    choices.headless_prompt = "write";
-    options.capture = Capture::yes;
-  }
-  void TearDown() override {
-    ::unsetenv("BB_TEST_TOKEN");
-    for (const char* name : {"BOT_BOTTLE_TEST_FAIL_AT", "BOT_BOTTLE_TEST_KILL_AT", "BOT_BOTTLE_TEST_DISABLE_GUARDS"})
-      ::unsetenv(name);
-  }
-  plan::Plan make() const { return make_plan(parts, manifest, choices, "writer-1"); }
-  SessionResult run() const { return run_session(make(), parts, options); }
-  Error run_to_failure() const {
-    try {
-      run();
-    } catch (const Failure& failure) {
-      return failure.error();
-    }
-    ADD_FAILURE() << "it succeeded";
-    return {};
-  }
-  bool state_exists() const { return std::filesystem::exists(place.home.state_of("writer-1")); }
-
-  Place place;
-  FakeBackend backend;
-  FakeProvider provider;
-  tui::Progress progress{tui::Progress::Style::none, 2};
-  Signals signals;
-  manifest::Manifest manifest;
-  plan::Choices choices;
-  Parts parts;
-  SessionOptions options;
-  std::vector<std::string> notes;
-  std::vector<std::string> warnings;
-  std::vector<int> cancel_fds;
-};
 
 TEST_F(LaunchTest, a_run_that_ends_well_leaves_nothing) {
   backend.agent_script = "cat; echo done";
@@ -98,9 +13,9 @@ TEST_F(LaunchTest, a_run_that_ends_well_leaves_nothing) {
   EXPECT_TRUE(result.clean);
   EXPECT_EQ(get_int(result.counters, "blocked", 0), 1);
   EXPECT_FALSE(state_exists());
-  EXPECT_EQ(backend.calls,
-            (std::vector<std::string>{"plan", "build", "start_sidecar", "launch",
-                                      "exec /run/bottle/bin/bottle-init --selftest", "attach_argv", "remove"}));
+  EXPECT_EQ(backend.calls, (std::vector<std::string>{"plan", "build", "start_sidecar", "launch",
+                                                     "exec /run/bottle/bin/bottle-init --selftest", "exec /bin/sh -s",
+                                                     "attach_argv", "remove"}));
   EXPECT_EQ(cancel_fds.back(), -1) << "the way back cannot be cancelled";
 }
 
@@ -121,6 +36,28 @@ TEST_F(LaunchTest, F1_a_secret_reaches_the_sidecars_pipe_and_nothing_else) {
     if (!entry.is_regular_file()) continue;
     EXPECT_EQ(or_throw(read_file(entry.path())).find(planted), std::string::npos) << entry.path();
   }
+}
+
+TEST_F(LaunchTest, canaries_reach_the_sidecar_fresh_at_each_start_and_no_document) {
+  const auto given = [this] { return or_throw(parse_json_object(backend.sidecar_config())).at("canaries").as_array(); };
+  backend.agent_script = "exit 9";
+  run();
+  const json::array first = given();
+  ASSERT_EQ(first.size(), 5U);
+  for (const json::value& canary : first)
+    for (const auto& document : backend.documents)
+      EXPECT_EQ(document.find(get_string(canary.as_object(), "value")), std::string::npos) << document;
+  choices.home = plan::GuestHome::reused;
+  run();
+  const json::array second = given();
+  EXPECT_EQ(second.size(), 10U) << "those of before are watched on";
+  EXPECT_NE(second[0], first[0]);
+  EXPECT_EQ(second[5], first[0]);
+  manifest.egress.canaries = false;
+  backend.calls.clear();
+  run();
+  EXPECT_TRUE(given().empty());
+  EXPECT_FALSE(backend.was_called("exec /bin/sh -s"));
 }
 
 TEST_F(LaunchTest, F1_a_bottle_that_would_hold_a_secret_is_never_made) {
@@ -224,139 +161,15 @@ TEST_F(LaunchTest, a_failing_mcp_registration_is_a_warning_with_the_command) {
   EXPECT_NE(warnings.front().find("tool mcp add"), std::string::npos);
 }
 
-TEST_F(LaunchTest, an_agent_that_fails_is_preserved_with_its_transcript) {
-  backend.agent_script = "exit 9";
-  const SessionResult result = run();
-  EXPECT_EQ(result.code, 9);
-  EXPECT_TRUE(result.preserved);
-  EXPECT_TRUE(backend.was_called("copy_out"));
-  EXPECT_TRUE(backend.was_called("stop"));
-  EXPECT_FALSE(backend.was_called("remove"));
-  const auto copied = std::ranges::find(backend.calls, "copy_out");
-  EXPECT_LT(copied, std::ranges::find(backend.calls, "stop")) << "copied out while it still runs";
-  const state::Directory directory = state::Directory::open(place.home, "writer-1");
-  EXPECT_TRUE(directory.is_preserved());
-  EXPECT_EQ(directory.metadata().status, state::Status::preserved);
-  EXPECT_EQ(directory.metadata().exit_code, 9);
-}
-
-TEST_F(LaunchTest, keep_and_rm_decide_whatever_the_code) {
-  options.keep = Keep::never;
-  backend.agent_script = "exit 9";
-  EXPECT_FALSE(run().preserved);
-  EXPECT_FALSE(state_exists());
-  options.keep = Keep::always;
-  backend.agent_script = "exit 0";
-  EXPECT_TRUE(run().preserved);
-  EXPECT_TRUE(state_exists());
-}
-
-TEST_F(LaunchTest, an_agent_that_takes_too_long_is_stopped_and_preserved) {
-  options.timeout = 50ms;
-  backend.agent_script = "exec sleep 60";
-  const Error error = run_to_failure();
-  EXPECT_EQ(error.kind, ErrorKind::timeout);
-  EXPECT_EQ(error.hint, "bot-bottle resume writer-1");
-  EXPECT_TRUE(state::Directory::open(place.home, "writer-1").is_preserved());
-}
-
-TEST_F(LaunchTest, a_resume_keeps_home_and_state_also_when_it_fails) {
-  backend.agent_script = "exit 9";
-  run();
-  choices.home = plan::GuestHome::reused;
-  ::setenv("BOT_BOTTLE_TEST_FAIL_AT", "bottle", 1);
-  backend.calls.clear();
-  EXPECT_NE(run_to_failure().message.find("bottle"), std::string::npos);
-  EXPECT_TRUE(backend.was_called("stop"));
-  EXPECT_FALSE(backend.was_called("remove"));
-  EXPECT_TRUE(state::Directory::open(place.home, "writer-1").is_preserved());
-  ::unsetenv("BOT_BOTTLE_TEST_FAIL_AT");
-  backend.agent_script = "exit 0";
-  run();
-  EXPECT_NE(backend.documents.front().find("\"reuse\":false"), std::string::npos);
-  EXPECT_NE(
-      std::ranges::find_if(backend.documents,
-                           [](const std::string& text) { return text.find("\"reuse\":true") != std::string::npos; }),
-      backend.documents.end());
-  EXPECT_FALSE(state_exists()) << "it ended well";
-}
-
-TEST_F(LaunchTest, a_resume_that_finds_nothing_to_go_on_with_starts_a_fresh_session) {
-  backend.agent_script = "exit 9";
-  run();
-  choices.home = plan::GuestHome::reused;
-  choices.session = plan::Session::interactive;
-  const std::string mark = (place.root / "tried").string();
-  backend.agent_script = "test -e " + mark + " || { touch " + mark + "; exit 1; }";
-  const SessionResult result = run();
-  EXPECT_EQ(result.code, 0);
-  std::vector<std::string> attached;
-  for (const std::string& text : backend.documents)
-    if (const auto document = parse_json_object(text);
-        document && get_string(*document, "schema") == "bot-bottle.exec/1")
-      attached.push_back(join(get_strings(*document, "argv"), " "));
-  ASSERT_GE(attached.size(), 2U);
-  EXPECT_EQ(attached[attached.size() - 2], "tool --continue");
-  EXPECT_EQ(attached.back(), "tool");
-}
-
-TEST_F(LaunchTest, two_that_resume_one_bottle_do_not_both_get_it) {
-  backend.agent_script = "exit 9";
-  run();
-  state::Directory other = state::Directory::open(place.home, "writer-1");
-  ASSERT_TRUE(other.try_lock());
-  choices.home = plan::GuestHome::reused;
-  backend.calls.clear();
-  EXPECT_EQ(run_to_failure().kind, ErrorKind::already_exists);
-  EXPECT_FALSE(backend.was_called("stop"));
-  EXPECT_FALSE(backend.was_called("remove"));
-}
-
 TEST_F(LaunchTest, a_slug_in_use_is_not_touched) {
   state::Metadata metadata;
   metadata.slug = "writer-1";
   metadata.agent = "somebody else";
   state::Directory::reserve(place.home, metadata);
-  EXPECT_EQ(run_to_failure().kind, ErrorKind::already_exists);
+  // Its own type, so that the caller can ask for another name.
+  EXPECT_THROW(run(), state::SlugTaken);
   EXPECT_EQ(state::Directory::open(place.home, "writer-1").metadata().agent, "somebody else");
-}
-
-TEST_F(LaunchTest, a_detached_bottle_stays_without_a_lifeline) {
-  choices.session = plan::Session::detached;
-  const SessionResult result = run();
-  EXPECT_EQ(result.slug, "writer-1");
-  EXPECT_EQ(backend.lifeline_given, -1);
-  EXPECT_FALSE(backend.was_called("attach_argv"));
-  EXPECT_FALSE(backend.was_called("remove"));
-  const state::Directory directory = state::Directory::open(place.home, "writer-1");
-  EXPECT_EQ(directory.metadata().status, state::Status::running);
-  EXPECT_FALSE(state::is_being_launched(directory));
-  EXPECT_EQ(read_session_file(directory).argv, (std::vector<std::string>{"tool"}));
-}
-
-TEST_F(LaunchTest, a_bottle_that_is_not_detached_has_a_lifeline) {
-  run();
-  EXPECT_GE(backend.lifeline_given, 0);
-}
-
-TEST_F(LaunchTest, a_killed_launcher_is_seen_as_dead_by_others) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::setenv("BOT_BOTTLE_TEST_KILL_AT", "sidecar", 1);
-    try {
-      run();
-    } catch (const Failure&) {
-    }
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFSIGNALED(status));
-  EXPECT_EQ(WTERMSIG(status), SIGKILL);
-  ASSERT_TRUE(state_exists());
-  state::Directory directory = state::Directory::open(place.home, "writer-1");
-  EXPECT_FALSE(state::is_being_launched(directory));
-  EXPECT_TRUE(directory.try_lock());
+  EXPECT_TRUE(notes.empty()) << "nothing was undone";
 }
 
 TEST_F(LaunchTest, a_sidecar_that_never_comes_up_is_told_with_its_log) {
@@ -389,6 +202,25 @@ TEST_F(LaunchTest, the_rules_are_compiled_once_for_an_installation) {
   run();
   EXPECT_EQ(or_throw(read_file(place.root / "compiled")), "run\nrun\n");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(place.home.cache()), {}), 1) << "the old one is gone";
+}
+
+TEST_F(LaunchTest, a_database_that_the_sidecar_could_not_use_is_removed) {
+  const auto say = [&](const std::string& from) {
+    backend.answer = [from](const json::object& request) {
+      const std::string status = ready_status(request);
+      return status.substr(0, status.rfind("}}")) + ",\"rules_from\":\"" + from + "\"}}\n";
+    };
+  };
+  say("database");
+  run();
+  run();
+  EXPECT_EQ(or_throw(read_file(place.root / "compiled")), "run\n");
+  say("rule files");
+  run();
+  EXPECT_EQ(or_throw(read_file(place.root / "compiled")), "run\n");
+  say("database");
+  run();
+  EXPECT_EQ(or_throw(read_file(place.root / "compiled")), "run\nrun\n");
 }
 
 TEST_F(LaunchTest, files_skills_and_identity_go_in_with_one_copy) {

@@ -39,6 +39,13 @@ class RemovalTest : public testing::Test {
                      {"services", json::array{"egress"}},
                      {"state_dir", state_dir.empty() ? place.home.state_of(slug).string() : state_dir}});
   }
+  /// Its launch has come to its end.
+  void set_launched(const std::string& slug) {
+    const state::Directory directory = state::Directory::open(place.home, slug);
+    state::Metadata metadata = directory.metadata();
+    metadata.status = state::Status::running;
+    directory.write_metadata(metadata);
+  }
   Place place;
   FakeBackend alpha{"alpha"};
   FakeBackend beta{"beta"};
@@ -64,25 +71,6 @@ TEST_F(RemovalTest, the_choice_of_a_backend_goes_by_availability_rank_and_name) 
     EXPECT_EQ(failure.error().kind, ErrorKind::unavailable);
     EXPECT_EQ(failure.error().details, "alpha: no bwrap\nbeta: no engine (start it)");
   }
-}
-
-TEST_F(RemovalTest, the_most_explicit_wish_for_a_backend_wins) {
-  EXPECT_FALSE(wanted_backend("", "", place.home));
-  remember_backend(place.home, "remembered");
-  EXPECT_EQ(wanted_backend("", "", place.home), "remembered");
-  EXPECT_EQ(wanted_backend("", "of-bottle", place.home), "of-bottle");
-  ::setenv("BOT_BOTTLE_BACKEND", "of-env", 1);
-  EXPECT_EQ(wanted_backend("", "of-bottle", place.home), "of-env");
-  EXPECT_EQ(wanted_backend("option", "of-bottle", place.home), "option");
-  ::unsetenv("BOT_BOTTLE_BACKEND");
-}
-
-TEST_F(RemovalTest, remembering_a_backend_keeps_the_rest_of_the_file) {
-  std::filesystem::create_directories(place.home.root);
-  std::ofstream(place.home.config()) << "other = 1\nbackend = \"old\"\n";
-  remember_backend(place.home, "new");
-  EXPECT_EQ(wanted_backend("", "", place.home), "new");
-  EXPECT_NE(or_throw(read_file(place.home.config())).find("other = 1"), std::string::npos);
 }
 
 TEST_F(RemovalTest, what_runs_is_the_backends_word_joined_with_our_names) {
@@ -119,6 +107,7 @@ TEST_F(RemovalTest, cleanup_takes_dead_launches_and_orphans_and_nothing_else) {
   add("dead");
   add("runs");
   set_running(alpha, "runs");
+  set_launched("runs");
   add("kept").preserve("exit code 3");
   state::Metadata launching;
   launching.slug = "launching";
@@ -154,8 +143,32 @@ TEST_F(RemovalTest, a_bottle_that_started_after_the_plan_is_not_cleaned_up) {
   add("dead");
   const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
   set_running(alpha, "dead");
+  set_launched("dead");
   run_cleanup(both(), place.home, plan, Preserved::kept);
   EXPECT_TRUE(std::filesystem::exists(place.home.state_of("dead")));
+}
+
+TEST_F(RemovalTest, a_bottle_that_runs_although_its_launcher_died_before_it_was_up_is_taken) {
+  add("half");
+  set_running(alpha, "half");
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
+  ASSERT_EQ(plan.states.size(), 1U);
+  EXPECT_NE(plan.states[0].why.find("runs"), std::string::npos);
+  EXPECT_TRUE(run_cleanup(both(), place.home, plan, Preserved::kept).empty());
+  EXPECT_TRUE(alpha.was_called("remove"));
+  EXPECT_TRUE(state::list_slugs(place.home).empty());
+}
+
+TEST_F(RemovalTest, a_resume_that_died_before_it_was_up_is_ended_and_what_was_kept_stays) {
+  add("kept").preserve("exit code 3");
+  set_running(alpha, "kept");
+  const CleanupPlan plan = plan_cleanup(both(), place.home, Preserved::kept);
+  ASSERT_EQ(plan.states.size(), 1U);
+  EXPECT_TRUE(run_cleanup(both(), place.home, plan, Preserved::kept).empty());
+  EXPECT_TRUE(alpha.was_called("stop"));
+  EXPECT_FALSE(alpha.was_called("remove"));
+  EXPECT_EQ(state::list_slugs(place.home), (std::vector<std::string>{"kept"}));
+  EXPECT_EQ(state::Directory::open(place.home, "kept").metadata().status, state::Status::preserved);
 }
 
 TEST_F(RemovalTest, nothing_of_a_backend_that_cannot_be_asked_is_touched) {

@@ -34,7 +34,7 @@ git-gate:
       allow_force_push: false
       allow_tags: true
       max_push_size: 200MiB
-      scan: {config: .gitleaks.toml, engine: gitleaks}
+      scan: {config: .gitleaks.toml, engine: builtin}
     lib.x: {url: "git@forge.example.com:lib.git", host_key: "ssh-ed25519 AAAA", key: {provider: gitea, token: FORGE_TOKEN, read_only: true}}
     web: {url: https://forge.example.com/web.git, auth: {token_ref: WEB_TOKEN}}
 egress:
@@ -91,7 +91,7 @@ branches = {protected = ["main", "release/*"], allowed = ["agent/*"]}
 allow_force_push = false
 allow_tags = true
 max_push_size = "200MiB"
-scan = {config = ".gitleaks.toml", engine = "gitleaks"}
+scan = {config = ".gitleaks.toml", engine = "builtin"}
 [git-gate.repos."lib.x"]
 url = "git@forge.example.com:lib.git"
 host_key = "ssh-ed25519 AAAA"
@@ -199,7 +199,7 @@ TEST_F(Reading, every_key_of_a_bottle_arrives) {
   EXPECT_EQ(manifest.egress.routes[0].auth->token_ref, "EXAMPLE_TOKEN");
   EXPECT_EQ(manifest.egress.upstream_ca, bottles / "ca.pem");
   EXPECT_EQ(manifest.egress.log, 2);
-  EXPECT_FALSE(manifest.supervise);
+  EXPECT_FALSE(manifest.supervise.enabled);
   EXPECT_EQ(manifest.resources.cpus, 1.5);
   EXPECT_EQ(manifest.resources.memory_bytes, 4ULL << 30U);
   EXPECT_EQ(manifest.resources.pids, 512U);
@@ -220,7 +220,7 @@ TEST_F(Reading, an_empty_bottle_denies_all_egress_and_has_the_defaults) {
     const Manifest manifest = load_bottle(sources_, "b");
     EXPECT_TRUE(manifest.egress.routes.empty());
     EXPECT_EQ(manifest.provider.plugin, "claude");
-    EXPECT_TRUE(manifest.supervise);
+    EXPECT_TRUE(manifest.supervise.enabled);
     EXPECT_EQ(manifest.workspace.mode, Workspace::Mode::copy);
     EXPECT_EQ(manifest.workspace.path, "/workspace");
     EXPECT_TRUE(manifest.backend.empty());

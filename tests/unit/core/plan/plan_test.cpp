@@ -9,6 +9,8 @@
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
 #include "core/base/random.hpp"
+#include "core/base/text.hpp"
+#include "core/base/text_width.hpp"
 #include "core/plan/secrets.hpp"
 
 namespace bot_bottle::plan {
@@ -206,7 +208,7 @@ TEST_F(SecretsTest, reach_the_sidecars_configuration_and_no_other_document) {
   const json::object config = make_public_sidecar_config(plan, {});
   for (const json::value& document :
        {json::value(config), json::value(plan.provider_spec), json::value(plan.backend_spec),
-        json::value(preflight_json(plan)), json::value(preflight_text(plan))})
+        json::value(preflight_json(plan)), json::value(preflight_text(plan, {}))})
     EXPECT_FALSE(find_secret(document, secrets));
   const SecretBytes text = make_sidecar_config(config, secrets);
   const json::object whole = or_throw(parse_json_object(text.view()));
@@ -269,19 +271,20 @@ TEST_F(SecretsTest, the_upstream_ca_is_handed_over_as_text) {
 }
 
 TEST(Preflight, is_what_the_operator_reads) {
-  EXPECT_EQ(preflight_text(planned()),
+  EXPECT_EQ(preflight_text(planned(), {}),
             "bottle id  issue-42\n"
-            "agent      writer (/home/me/.bot-bottle/agents/writer.md)\n"
+            "agent      writer (~/.bot-bottle/agents/writer.md)\n"
             "provider   Claude Code (claude)\n"
             "backend    local\n"
-            "             bwrap 0.8\n"
+            "           bwrap 0.8\n"
             "bottle     dev ← base\n"
-            "workspace  /home/me/project → /workspace (copy)\n"
+            "workspace  ~/project → /workspace (copy)\n"
             "env        EDITOR, TELEMETRY\n"
             "skills     pdf\n"
             "git        Ann Example <ann@example.com> (agents/writer.md:4)\n"
-            "egress     api.example.com [auth:Bearer] [matches:2] [dlp:tokens+secrets+financial+inbound]\n"
-            "           model.example.com [auth:Bearer] [dlp:tokens+secrets] (provider:claude)\n"
+            "egress     api.example.com [auth:Bearer] [matches:2] [dlp]\n"
+            "           model.example.com [auth:Bearer] [dlp:tokens+secrets+inbound mcp] (provider:claude)\n"
+            "canaries   ~/.aws/credentials, ~/.netrc, ~/.npmrc, /workspace/.env\n"
             "warning    the route of the bottle for model.example.com gives way to the one of the provider claude\n");
 }
 
@@ -289,7 +292,7 @@ TEST(Preflight, says_so_when_the_agent_comes_from_the_repository_or_nothing_is_a
   Plan plan = planned();
   plan.manifest.agent_origin = manifest::Origin::repository;
   plan.egress.routes.clear();
-  const std::string text = preflight_text(plan);
+  const std::string text = preflight_text(plan, {});
   EXPECT_NE(text.find("from this repository"), std::string::npos);
   EXPECT_NE(text.find("nothing: no route is allowed"), std::string::npos);
 }
@@ -297,9 +300,48 @@ TEST(Preflight, says_so_when_the_agent_comes_from_the_repository_or_nothing_is_a
 TEST(Preflight, K4_text_of_a_repositorys_agent_cannot_forge_lines) {
   Plan plan = planned();
   plan.manifest.git_user.name = "Ann\nbackend    none\x1b[8m";
-  const std::string text = preflight_text(plan);
+  const std::string text = preflight_text(plan, {});
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
   EXPECT_EQ(text.find("\nbackend    none"), std::string::npos);
+}
+
+TEST(Preflight, wraps_at_the_width_and_loses_nothing) {
+  Plan plan = planned();
+  const std::string host = std::string(70, 'a') + ".very-long-name.example.com";
+  plan.egress.routes.push_back(route(host));
+  for (int i = 0; i < 30; ++i) plan.manifest.skills.push_back("skill-" + std::to_string(i));
+  const std::string wide = preflight_text(plan, {});
+  for (const std::size_t width : {40U, 60U, 80U}) {
+    const std::string text = preflight_text(plan, {.width = width});
+    for (const std::string_view line : split(text, '\n')) EXPECT_LE(text_width(line), width) << line;
+    // An operator who reads the cut half of a host's name agrees to something else.
+    std::string together;
+    std::string all;
+    for (const char c : text)
+      if (c != ' ' && c != '\n') together += c;
+    for (const char c : wide)
+      if (c != ' ' && c != '\n') all += c;
+    EXPECT_EQ(together, all);
+  }
+}
+
+TEST(Preflight, a_repository_of_the_gate_is_host_port_and_kind_of_key) {
+  Plan plan = planned();
+  plan.manifest.git_gate_repos = {
+      {"app", {{"url", "ssh://git@forge.example.com/team/app.git"}, {"key", {{"provider", "gitea"}}}}},
+      {"six", {{"url", "ssh://git@forge.example.com:2222/x@y.git"}, {"key", {{"provider", "static"}}}}},
+      {"web", {{"url", "https://forge.example.com/web.git"}}},
+      {"short", {{"url", "git@forge.example.com:team/short.git"}}}};
+  const std::string text = preflight_text(plan, {});
+  for (const char* line :
+       {"git-gate   app → forge.example.com:22 [gitea]\n", " six → forge.example.com:2222 [static]\n",
+        " web → forge.example.com:443\n", " short → forge.example.com:22\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
+TEST(Preflight, has_colours_only_where_they_are_wanted) {
+  EXPECT_EQ(preflight_text(planned(), {.width = 80}).find('\x1b'), std::string::npos);
+  EXPECT_NE(preflight_text(planned(), {.width = 80, .color = true}).find("\x1b[33mwarning"), std::string::npos);
 }
 
 TEST(Preflight, json_has_names_and_no_values) {

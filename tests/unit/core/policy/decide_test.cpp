@@ -54,6 +54,30 @@ TEST(Decide, I1_an_empty_list_allows_nothing) {
             Reason::port_not_allowed);
 }
 
+TEST(Advice, says_which_entry_missed_what_and_what_it_would_need) {
+  const auto table = table_of(R"({"routes": [{"host": "other.example.com"}, {"host": "api.example.com", "matches": [
+      {"methods": ["GET", "HEAD"], "paths": [{"type": "prefix", "value": "/v1"}]},
+      {"methods": ["POST"], "paths": [{"type": "exact", "value": "/v2/x"}]},
+      {"headers": [{"name": "x-team", "value": "blue"}]}]}]})");
+  const auto advise = [&](const Ask& ask) {
+    const auto target = normalise_target(ask.target).value();
+    const RequestView request{ask.scheme, ask.host, ask.port, ask.method, &target, ask.headers};
+    return table->advise(table->decide(request), request);
+  };
+  const Advice missed = advise({.method = "POST", .target = "/v1/x"});
+  EXPECT_EQ(missed.steps,
+            (std::vector<std::string>{"entry 1 (GET,HEAD /v1…): not this method", "entry 2 (POST /v2/x): not this path",
+                                      "entry 3 (x-team=blue): not without the header x-team"}));
+  EXPECT_EQ(missed.change, "an entry in 'matches' with the method POST and the path /v1/x");
+  const Advice passed = advise({.method = "POST", .target = "/v2/x"});
+  EXPECT_EQ(passed.steps.back(), "entry 2 (POST /v2/x): matches");
+  EXPECT_EQ(passed.change, "");
+  EXPECT_EQ(advise({.host = "x.example.com"}).steps, std::vector<std::string>{"no route of 2 has this host"});
+  EXPECT_EQ(advise({.port = 8443}).change, "port 8443 in 'ports' of the route");
+  EXPECT_EQ(advise({.host = "other.example.com"}).steps,
+            std::vector<std::string>{"the route has no matches: every request passes"});
+}
+
 TEST(Decide, ports_schemes_and_tunnels) {
   const auto table = table_of(
       R"({"routes": [{"host": "api.example.com"}, {"host": "plain.example.com", "plain": true}, {"host": "t.example.com", "tls": "passthrough"}]})");

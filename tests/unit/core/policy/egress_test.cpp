@@ -106,11 +106,48 @@ TEST(Egress, reserved_and_old_keys_show_the_new_form) {
 }
 
 TEST(Egress, what_this_version_cannot_honour_is_refused_by_name) {
-  for (const char* text : {R"({"canaries": true})", R"({"mcp": {"pin": true}})", R"({"on_canary": "freeze"})"})
-    EXPECT_THAT(problems_of(text), testing::HasSubstr("not supported in this version")) << text;
-  for (const char* text : {R"("dlp": {"on_canary": "freeze"})", R"("mcp": {"pin": true})"})
-    EXPECT_THAT(route_problems(text), testing::HasSubstr("not supported in this version")) << text;
+  EXPECT_THAT(route_problems(R"("packs": ["github:read"])"), testing::HasSubstr("not supported in this version"));
   EXPECT_EQ(problems_of(R"({"canaries": false, "metrics": false, "upstream_proxy": null, "upstream_ca": ""})"), "");
+}
+
+TEST(Egress, canaries_are_on_unless_switched_off_and_freeze_is_asked_for) {
+  EXPECT_TRUE(parse("{}").egress.canaries && parse(R"({"canaries": true})").egress.canaries);
+  EXPECT_EQ(parse("{}").egress.on_canary, OnCanary::block);
+  EXPECT_FALSE(parse(R"({"canaries": false})").egress.canaries);
+  EXPECT_EQ(parse(R"({"on_canary": "freeze"})").egress.on_canary, OnCanary::freeze);
+  for (const char* text : {R"({"canaries": false})", R"({"on_canary": "freeze"})"}) {
+    const Egress read = parse(text).egress;
+    for (const Egress& again : {parse_egress(to_json(read)).egress, or_throw(parse_routes_toml(to_routes_toml(read)))})
+      EXPECT_TRUE(again.canaries == read.canaries && again.on_canary == read.on_canary) << text;
+  }
+  EXPECT_THAT(problems_of(R"({"on_canary": "stop"})"), testing::HasSubstr("'stop' is not accepted (freeze)"));
+  EXPECT_THAT(problems_of(R"({"on_canary": "freeze", "canaries": false})"), testing::HasSubstr("no canaries to see"));
+  EXPECT_THAT(problems_of(R"({"canaries": "no"})"), testing::HasSubstr("expected true or false"));
+  for (const char* text : {R"("dlp": {"on_canary": "freeze"})", R"("canaries": false)", R"("on_canary": "freeze")"})
+    EXPECT_THAT(route_problems(text), testing::HasSubstr("belongs to the whole block")) << text;
+}
+
+TEST(Egress, mcp_tools_are_pinned_when_asked_for) {
+  EXPECT_FALSE(parse("{}").egress.mcp_pin || parse(R"({"mcp": {}})").egress.mcp_pin);
+  const Egress pinned = parse(R"({"mcp": {"pin": true}})").egress;
+  EXPECT_TRUE(pinned.mcp_pin && parse_egress(to_json(pinned)).egress.mcp_pin);
+  EXPECT_TRUE(or_throw(parse_routes_toml(to_routes_toml(pinned))).mcp_pin);
+  EXPECT_THAT(problems_of(R"({"mcp": true})"), testing::HasSubstr("mcp: expected a map"));
+  EXPECT_THAT(problems_of(R"({"mcp": {"pinn": true}})"), testing::HasSubstr("did you mean 'pin'?"));
+  EXPECT_THAT(route_problems(R"("mcp": {"pin": true})"), testing::HasSubstr("belongs to the whole block"));
+}
+
+TEST(Egress, recognised_content_is_read_where_general_reading_is_off_but_not_by_name) {
+  const auto dlp = [](const std::string& inbound) {
+    return parse(R"({"routes": [{"host": "a.example", "dlp": {"inbound_detectors": )" + inbound + "}}]}")
+        .egress.routes[0];
+  };
+  EXPECT_TRUE(dlp("true").dlp.recognised_injection && dlp(R"(["naive_injection_detection"])").dlp.recognised_injection);
+  EXPECT_FALSE(dlp("false").dlp.recognised_injection || dlp("[]").dlp.recognised_injection);
+  const Route only = dlp(R"(["mcp"])");
+  EXPECT_TRUE(only.dlp.recognised_injection && !only.dlp.injection);
+  const Route again = parse_route(to_json(only), "").egress.routes[0];
+  EXPECT_TRUE(again.dlp.recognised_injection && !again.dlp.injection);
 }
 
 TEST(Egress, detectors_are_on_unless_a_route_names_others) {

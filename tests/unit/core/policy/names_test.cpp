@@ -45,6 +45,8 @@ TEST(Host, A1_a_nul_in_a_host_name_is_refused) {
 TEST(Host, A14_case_trailing_dot_and_idn_are_one_name) {
   EXPECT_EQ(host_of("API.Example.COM"), "api.example.com");
   EXPECT_EQ(host_of("api.example.com."), "api.example.com");
+  EXPECT_EQ(host_of("\xc2\xad"), "refused") << "a soft hyphen alone maps to nothing";
+  EXPECT_EQ(host_of("."), "refused");
   EXPECT_EQ(host_of("bücher.example"), "xn--bcher-kva.example");
   EXPECT_EQ(host_of("BÜCHER.example"), "xn--bcher-kva.example");
   EXPECT_EQ(host_of("XN--BCHER-KVA.example"), "xn--bcher-kva.example");
@@ -228,8 +230,9 @@ TEST(TargetText, A5_dot_segments_in_any_spelling_are_resolved_or_refused) {
 TEST(TargetText, A6_encoded_slashes_stay_and_double_encodings_are_refused) {
   EXPECT_EQ(target_of("/a%2fb"), "/a%2Fb");
   EXPECT_EQ(target_of("/a%5cb"), "/a%5Cb");
-  for (const char* bad : {"/v1/..%2fadmin", "/v1/%2e%2e%2fadmin", "/v1/x%2f..%2fadmin", "/v1/..%5cadmin", "/v1%2f..",
-                          "/%252e%252e/x", "/%252fx", "/%255cx", "/%25252e", "/%2500"})
+  for (const char* bad :
+       {"/v1/..%2fadmin", "/v1/%2e%2e%2fadmin", "/v1/x%2f..%2fadmin", "/v1/..%5cadmin", "/v1%2f..", "/%252e%252e/x",
+        "/%252fx", "/%255cx", "/%25252e", "/%2500", "/%252%65x", "/%25%32f", "/%2525%36"})
     EXPECT_EQ(target_of(bad), "refused") << bad;
   EXPECT_EQ(target_of("/100%25"), "/100%25");
   EXPECT_EQ(target_of("/%2541"), "/%2541") << "a percent sign followed by digits stays what it is";

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "core/base/file.hpp"
-#include "plugins/backend-local/safe_path.hpp"
+#include "core/base/safe_path.hpp"
 
 namespace bot_bottle::backend_local {
 namespace {

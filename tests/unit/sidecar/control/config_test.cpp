@@ -30,6 +30,17 @@ TEST(Config, reads_what_the_core_writes) {
   EXPECT_EQ(config->secrets.placeholders().at(0).token_ref, "T");
 }
 
+TEST(Config, canaries_are_known_and_are_no_secrets) {
+  const auto config = parse_config(document(R"(, "canaries": [{"name": "netrc", "value": "glpat-0123456789"}])"));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_TRUE(config->secrets.empty()) << "an answer is not scrubbed for them, no route can inject them";
+  EXPECT_EQ(config->secrets.find("netrc"), nullptr);
+  ASSERT_EQ(config->secrets.known_canaries().size(), 1U);
+  EXPECT_EQ(config->secrets.known_canaries()[0].kind, dlp::KnownSecret::Kind::canary);
+  for (const char* members : {R"(, "canaries": ["x"])", R"(, "canaries": [{"name": "x"}])"})
+    EXPECT_FALSE(parse_config(document(members))) << members;
+}
+
 TEST(Config, nobody_named_means_only_ourselves) {
   EXPECT_EQ(parse_config(document(""))->control_peer_uids, std::vector<uid_t>{::geteuid()});
 }

@@ -1,6 +1,7 @@
 // J: every disguise, every two of them, however the body is cut; what it costs; what must pass all the same.
 #include <random>
 
+#include "sidecar/dlp/known_secrets.hpp"
 #include "sidecar/dlp/skeleton.hpp"
 #include "sidecar/dlp/unescape.hpp"
 #include "tests/unit/sidecar/dlp/disguises.hpp"
@@ -137,7 +138,8 @@ std::string quoted(std::string text, int times) {
 
 TEST(Disguises, J_a_token_in_a_JSON_string_is_found_behind_line_breaks_and_quotes) {
   const auto none = known({});
-  const std::string token = or_throw(expand_sample("ghp_{{36:alnum}}", 4));
+  // One that is only found at the begin of a word.
+  const std::string token = or_throw(expand_sample("hf_{{34:alnum}}", 4));
   const std::string key = or_throw(expand_sample("{{24:alnum}}", 6));
   for (const std::string& content : {"line\n" + token + "\nend", "client_secret=\"" + key + "\"\n"}) {
     for (int times = 1; times <= 2; ++times) {
@@ -153,28 +155,66 @@ TEST(Disguises, J_a_token_in_a_JSON_string_is_found_behind_line_breaks_and_quote
   EXPECT_FALSE(scan(*shipped_rules(), *none, {}, "{\"path\": \"" + quoted("C:\\new\\table\n\"nothing\"", 1) + "\"}"));
 }
 
+TEST(Disguises, J_a_long_token_is_found_behind_a_quoted_line_break_far_from_the_next) {
+  const auto none = known({});
+  const std::string token = or_throw(expand_sample("eyJ{{390:alnum}}.eyJ{{16:alnum}}", 4));
+  const std::string filler(5000, '.');
+  for (const std::string& text :
+       {"\\n" + token, filler + "\\n" + token + filler, "\\n" + filler + "\\n" + token + "\\n" + filler,
+        filler + "(\\n" + filler.substr(0, 1500) + "\\n" + token + "\\n"}) {
+    EXPECT_TRUE(scan(*shipped_rules(), *none, {}, text));
+    const std::size_t at = text.find(token);
+    // What is behind the line break in its own piece is read with the end of the piece before it.
+    for (std::size_t cut = at - 2; cut < at + token.size(); cut += 23) {
+      const Streamed streamed = stream_cut(shipped_rules(), none, text, {cut}, {});
+      ASSERT_TRUE(streamed.finding) << cut - at;
+      ASSERT_LE(streamed.released.size(), streamed.finding->offset);
+    }
+  }
+  // An assignment whose name stands before the quoted quotation mark.
+  const std::string key = or_throw(expand_sample("{{24:alnum}}", 6));
+  const std::string text = filler + " client_secret=\\\"" + key + "\\\"" + filler;
+  EXPECT_TRUE(scan(*shipped_rules(), *none, {}, text));
+}
+
 TEST(Disguises, the_skeleton_by_blocks_is_the_plain_one) {
   std::mt19937 random(3);
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 6000; ++round) {
     std::string text(random() % 400, ' ');
-    const auto kind = random() % 3;
+    const auto kind = random() % 4;
     for (char& c : text)
       c = kind == 0            ? static_cast<char>(random() % 256)
           : kind == 1          ? "ab\\nrt .%\n"[random() % 10]
+          : kind == 2          ? static_cast<char>('a' + random() % 26)
           : random() % 40 == 0 ? 'x'
                                : ' ';
     std::string expected;
     SkeletonState plain;
     append_skeleton_plainly(expected, text, plain);
-    std::string got;
-    SkeletonState state;
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t size = 1 + random() % 200;
-      append_skeleton(got, std::string_view(text).substr(at, size), state);
-      at += size;
+    for (const SkeletonMaker make : skeleton_makers()) {
+      std::string got;
+      SkeletonState state;
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t size = 1 + random() % 200;
+        make(got, std::string_view(text).substr(at, size), state);
+        at += size;
+      }
+      ASSERT_EQ(got, expected);
+      ASSERT_EQ(state.gap, plain.gap);
     }
-    ASSERT_EQ(got, expected);
-    ASSERT_EQ(state.gap, plain.gap);
+  }
+}
+
+TEST(Disguises, an_escape_is_found_wherever_it_stands) {
+  for (std::size_t size = 3; size < 200; ++size) {
+    for (std::size_t at = 0; at + 3 <= size; ++at) {
+      for (const std::string_view escape : {"%41", "\\x4", "\xe2\x80\x8b"}) {
+        std::string text(size, 'a');
+        text.replace(at, escape.size(), escape);
+        ASSERT_EQ(find_escape(text), at) << size;
+        ASSERT_EQ(find_escape(text, at + 1), std::string::npos) << size;
+      }
+    }
   }
 }
 
@@ -263,6 +303,24 @@ TEST(Fragments, A12_pieces_over_requests_add_up_and_are_forgotten_after_an_hour)
   now += 3'700'000;
   EXPECT_FALSE(send(fragments, s.substr(13, 18))) << "the first piece is an hour old";
   EXPECT_TRUE(send(fragments, s.substr(5, 14)));
+}
+
+TEST(Fragments, every_gram_is_noticed_wherever_it_stands) {
+  const std::string s = a_secret();
+  const auto secrets = known({{"TOKEN", s}});
+  // Each alone among letters that are none of its own: the look at every third place must meet it all the same.
+  const auto sends_until_found = [&](std::size_t offset) {
+    Fragments fragments(secrets, [] { return 1000; });
+    std::size_t sends = 0;
+    for (std::size_t at = 0; at + gram6_octets <= s.size(); ++at) {
+      ++sends;
+      if (fragments.note(std::string(offset, 'q') + s.substr(at, gram6_octets) + "qqqqqqqq")) return sends;
+    }
+    return std::size_t{0};
+  };
+  const std::size_t sends = sends_until_found(0);
+  ASSERT_GT(sends, 0U);
+  for (std::size_t offset = 1; offset < 24; ++offset) EXPECT_EQ(sends_until_found(offset), sends) << offset;
 }
 
 TEST(Fragments, a_piece_deep_in_a_body_counts) {

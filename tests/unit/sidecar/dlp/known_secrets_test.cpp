@@ -1,5 +1,6 @@
 // Known secrets in all their spellings, found in streams and replaced in responses.
 #include <random>
+#include <set>
 
 #include "tests/unit/sidecar/dlp/naive.hpp"
 #include "tests/unit/sidecar/dlp/support.hpp"
@@ -57,6 +58,28 @@ TEST(KnownSecrets, a_long_secret_is_found_by_a_part_of_it) {
   EXPECT_FALSE(scan(*shipped_rules(), *secrets, only_known, secret_of(3000, 2)));
 }
 
+TEST(KnownSecrets, a_canary_is_named_as_one_in_every_disguise_and_before_the_rule_that_knows_its_shape) {
+  const std::string token = "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";
+  const KnownSecret known_canary{"netrc", token, KnownSecret::Kind::canary};
+  const auto secrets = or_throw(KnownSecrets::create({&known_canary, 1}));
+  const Detectors both;
+  // Without it, the rule's name would hide what was found.
+  ASSERT_EQ(scan(*shipped_rules(), *known({}), both, "x " + token + " y")->rule, "github-pat");
+  const std::string other = or_throw(expand_sample("ghp_{{36:alnum}}", 7));
+  for (const auto& [name, spelling] : naive::spellings(token, static_cast<unsigned>(token.size()))) {
+    const std::string text = "{\"a\": \"" + other + "\", \"b\": \"" + spelling + "\"}";
+    const auto whole = scan(*shipped_rules(), *secrets, both, text);
+    ASSERT_TRUE(whole) << name;
+    EXPECT_EQ(whole->rule, "canary:netrc") << name;
+    EXPECT_TRUE(whole->is_canary());
+    EXPECT_EQ(whole->snippet.find(token.substr(4)), std::string::npos) << whole->snippet;
+    const Streamed streamed = stream_cut(shipped_rules(), secrets, text, {}, both);
+    ASSERT_TRUE(streamed.finding) << name;
+    EXPECT_EQ(streamed.finding->rule, "canary:netrc") << name;
+  }
+  EXPECT_FALSE(scan(*shipped_rules(), *secrets, both, other)->is_canary());
+}
+
 TEST(KnownSecrets, several_secrets_are_told_apart_and_other_text_passes) {
   const auto secrets = known({{"A", secret_of(20, 1)}, {"B", secret_of(30, 2)}, {"C", secret_of(40, 3) + "\n"}});
   EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, "x " + secret_of(30, 2))->rule, "known-secret:B");
@@ -96,6 +119,41 @@ TEST(KnownSecrets, the_index_agrees_with_a_plain_search) {
     EXPECT_EQ(scan(*shipped_rules(), *secrets, only_known, text).has_value(), expected)
         << one << ' ' << two << ' ' << text;
     EXPECT_EQ(stream_octets(shipped_rules(), secrets, text, only_known).finding.has_value(), expected);
+  }
+}
+
+TEST(KnownSecrets, the_gram_index_finds_and_holds_what_a_plain_search_does) {
+  std::mt19937 random(10);
+  const auto text_of = [&](std::size_t size, unsigned letters) {
+    std::string text;
+    while (size-- > 0) text += static_cast<char>('a' + random() % letters);
+    return text;
+  };
+  for (int round = 0; round < 400; ++round) {
+    const unsigned letters = 2 + static_cast<unsigned>(random() % 3);
+    std::vector<std::string> patterns;
+    const std::size_t shortest = 4 + random() % 24;
+    for (int count = 0; count < 6; ++count) patterns.push_back(text_of(shortest + random() % 30, letters));
+    const std::vector<std::string_view> views(patterns.begin(), patterns.end());
+    GramIndex index;
+    index.build(views);
+    std::string text = text_of(200 + random() % 300, letters);
+    text += patterns[random() % 6];  // at each distance from the borders of what the index looks at
+    text += patterns[random() % 6].substr(0, 1 + random() % shortest);
+    std::multiset<std::pair<std::size_t, std::uint32_t>> expected;
+    std::size_t open = 0;
+    for (std::uint32_t i = 0; i < patterns.size(); ++i) {
+      for (std::size_t at = 0; (at = text.find(patterns[i], at)) != std::string::npos; ++at) expected.emplace(at, i);
+      for (std::size_t size = open + 1; size < patterns[i].size(); ++size)
+        if (text.ends_with(std::string_view(patterns[i]).substr(0, size))) open = size;
+    }
+    std::multiset<std::pair<std::size_t, std::uint32_t>> got;
+    index.find(text, [&](std::size_t at, std::uint32_t pattern) {
+      got.emplace(at, pattern);
+      return true;
+    });
+    ASSERT_EQ(got, expected);
+    ASSERT_EQ(index.open_suffix(text), open);
   }
 }
 
@@ -145,6 +203,21 @@ TEST(Scrubber, a_response_without_secrets_is_never_held_back) {
   std::string out;
   EXPECT_EQ(scrubber.write("data: {\"delta\": \"hello\"}\n\n", out, Scrubber::Flush::now), 0U);
   EXPECT_EQ(out, "data: {\"delta\": \"hello\"}\n\n");
+}
+
+TEST(Scrubber, of_an_event_only_what_could_begin_a_secret_waits) {
+  const std::string secret = secret_of(40);
+  const auto secrets = known({{"TOKEN", secret}});
+  for (std::size_t size = 1; size < secret.size(); ++size) {
+    Scrubber scrubber(secrets);
+    std::string out;
+    const std::string before = "data: {\"delta\": \"this is so! ";
+    scrubber.write(before + secret.substr(0, size), out, Scrubber::Flush::now);
+    EXPECT_EQ(out, before) << size;
+    scrubber.write("#?", out, Scrubber::Flush::now);
+    scrubber.write("\n\n", out, Scrubber::Flush::now);
+    EXPECT_EQ(out, before + secret.substr(0, size) + "#?\n\n") << size;
+  }
 }
 
 TEST(Scrubber, secrets_that_lie_inside_each_other_or_overlap_are_all_gone) {

@@ -46,6 +46,32 @@ TEST(DlpStream, holds_back_no_more_than_its_window) {
   EXPECT_GE(released.size() + 4096, block.size() + escapes.size());
 }
 
+/// The names of a message are held until no secret can be scattered over them, and with them nearly all of it.
+TEST(DlpStream, what_is_held_at_the_end_is_not_looked_at_once_more) {
+  std::string body = "[";
+  while (body.size() < 60'000)
+    body += R"({"role":"user","content":")" + std::string(2'000, 'x') + R"(\n and \"more\""},)";
+  Stream stream(shipped_rules(), secrets(), {});
+  std::string released;
+  ASSERT_FALSE(stream.write(body, released));
+  ASSERT_LT(released.size(), body.size() / 2);
+  const std::uint64_t before = stream.work();
+  ASSERT_FALSE(stream.finish(released));
+  EXPECT_EQ(released, body);
+  EXPECT_LT(stream.work() - before, 10'000U);
+}
+
+TEST(DlpStream, what_ends_with_the_body_is_judged_at_its_end) {
+  const std::string secret = token(5);
+  for (const std::string& shown : {"%67" + secret.substr(1), R"(\u0067)" + secret.substr(1), R"(\n)" + secret}) {
+    for (const std::size_t before : {0U, 3U, 500U, 5'000U}) {
+      const std::string body = std::string(before, '.') + " " + shown;
+      EXPECT_TRUE(stream_cut(shipped_rules(), secrets(), body, {}).finding) << shown << " behind " << before;
+      EXPECT_TRUE(stream_cut(shipped_rules(), secrets(), body, {body.size() - 1}).finding) << shown;
+    }
+  }
+}
+
 TEST(DlpStream, nothing_is_released_after_a_finding) {
   Stream stream(shipped_rules(), secrets(), {});
   std::string released;

@@ -59,6 +59,16 @@ TEST_F(MessageScannerTest, a_secret_over_messages_is_found_before_the_last_of_it
   }
 }
 
+TEST_F(MessageScannerTest, empty_messages_set_up_no_scanner_and_do_not_part_a_secret) {
+  EXPECT_EQ(send(token.substr(0, 12)), token.substr(0, 12));
+  for (int i = 0; i < 100; ++i) {
+    scanner.begin(std::nullopt);
+    EXPECT_EQ(send(""), "");
+  }
+  EXPECT_EQ(scanner.opened(), 1U);
+  EXPECT_EQ(send(token.substr(12)), "BLOCKED");
+}
+
 TEST_F(MessageScannerTest, a_seam_does_not_hide_what_begins_a_message) {
   // Joined to the letters before it, this is no word of its own and no rule would match.
   const std::string github = "ghp_" + std::string("Ab3dEf6hIj9lMn2pQr5tUv8xYz1Bc4Df7Gh0");
