@@ -243,10 +243,11 @@ class Sync {
       context_.print_json(document);
       return code;
     }
-    for (const auto& [path, why] : applied.failed) context_.warn(path + " is as it was: " + why);
+    for (const auto& [path, why] : applied.failed) context_.warn(shown(path) + " is as it was: " + why);
     for (const sync::FetchedRef& ref : fetched_.refs)
       context_.note("fetched " + ref.name + " (git log " + ref.name.substr(sizeof "refs/" - 1) + ")");
-    for (const std::string& name : fetched_.skipped) context_.warn("the branch '" + name + "' was left out: its name");
+    for (const std::string& name : fetched_.skipped)
+      context_.warn("the branch '" + shown(name) + "' was left out: its name");
     if (!options_.dry_run)
       context_.note(fmt::format("brought over: {} of {}", applied.done.size(), copy_.changes().list.size()));
     if (brought_) report_branch();

@@ -37,12 +37,16 @@ std::string bottle_status(Context& context, const std::string& slug) {
 }
 
 std::string describe(const sync::WorktreeState& state) {
-  if (!state.has_branch) return "the branch is gone";
   std::vector<std::string> parts;
+  if (!state.has_branch) parts.emplace_back("the branch is gone");
   if (state.commits > 0) parts.push_back(fmt::format("{} commit{}", state.commits, state.commits == 1 ? "" : "s"));
   if (state.commits > 0 && state.is_merged) parts.emplace_back("merged");
   if (state.uncommitted > 0) parts.push_back(fmt::format("{} uncommitted", state.uncommitted));
-  if (!state.has_files) parts.emplace_back("no files");
+  if (state.has_loose_commits) parts.emplace_back("commits on no branch");
+  if (state.is_unknown)
+    parts.emplace_back("files that its repository does not know");
+  else if (!state.has_files)
+    parts.emplace_back("no files");
   return parts.empty() ? "nothing yet" : join(parts, ", ");
 }
 
@@ -175,6 +179,11 @@ int merge(Context& context, const MergeOptions& options) {
   }
   if (bottle_status(context, options.slug) != "gone") {
     context.warn("the worktree stays as long as its bottle: bot-bottle stop --rm " + options.slug);
+    return 0;
+  }
+  // Uncommitted files, a commit that came meanwhile: not merged, and nowhere else.
+  if (const sync::WorktreeState left = sync::look_at_worktree(record.worktree); left.holds_work()) {
+    context.warn("the worktree stays, it still holds work: " + describe(left));
     return 0;
   }
   launch::remove_worktree(context.home(), record);

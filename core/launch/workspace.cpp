@@ -15,6 +15,7 @@
 #include "core/launch/session_file.hpp"
 #include "core/state/frozen.hpp"
 #include "core/sync/apply.hpp"
+#include "core/sync/git_config.hpp"
 
 namespace bot_bottle::launch {
 namespace {
@@ -41,6 +42,16 @@ std::optional<WorktreeRecord> worktree_of(const Home& home, const std::string& s
 UniqueFd open_lock(const state::Directory& directory) {
   UniqueFd fd(::open((directory.path() / "sync.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) throw Failure(error_from_errno("cannot open " + (directory.path() / "sync.lock").string(), errno));
+  return fd;
+}
+
+/// Taken before the base is read: another sync that ends in between would have moved it.
+UniqueFd take_lock(const state::Directory& directory) {
+  UniqueFd fd = open_lock(directory);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    throw Failure(make_error(ErrorKind::failed_precondition,
+                             "another bot-bottle looks at the workspace of '" + directory.slug() + "' right now",
+                             "try again"));
   return fd;
 }
 
@@ -92,13 +103,10 @@ void record_worktree_base(const WorktreeRecord& record, const state::Directory& 
 
 WorkspaceCopy::WorkspaceCopy(const Backends& backends, const Home& home, const std::string& slug)
     : directory_(state::Directory::open(home, slug)),
-      lock_(open_lock(directory_)),
+      lock_(take_lock(directory_)),
       place_(directory_.path() / "sync"),
       base_(need_base(directory_)),
       worktree_(worktree_of(home, slug, base_)) {
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    throw Failure(make_error(ErrorKind::failed_precondition,
-                             "another bot-bottle looks at the workspace of '" + slug + "' right now", "try again"));
   std::error_code code;
   if (worktree_ && !std::filesystem::is_directory(base_.source, code))
     throw Failure(make_error(ErrorKind::not_found, "the worktree " + base_.source.string() + " is gone",
@@ -124,6 +132,9 @@ WorkspaceCopy::WorkspaceCopy(const Backends& backends, const Home& home, const s
   sync::ScanOptions options = options_for(home.root);
   if (worktree_) options.top_git = sync::TopGit::left_out;
   changes_ = sync::compare(base_, base_.source, theirs(), options);
+  const auto configured = sync::ConfiguredPaths::load(base_.source, our_git());
+  for (sync::Change& change : changes_.list)
+    if (change.autorun.empty()) change.autorun = configured.reason_for(change.path);
   // What we planted ourselves is no work of the agent's, as long as it is as we planted it.
   const PlantedBefore planted = PlantedBefore::load(directory_);
   std::erase_if(changes_.list, [&](const sync::Change& change) {

@@ -11,6 +11,7 @@
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
 #include "core/base/safe_path.hpp"
+#include "core/base/terminal_text.hpp"
 #include "core/base/unique_fd.hpp"
 #include "core/sync/autorun.hpp"
 #include "core/sync/text_diff.hpp"
@@ -60,12 +61,14 @@ class Comparer {
  public:
   Comparer(const Base& base, const Tree& ours, const Tree& theirs, int ours_root, int theirs_root)
       : base_(base.tree), ours_(ours), theirs_(theirs), ours_root_(ours_root), theirs_root_(theirs_root) {
-    // A bare repository in the tree is entered by git like any other (attack G1).
-    for (const auto& [path, entry] : theirs)
-      if (path.ends_with("/HEAD") || path == "HEAD") {
-        const std::string directory = path.size() > 4 ? path.substr(0, path.size() - 5) : std::string();
-        const std::string prefix = directory.empty() ? "" : directory + "/";
-        if (theirs.contains(prefix + "objects") && theirs.contains(prefix + "refs")) bare_.push_back(prefix);
+    // A bare repository in the tree is entered by git like any other (attack G1). With `commondir`
+    // (gitrepository-layout(5)) objects, refs and the configuration that runs programs lie somewhere else.
+    const auto has = [&](const std::string& path) { return ours.contains(path) || theirs.contains(path); };
+    for (const Tree* tree : {&ours, &theirs})
+      for (const auto& [path, entry] : *tree) {
+        if (path != "HEAD" && !path.ends_with("/HEAD")) continue;
+        const std::string prefix = path.substr(0, path.size() - (sizeof "HEAD" - 1));
+        if (has(prefix + "commondir") || (has(prefix + "objects") && has(prefix + "refs"))) bare_.insert(prefix);
       }
   }
 
@@ -155,7 +158,7 @@ class Comparer {
   const Tree& theirs_;
   int ours_root_;
   int theirs_root_;
-  std::vector<std::string> bare_;
+  std::set<std::string> bare_;
 };
 
 /// The text that stands for an entry in a diff; nothing: it cannot be shown.
@@ -209,8 +212,10 @@ Changes compare(const Base& base, const std::filesystem::path& ours, const std::
 }
 
 std::string diff_of(const Change& change, const std::filesystem::path& ours, const std::filesystem::path& theirs) {
-  std::string out = "--- " + (change.ours ? "a/" + change.path : std::string("/dev/null")) + "\n+++ " +
-                    (change.theirs ? "b/" + change.path : std::string("/dev/null")) + "\n";
+  // A name with a line break in it would write lines of a diff of its own.
+  const std::string name = escape_untrusted(change.path);
+  std::string out = "--- " + (change.ours ? "a/" + name : std::string("/dev/null")) + "\n+++ " +
+                    (change.theirs ? "b/" + name : std::string("/dev/null")) + "\n";
   const bool same_type = change.ours && change.theirs && change.ours->type == change.theirs->type;
   if (change.kind == Kind::mode || (same_type && change.ours->executable != change.theirs->executable) ||
       change.kind == Kind::type)

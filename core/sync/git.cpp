@@ -62,11 +62,27 @@ Git Git::need(const std::filesystem::path& git_dir) {
 ProcessResult Git::attempt(const std::vector<std::string>& arguments, const GitInput& input) const {
   ProcessRequest request;
   request.argv = {program_};
-  for (const char* setting : {"core.hooksPath=/dev/null", "core.fsmonitor=false", "core.alternateRefsCommand=",
-                              "core.sshCommand=false", "core.pager=cat", "core.editor=false", "gpg.program=false",
-                              "commit.gpgSign=false", "gc.auto=0", "maintenance.auto=false", "fetch.fsckObjects=true",
-                              "transfer.fsckObjects=true", "protocol.allow=never", "protocol.file.allow=always",
-                              "fetch.recurseSubmodules=false", "submodule.recurse=false", "credential.helper="}) {
+  for (const char* setting : {"core.hooksPath=/dev/null",
+                              "core.fsmonitor=false",
+                              "core.alternateRefsCommand=",
+                              "core.sshCommand=false",
+                              "core.pager=cat",
+                              "core.editor=false",
+                              "gpg.program=false",
+                              "gpg.ssh.program=false",
+                              "gpg.x509.program=false",
+                              "gpg.ssh.defaultKeyCommand=false",
+                              "log.showSignature=false",
+                              "commit.gpgSign=false",
+                              "gc.auto=0",
+                              "maintenance.auto=false",
+                              "fetch.fsckObjects=true",
+                              "transfer.fsckObjects=true",
+                              "protocol.allow=never",
+                              "protocol.file.allow=always",
+                              "fetch.recurseSubmodules=false",
+                              "submodule.recurse=false",
+                              "credential.helper="}) {
     request.argv.emplace_back("-c");
     request.argv.emplace_back(setting);
   }

@@ -122,7 +122,11 @@ fs::path find_admin(const Worktree& worktree) {
 WorktreeState look_at_worktree(const Worktree& worktree) {
   WorktreeState state;
   std::error_code code;
-  if (!fs::is_directory(worktree.git_dir, code)) return state;  // the repository is gone, and its branch with it
+  const bool has_directory = fs::is_directory(worktree.path, code) && !fs::is_empty(worktree.path, code);
+  if (!fs::is_directory(worktree.git_dir, code)) {  // the repository is gone, and its branch with it
+    state.is_unknown = has_directory;
+    return state;
+  }
   const Git git = Git::need(worktree.git_dir);
   const std::string ours = git_dir_option(worktree.git_dir);
   if (auto tip = git.ask({ours, "rev-parse", "--verify", "--quiet", ref_of(worktree) + "^{commit}"})) {
@@ -138,11 +142,20 @@ WorktreeState look_at_worktree(const Worktree& worktree) {
         state.is_merged = state.is_merged || (!holder.empty() && holder != ref_of(worktree));
   }
   const fs::path admin = find_admin(worktree);
+  state.is_unknown = admin.empty() && has_directory;
   if (admin.empty() || !fs::is_directory(worktree.path, code)) return state;
   state.has_files = true;
-  state.uncommitted = count_entries(git.run({git_dir_option(admin), "--work-tree=" + worktree.path.string(), "status",
-                                             "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"},
-                                            {.cwd = worktree.path.string(), .env = {}, .text = {}}));
+  // --untracked-files: status.showUntrackedFiles=no of the operator's would hide what is lost with the directory.
+  state.uncommitted =
+      count_entries(git.run({git_dir_option(admin), "--work-tree=" + worktree.path.string(), "status", "--porcelain",
+                             "-z", "--untracked-files=normal", "--no-renames", "--ignore-submodules=all"},
+                            {.cwd = worktree.path.string(), .env = {}, .text = {}}));
+  const std::string theirs = git_dir_option(admin);
+  if (git.ask({theirs, "symbolic-ref", "--quiet", "HEAD"})) return state;
+  if (const auto head = git.ask({theirs, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"}))
+    if (const auto holder = git.ask({theirs, "for-each-ref", "--count=1", "--format=%(refname)", "--contains", *head,
+                                     "refs/heads", "refs/tags", "refs/remotes"}))
+      state.has_loose_commits = holder->empty();
   return state;
 }
 

@@ -50,8 +50,14 @@ struct WorktreeState {
   std::size_t commits = 0;  // on the branch since the base
   std::size_t uncommitted = 0;
   bool is_merged = false;  // another branch has all of its commits
+  /// Files are there and git cannot say what they hold: the repository was moved or is not mounted, or its record of
+  /// them is gone.
+  bool is_unknown = false;
+  bool has_loose_commits = false;  // checked out in the directory (detached), and on no branch or tag
   /// Something that only this branch or directory has.
-  [[nodiscard]] bool holds_work() const { return uncommitted > 0 || (commits > 0 && !is_merged); }
+  [[nodiscard]] bool holds_work() const {
+    return uncommitted > 0 || is_unknown || has_loose_commits || (commits > 0 && !is_merged);
+  }
 };
 WorktreeState look_at_worktree(const Worktree& worktree);
 /// Directory, git's record of it, and (with `branch`) the branch and the refs of `slug`. Whatever is missing is no

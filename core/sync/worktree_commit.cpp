@@ -1,17 +1,21 @@
 // From what was brought into the worktree's files to commits on its branch.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <set>
 
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
+#include "core/base/safe_path.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
 #include "core/sync/autorun.hpp"
 #include "core/sync/git.hpp"
+#include "core/sync/git_config.hpp"
 #include "core/sync/worktree.hpp"
 #include "core/sync/worktree_files.hpp"
 
@@ -47,10 +51,16 @@ std::vector<Touched> parse_raw(std::string_view text) {
 class Committer {
  public:
   Committer(const Worktree& worktree, const Bring& bring)
-      : worktree_(worktree), bring_(bring), git_(Git::need(worktree.git_dir)), admin_(find_admin(worktree)) {
+      : worktree_(worktree),
+        bring_(bring),
+        git_(Git::need(worktree.git_dir)),
+        admin_(find_admin(worktree)),
+        files_(::open(worktree.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+        configured_(ConfiguredPaths::load(worktree.path, worktree.git_dir)) {
     if (admin_.empty())
       throw Failure(make_error(ErrorKind::failed_precondition,
                                "git does not know the worktree " + worktree.path.string(), "bot-bottle worktree list"));
+    if (!files_) throw Failure(error_from_errno("cannot read " + worktree.path.string(), errno));
     const auto head = read_file(admin_ / "HEAD", 4096);
     if (!head || trim(*head) != "ref: " + ref())
       throw Failure(make_error(ErrorKind::failed_precondition,
@@ -74,7 +84,12 @@ class Committer {
     }
     brought_.after = parent;
     if (tree != run_git({"rev-parse", parent + "^{tree}"})) brought_.after = commit(tree, parent);
-    if (brought_.after == brought_.before) return std::move(brought_);
+    if (brought_.after == brought_.before) {
+      // A sync that was killed behind its commit: the worktree's index still says what was before it, and the
+      // operator's next commit would take it back.
+      if (!wanted_.empty()) settle_paths();
+      return std::move(brought_);
+    }
     brought_.commits = number(run_git({"rev-list", "--count", brought_.before + ".." + brought_.after}));
     // Compare and swap: of two syncs, or a sync and the operator's own commit, nobody's is lost.
     static_cast<void>(run_git({"update-ref", "-m", "bot-bottle sync", ref(), brought_.after, brought_.before}));
@@ -106,6 +121,23 @@ class Committer {
                                 .text = std::move(text)});
   }
 
+  enum class There : unsigned char { nothing, file, directory };
+  /// What is at `path`, looked at through no link: behind one it is another file.
+  [[nodiscard]] There look(const std::string& path) const {
+    const std::size_t slash = path.rfind('/');
+    const auto parent =
+        open_beneath(files_.get(), slash == std::string::npos ? "" : path.substr(0, slash), O_RDONLY | O_DIRECTORY);
+    struct stat status {};
+    if (!parent || ::fstatat(parent->get(), path.c_str() + (slash == std::string::npos ? 0 : slash + 1), &status,
+                             AT_SYMLINK_NOFOLLOW) != 0) {
+      // What cannot be looked at is not gone.
+      if (::lstat((worktree_.path / path).c_str(), &status) != 0 && errno == EACCES)
+        throw Failure(error_from_errno("cannot look at " + path, errno));
+      return There::nothing;
+    }
+    return S_ISDIR(status.st_mode) ? There::directory : There::file;
+  }
+
   static std::string joined(const std::vector<std::string>& paths) {
     std::string text;
     for (const std::string& path : paths) text += path + '\0';
@@ -120,26 +152,34 @@ class Committer {
       if (entry.starts_with("160000 ")) links.push_back(std::string(entry.substr(entry.find('\t') + 1)) + "/");
     static_cast<void>(run_index({"read-tree", brought_.before}));
     std::set<std::string> ignored;
-    if (!bring_.paths.empty()) {
+    // "./": a name may begin with ':', which would be a pathspec's magic. What is gone cannot be ignored, and git
+    // refuses to look behind a link.
+    const auto in_submodule = [&links](const std::string& path) {
+      return std::ranges::any_of(links, [&](const std::string& link) { return (path + "/").starts_with(link); });
+    };
+    std::string asked;
+    for (const std::string& path : bring_.paths)
+      if (!in_submodule(path) && look(path) != There::nothing) asked += "./" + path + '\0';
+    if (!asked.empty()) {
       const ProcessResult checked =
           git_.attempt({git_dir_option(worktree_.git_dir), "--work-tree=" + worktree_.path.string(), "check-ignore",
                         "-z", "--stdin"},
                        {.cwd = worktree_.path.string(),
                         .env = {{"GIT_INDEX_FILE", (bring_.scratch / "index").string()}},
-                        .text = joined(bring_.paths)});
+                        .text = asked});
+      // 1: none is.
+      if (checked.code > 1)
+        throw Failure(make_error(ErrorKind::failed_precondition,
+                                 "git cannot tell what is ignored: " + std::string(trim(checked.err))));
       for (const std::string_view path : split(std::string_view(checked.out), '\0'))
-        if (!path.empty()) ignored.emplace(path);
+        if (path.starts_with("./")) ignored.emplace(path.substr(2));
     }
     for (const std::string& path : bring_.paths) {
-      const bool in_submodule =
-          std::ranges::any_of(links, [&](const std::string& link) { return (path + "/").starts_with(link); });
-      struct stat status {};
-      const bool is_directory = ::lstat((worktree_.path / path).c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-      if (in_submodule)
+      if (in_submodule(path))
         brought_.left.emplace_back(path, "it lies in a submodule");
       else if (ignored.contains(path))
         brought_.left.emplace_back(path, "it is ignored (.gitignore)");
-      else if (!is_directory)
+      else if (look(path) != There::directory)
         wanted_.push_back(path);
     }
   }
@@ -147,18 +187,27 @@ class Committer {
   /// The tree of `commit` with `paths` as they are in the worktree.
   std::string tree_of(const std::string& commit, const std::vector<std::string>& paths) const {
     static_cast<void>(run_index({"read-tree", commit}));
-    if (!paths.empty())
-      static_cast<void>(run_index({"update-index", "--add", "--remove", "--replace", "-z", "--stdin"}, joined(paths)));
+    // Where a link stands in a directory's place, git would not even take out what was in it (worktree_test.py:
+    // a_directory_that_becomes_a_link).
+    std::vector<std::string> gone;
+    std::vector<std::string> there;
+    for (const std::string& path : paths) (look(path) == There::nothing ? gone : there).push_back(path);
+    if (!gone.empty()) static_cast<void>(run_index({"update-index", "--force-remove", "-z", "--stdin"}, joined(gone)));
+    if (!there.empty())
+      static_cast<void>(run_index({"update-index", "--add", "--remove", "--replace", "-z", "--stdin"}, joined(there)));
     return std::string(trim(run_index({"write-tree"})));
   }
 
   std::string reason_for(const Touched& touched) const {
     if (std::string reason = autorun_reason(touched.path); !reason.empty()) return reason;
+    if (std::string reason = configured_.reason_for(touched.path); !reason.empty()) return reason;
     if (touched.path == "HEAD" || touched.path.ends_with("/HEAD")) return "may be part of a git repository";
     if (touched.mode_after == "100755" && touched.mode_before != "100755") return "newly executable";
     if (touched.mode_after == "160000" || touched.mode_before == "160000") return "a submodule";
     if (touched.mode_after != "120000") return {};
     const std::string target = raw_git({"cat-file", "blob", touched.oid_after});
+    if (!link_stays_inside(target, static_cast<std::size_t>(std::ranges::count(touched.path, '/'))))
+      return "a link that leads out";
     const std::string where = target.size() > max_target ? "somewhere" : autorun_reason(target);
     return where.empty() ? std::string() : "a link to: " + where;
   }
@@ -176,7 +225,7 @@ class Committer {
       return refuse("there are more than " + std::to_string(max_history) + " of them");
     const std::string commits = raw_git({"rev-list", from + ".." + to});
     const std::string raw = raw_git({"diff-tree", "--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-renames",
-                                     "--no-abbrev", "--no-ext-diff", "--no-textconv"},
+                                     "--no-abbrev", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"},
                                     {.cwd = "/", .env = {}, .text = commits});
     for (const Touched& touched : parse_raw(raw)) {
       const std::string reason = reason_for(touched);
@@ -205,14 +254,12 @@ class Committer {
     const auto changed = [this](const std::string& a, const std::string& b) {
       std::vector<std::string> names;
       for (Touched& touched : parse_raw(raw_git({"diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev",
-                                                 "--no-ext-diff", "--no-textconv", a, b})))
+                                                 "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", a, b})))
         names.push_back(std::move(touched.path));
       return names;
     };
     for (std::string& path : changed(brought_.before, head)) {
-      struct stat status {};
-      const bool is_directory = ::lstat((worktree_.path / path).c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-      if (!is_directory) paths.push_back(std::move(path));
+      if (look(path) != There::directory) paths.push_back(std::move(path));
     }
     std::ranges::sort(paths);
     paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
@@ -270,13 +317,33 @@ class Committer {
     };
     if (git_.attempt(with({"read-tree", "-m", brought_.before, brought_.after}), here).code != 0)
       git_.call(with({"read-tree", brought_.after}), here);
+    settle_paths();
     static_cast<void>(git_.attempt(with({"update-index", "-q", "--refresh"}), here));
+  }
+
+  /// What was brought is in the worktree's index as it is in the commit.
+  void settle_paths() const {
+    const std::string listed = raw_git({"ls-tree", "-r", "-z", "--full-tree", brought_.after});
+    std::set<std::string_view> missing(wanted_.begin(), wanted_.end());
+    std::string orders;
+    for (const std::string_view entry : split(std::string_view(listed), '\0')) {
+      const std::size_t tab = entry.find('\t');
+      if (tab == std::string_view::npos || missing.erase(entry.substr(tab + 1)) == 0) continue;
+      orders += std::string(entry) + '\0';
+    }
+    std::string removals;
+    for (const std::string_view path : missing)
+      removals += "0 " + std::string(brought_.after.size(), '0') + "\t" + std::string(path) + '\0';
+    git_.call({git_dir_option(admin_), "--work-tree=" + worktree_.path.string(), "update-index", "-z", "--index-info"},
+              {.cwd = worktree_.path.string(), .env = {}, .text = removals + orders});
   }
 
   const Worktree& worktree_;
   const Bring& bring_;
   Git git_;
   fs::path admin_;
+  UniqueFd files_;
+  ConfiguredPaths configured_;
   Brought brought_;
   std::vector<std::string> wanted_;
 };

@@ -59,8 +59,9 @@ Merged merge_branch(const Worktree& worktree, const std::filesystem::path& top) 
   }
   if (!git.ask({"var", "GIT_COMMITTER_IDENT"}, here))
     throw refused("git has no name for who merges", "git config --global user.name NAME; … user.email ADDRESS");
-  git.call({"merge", "--quiet", "--no-edit", "--no-verify", "--no-gpg-sign", "--no-stat", "-m",
-            "Merge branch '" + worktree.branch + "'", ref},
+  // --commit, --no-squash: branch.<name>.mergeOptions may say otherwise, and then nothing would be merged.
+  git.call({"merge", "--quiet", "--no-edit", "--no-verify", "--no-gpg-sign", "--no-stat", "--commit", "--no-squash",
+            "-m", "Merge branch '" + worktree.branch + "'", ref},
            here);
   merged.after = std::string(trim(git.run({"rev-parse", "HEAD"}, here)));
   return merged;

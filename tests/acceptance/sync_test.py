@@ -90,7 +90,7 @@ class Tests(AcceptanceTest):
         self.inside(home, "echo b > a; echo x > .envrc; echo x > Makefile")
         terminal = Terminal(home.argv("sync", "box"), home.top, home.environment, cwd=home.workspace)
         self.addCleanup(terminal.close)
-        terminal.wait_for("Bring 1 changes")
+        terminal.wait_for("Bring 1 change into")
         terminal.type("y")
         terminal.key("Enter")
         terminal.wait_for(".envrc  [runs by itself: shell environment]")
@@ -141,12 +141,14 @@ class Tests(AcceptanceTest):
                           f".git/hooks/pre-auto-gc > /dev/null; chmod +x .git/hooks/*; "
                           f"git config core.fsmonitor '{evil}'; git config core.alternateRefsCommand '{evil}'; git config uploadpack.packObjectsHook '{evil}'; "
                           f"git config core.sshCommand '{evil}'; echo '{home.top}/secret' > .git/objects/info/alternates; "
-                          "cp .git/HEAD '.git/refs/heads/-evil' 2>/dev/null; git rev-parse feature > '.git/refs/heads/--upload-pack=x'; true")
+                          "cp .git/HEAD '.git/refs/heads/-evil' 2>/dev/null; git rev-parse feature > '.git/refs/heads/--upload-pack=x'; "
+                          "git rev-parse feature > \".git/refs/heads/$(printf 'x\\nnext: forged')\"; true")
         tip = self.inside(home, "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=false git rev-parse feature").strip()
         head = self.git(home, "rev-parse", "HEAD")
         index = (home.workspace / ".git/index").read_bytes()
         result = self.sync(home, "--yes", check=3)
         self.assertEqual({ref["name"] for ref in result["refs"]}, {"refs/bot-bottle/box/main", "refs/bot-bottle/box/feature"})
+        self.assertNotIn("\nnext: forged", home.run("sync", "box", "--yes", check=3).stderr, "D7: a branch's name is no line of ours")
         self.assertEqual(self.git(home, "rev-parse", "bot-bottle/box/feature").strip(), tip)
         self.assertEqual(self.git(home, "log", "--format=%s", "bot-bottle/box/feature"), "loose\nmore\nthe work\nfirst\n")
         self.git(home, "fsck", "--strict")
@@ -155,6 +157,18 @@ class Tests(AcceptanceTest):
         self.assertFalse(owned.exists(), "G1: something of the agent's repository ran on the host")
         self.assertEqual(sorted(path.name for path in (home.workspace / ".git/hooks").iterdir() if not path.name.endswith(".sample")), [])
         self.assertEqual(self.leftovers(home), [])
+
+    def test_G1_what_the_operators_own_git_runs_from_the_tree_is_asked_for(self):
+        home = self.box({"tools/hooks/pre-commit": "#!/bin/sh\n", "tools/clean.py": "pass\n", "more.ini": "\n", "sub/x": "x\n"}, git=True)
+        self.git(home, "config", "core.hooksPath", "tools/hooks")
+        self.git(home, "config", "filter.own.clean", "python3 ./tools/clean.py %f")
+        self.git(home, "config", "include.path", "../more.ini")
+        self.inside(home, "echo 'touch /tmp/owned' >> tools/hooks/pre-commit; echo evil >> tools/clean.py; echo evil >> more.ini; echo y > sub/x; echo y > tools/x")
+        result = self.sync(home, "--yes", check=3)
+        self.assertEqual(result["done"], ["sub/x", "tools/x"])
+        self.assertEqual({item["path"]: item["autorun"] for item in result["refused"]},
+                         {"tools/hooks/pre-commit": "named by git's core.hookspath", "tools/clean.py": "named by git's filter.own.clean",
+                          "more.ini": "named by git's include.path"})
 
     def test_a_malformed_object_does_not_enter_the_repository(self):
         home = self.box({"a": "a\n"}, git=True)

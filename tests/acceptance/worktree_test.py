@@ -352,6 +352,35 @@ class Tests(AcceptanceTest):
         self.inside(home, "box", "echo agent > c")
         self.assertIn("something else than agent/box checked out", home.run("sync", "box", "--yes", check=1).stderr)
 
+    def test_what_only_the_worktree_has_stays(self):
+        home = self.repository()
+        self.git(home, "config", "status.showUntrackedFiles", "no")
+        self.git(home, "config", "branch.main.mergeOptions", "--squash")
+        for slug in ("detached", "box"):
+            self.start(home, slug)
+        self.git(home, "switch", "-q", "--detach", cwd=self.files(home, "detached"))
+        self.git(home, "commit", "-q", "--allow-empty", "-m", "mine", cwd=self.files(home, "detached"))
+        self.assertIn("holds work", home.run("stop", "--rm", "detached", check=0).stderr)
+        self.inside(home, "box", "echo agent > a")
+        self.sync(home, "box")
+        home.run("stop", "--rm", "box", check=0)
+        (self.files(home, "box") / "mine").write_text("not committed\n")
+        self.assertIn("stays", home.run("worktree", "merge", "box", "--yes", "--rm", check=0).stderr)
+        self.assertEqual(self.git(home, "show", "main:a"), "agent\n")
+        self.assertTrue((self.files(home, "box") / "mine").exists())
+        # The project's directory gets another name, or is not mounted today.
+        moved = home.top / "moved"
+        home.workspace.rename(moved)
+        home.workspace.mkdir()
+        home.run("cleanup", "--yes", "--all", check=0)
+        self.assertIn("nowhere else", home.run("worktree", "rm", "box", check=3).stderr)
+        self.assertTrue((self.files(home, "box") / "mine").exists())
+        home.workspace.rmdir()
+        moved.rename(home.workspace)
+        (self.files(home, "box") / "mine").unlink()
+        home.run("worktree", "rm", "box", check=0)
+        self.assertEqual(self.branches(home), {"main", "agent/detached"})
+
 
 if __name__ == "__main__":
     unittest.main()

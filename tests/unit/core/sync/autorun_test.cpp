@@ -61,6 +61,59 @@ TEST(Autorun, G1_to_G5_what_runs_by_itself_is_known_by_its_name) {
     EXPECT_NE(autorun_reason(path), "") << path;
 }
 
+// Each is read or run by a common tool that was only started in its directory.
+TEST(Autorun, G2_what_tools_of_today_read_by_themselves) {
+  for (const char* path : {".devcontainer.json",
+                           "docker-compose.override.yml",
+                           "compose.override.yaml",
+                           "docker-compose.yml",
+                           "compose.yaml",
+                           "rust-toolchain.toml",
+                           "rust-toolchain",
+                           "vendor/.hg/hgrc",
+                           ".jj/repo/config.toml",
+                           ".helix/languages.toml",
+                           ".bsp/evil.json",
+                           ".Rprofile",
+                           "gradle/wrapper/gradle-wrapper.properties",
+                           "gradle/wrapper/gradle-wrapper.jar",
+                           "convention.gradle.kts",
+                           "AGENTS.override.md",
+                           ".irbrc",
+                           ".pryrc",
+                           ".pdbrc",
+                           ".pylintrc",
+                           ".babelrc",
+                           ".eslintrc.json",
+                           ".luarc.json",
+                           ".npmrc",
+                           ".bashrc",
+                           ".bazelrc",
+                           ".bazeliskrc",
+                           ".bazelversion",
+                           ".lintstagedrc.yaml",
+                           ".gdbinit",
+                           ".ghci",
+                           "CMakeUserPresets.json",
+                           ".dir-locals-2.el",
+                           "deno.jsonc",
+                           ".pnp.cjs",
+                           "ansible.cfg",
+                           "BUILD",
+                           "Package.swift",
+                           "mix.exs",
+                           ".mise.toml",
+                           "mise.toml",
+                           "mise.local.toml",
+                           ".config/mise/config.toml",
+                           "jupyter_server_config.py",
+                           ".user.ini",
+                           ".lfsconfig",
+                           "main.tf",
+                           "App.xcodeproj/project.pbxproj"})
+    EXPECT_NE(autorun_reason(path), "") << path;
+}
+
 TEST(Autorun, case_and_disguise_do_not_help) {
   for (const char* path :
        {"MAKEFILE", ".GIT/hooks/x", ".Git/config", ".g\u200cit/config", "git~1/config", ".git./config", ".git /hooks/x",
@@ -70,7 +123,8 @@ TEST(Autorun, case_and_disguise_do_not_help) {
 
 TEST(Autorun, ordinary_work_is_not_gated) {
   for (const char* path : {"README.md", "src/main.cpp", "docs/git.md", "a.git/x", "gitignore", ".gitignore",
-                           "makefile/readme.txt", "test_x.py", "index.ts", "data.json", "configure.ac", "env/x"})
+                           "makefile/readme.txt", "test_x.py", "index.ts", "data.json", "configure.ac", "env/x",
+                           "build/x.o", "src/rc.c", "arc.md", ".gitignore", "compose.md", "etc/rc.d/x"})
     EXPECT_EQ(autorun_reason(path), "") << path;
 }
 

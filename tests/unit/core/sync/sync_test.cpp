@@ -244,6 +244,28 @@ TEST_F(SyncTest, G1_of_git_only_what_runs_is_looked_at_and_it_is_gated) {
   EXPECT_THAT(compare(base_, ours_, theirs_, {}).left_out, ElementsAre("vendor/.GIT", "vendor/.git"));
 }
 
+// git enters "sub", reads "other/config" and runs its core.fsmonitor at `cd sub && git status`.
+TEST_F(SyncTest, G1_a_repository_whose_configuration_lies_elsewhere_is_gated) {
+  write(ours_ / "mine/commondir", "../other\n");
+  give();
+  write(theirs_ / "sub/HEAD", "ref: refs/heads/main\n");
+  write(theirs_ / "sub/commondir", "../other\n");
+  write(theirs_ / "sub/config.worktree", "[core]\nworktree = .\n");
+  write(theirs_ / "other/config", "[core]\nfsmonitor = evil\n");
+  fs::remove(theirs_ / "mine/commondir");
+  write(theirs_ / "mine/HEAD", "ref: refs/heads/main\n");
+  EXPECT_THAT(described(), ElementsAre("added mine/HEAD *", "deleted mine/commondir *", "added other/config",
+                                       "added sub/HEAD *", "added sub/commondir *", "added sub/config.worktree *"));
+}
+
+TEST_F(SyncTest, a_name_cannot_forge_a_diff) {
+  give();
+  write(theirs_ / "x\n+++ b/README", "evil\n");
+  const auto list = changes();
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(diff_of(list[0], ours_, theirs_).find("\n+++ b/README"), std::string::npos);
+}
+
 TEST_F(SyncTest, a_record_of_a_base_comes_back_as_it_was) {
   write(ours_ / "a\nb", "x");
   fs::create_symlink("a\nb", ours_ / "link");
