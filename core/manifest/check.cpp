@@ -92,8 +92,11 @@ class HostCheck {
   void egress() {
     const policy::Egress& block = manifest_.egress;
     for (std::size_t i = 0; i < block.routes.size(); ++i)
-      if (const auto& auth = block.routes[i].auth)
+      if (const auto& auth = block.routes[i].auth) {
         variable(index_path("egress.routes", i) + ".auth.token_ref", auth->token_ref);
+        if (!auth->account_ref.empty())
+          variable(index_path("egress.routes", i) + ".auth.account.token_ref", auth->account_ref);
+      }
     if (!block.upstream_ca.empty()) path("egress.upstream_ca", block.upstream_ca, Wanted::file);
     if (!block.dlp_rules.empty()) path("egress.dlp.rules", block.dlp_rules, Wanted::file);
     if (block.upstream_proxy && !block.upstream_proxy->token_ref.empty())
