@@ -88,7 +88,7 @@ TEST_F(CodexConfig, the_login_the_history_and_codexs_own_skills_stay_outside) {
 TEST_F(CodexConfig, what_is_no_toml_is_an_error_that_names_the_line_and_quotes_nothing) {
   write(".codex/config.toml", "model = \"x\"\ntoken = sk-proj-0123456789abcdef\n");
   try {
-    copy();
+    static_cast<void>(copy());
     FAIL() << "accepted";
   } catch (const sdk::Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(".codex/config.toml: line 2 is no TOML"));
