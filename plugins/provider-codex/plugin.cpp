@@ -25,9 +25,10 @@ constexpr const char* chatgpt_token = "CODEX_LOGIN_TOKEN";
 constexpr const char* chatgpt_account = "CODEX_LOGIN_ACCOUNT";
 constexpr const char* login_key = "CODEX_LOGIN_KEY";
 
-/// Codex's features that only ask hosts for more, and the server that it would leave behind in the background.
-constexpr std::array<std::string_view, 5> features_off{"apps", "plugins", "remote_plugin", "tool_suggest",
-                                                       "daemon_auto_start"};
+/// Codex's features that only ask hosts for more, and the server that it would leave behind in the background. With an
+/// API key it looks for its models at ChatGPT, where a key is worth nothing: ten seconds of every start, refused.
+constexpr std::array<std::string_view, 6> features_off{"apps",         "plugins",           "remote_plugin",
+                                                       "tool_suggest", "daemon_auto_start", "api_key_model_discovery"};
 
 /// Of a host what a turn needs, for the credential reaches more there: the account's files and settings at OpenAI's
 /// API; at ChatGPT, the conversations, the name and the address of the person.

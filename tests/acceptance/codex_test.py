@@ -126,7 +126,7 @@ class Tests(CodexTest):
         home.environment["CODEX_REFRESH_TOKEN_URL_OVERRIDE"] = server.url
         shown = home.run("start", "coder", "--dry-run", check=0)  # a look renews nothing
         self.assertEqual(server.asked, 0)
-        self.assertIn("CODEX_LOGIN_TOKEN", shown.stdout)
+        self.assertIn("chatgpt.com [auth:Bearer]", shown.stdout)
 
         # The fake API knows the renewed token: it is made when the server is asked.
         class Renewed(str):
