@@ -196,6 +196,7 @@ class Tests(CodexTest):
         result = home.run("exec", "bind", "--", "sh", "-c", script)
         self.assertEqual(list(zip([arguments for arguments, _ in asked], result.stdout.split())), asked)
         self.assert_injected(self.login.access_token, self.login.account)
+        self.assertIn("h2", [request["protocol"] for request in self.api.requests], "two headers in HTTP/2 as well")
         tools = json.loads(home.run("exec", "bind", "--", "codex", "mcp", "list", "--json", check=0).stdout)
         self.assertEqual([server["name"] for server in tools], ["supervise"])
         home.run("stop", "bind", check=0)
