@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 6> features_off{"apps",         "plugins"
 
 /// Of a host what a turn needs, for the credential reaches more there: the account's files and settings at OpenAI's
 /// API; at ChatGPT, the conversations, the name and the address of the person.
-json::object make_route(const char* host, const char* prefix, json::object auth) {
+json::object make_route(const char* host, const char* prefix, json::object auth, const char* foreign = "refuse") {
   json::array paths;
   for (const char* name : {"responses", "models"})
     paths.push_back(json::object{{"type", "prefix"}, {"value", std::string(prefix) + name}});
@@ -41,8 +41,9 @@ json::object make_route(const char* host, const char* prefix, json::object auth)
       {"matches", json::array{json::object{{"paths", std::move(paths)}, {"methods", json::array{"GET", "POST"}}}}}};
   if (auth.empty()) return route;
   route["auth"] = std::move(auth);
-  // Somebody else's account on our allowed host would be a way out (catalogue E3).
-  route["foreign_credentials"] = "refuse";
+  // Somebody else's account on our allowed host would be a way out (catalogue E3): what the agent brings never goes
+  // there.
+  route["foreign_credentials"] = foreign;
   return route;
 }
 
@@ -143,7 +144,9 @@ class CodexProvider final : public AgentProvider {
       // Injected, so that the bottle does not hold whose account it is.
       auth["account"] = json::object{{"header", "chatgpt-account-id"}, {"token_ref", chatgpt_account}};
     }
-    plan.egress_routes.push_back(make_route("chatgpt.com", "/backend-api/codex/", std::move(auth)));
+    // Codex brings the cookies of what stands before ChatGPT along; refused, no turn would come through. They are taken
+    // off, as is any other credential there.
+    plan.egress_routes.push_back(make_route("chatgpt.com", "/backend-api/codex/", std::move(auth), "strip"));
     // The second plan, made after the login was renewed, has the time that counts.
     std::int64_t expires_at = login.expires_at;
     if (spec.host_credentials) expires_at = codex::from_rfc3339(spec.host_credentials->expires_at);

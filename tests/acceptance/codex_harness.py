@@ -59,6 +59,7 @@ class CodexTest(AcceptanceTest):
         for request in self.api.requests:
             self.assertEqual(request["headers"]["authorization"], "Bearer " + token)
             self.assertEqual(request["headers"].get("chatgpt-account-id"), account)
+            self.assertNotIn("cookie", request["headers"])
             self.assertNotIn(PLACEHOLDER, json.dumps(request), "the placeholder left the bottle")
 
     def hunt(self, home, slug, private, known):

@@ -190,7 +190,8 @@ class Tests(CodexTest):
                  (f"{api}/codex/models", "200"),
                  (f"{ours} {api}/conversations", "403"), (f"{ours} {api}/me", "403"), (f"{ours} {api}/wham/usage", "403"),
                  (f"{ours} {api}/codex/models/../../me", "403"), (f"{ours} -X DELETE {api}/codex/responses/x", "403"),
-                 (f"-H 'Authorization: Bearer eyJhbGciOiJub25lIn0.e30.other' {api}/codex/models", "403"),
+                 # Replaced, whatever it is: assert_injected says by what.
+                 (f"-H 'Authorization: Bearer eyJhbGciOiJub25lIn0.e30.other' -H 'Cookie: session=other' {api}/codex/models", "200"),
                  (f"{ours} https://auth.openai.com/oauth/token", "000"), (f"{ours} https://api.openai.com/v1/models", "000")]
         script = "; ".join(f"curl --path-as-is -s -o /dev/null -w '%{{http_code}} ' {arguments}" for arguments, _ in asked)
         result = home.run("exec", "bind", "--", "sh", "-c", script)

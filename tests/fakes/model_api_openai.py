@@ -25,6 +25,8 @@ from websocket import Ended, WebSocket, accept_for
 
 SSE = ("content-type", "text/event-stream")
 JSON = ("content-type", "application/json")
+# What stands before the real hosts gives every client one.
+COOKIE = ("set-cookie", "__cf_bm=fake-cookie; path=/; HttpOnly; Secure")
 
 
 def prompts_in(body):
@@ -152,7 +154,7 @@ class ModelApi:
         body = self._plain(headers, bytes(stream.data))
         self._note("h2", method, path, headers, body)
         status, field, pieces = self.answer(method, path, headers, body)
-        peer.respond(number, status, b"".join(pieces), [field])
+        peer.respond(number, status, b"".join(pieces), [field, COOKIE])
 
     @staticmethod
     def _plain(headers, body):
@@ -197,7 +199,8 @@ class ModelApi:
         text = self._plain(headers, body)
         self._note("http/1.1", method, path, headers, text)
         status, field, pieces = self.answer(method, path, headers, text)
-        client.sendall(f"HTTP/1.1 {status} Fake\r\n{field[0]}: {field[1]}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        client.sendall(f"HTTP/1.1 {status} Fake\r\n{field[0]}: {field[1]}\r\n"
+                       f"{COOKIE[0]}: {COOKIE[1]}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         for piece in pieces:
             client.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         client.sendall(b"0\r\n\r\n")
