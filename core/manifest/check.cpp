@@ -139,6 +139,14 @@ void check_skill(const std::string& name, const Place& place, const std::string&
   const fs::path skills = *home / ".claude" / "skills";
   std::error_code code;
   if (fs::is_directory(skills / name, code)) return;
+  // Another program keeps them elsewhere (~/.codex/skills): which one it is, its provider says when the bottle starts.
+  for (fs::directory_iterator entries(*home, code), end; !code && entries != end; entries.increment(code)) {
+    std::error_code ignored;
+    if (entries->path().filename().string().starts_with('.') &&
+        fs::is_directory(entries->path() / "skills" / name, ignored))
+      return;
+  }
+  code.clear();
   std::vector<std::string> known;
   for (fs::directory_iterator entries(skills, code), end; !code && entries != end; entries.increment(code))
     known.push_back(entries->path().filename().string());

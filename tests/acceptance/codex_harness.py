@@ -21,10 +21,10 @@ class CodexTest(AcceptanceTest):
     def setUp(self):
         self.assertTrue((CLAUDE_BIN / "codex").exists(), "Codex is not installed: ./run test does that")
 
-    def codex(self, user=None, extra="", **options):
+    def codex(self, user=None, extra="", login="auth_token: TEST_OPENAI_KEY", **options):
         """A home with the agent `coder` and an API key, which is in the operator's environment alone."""
         self.key = "sk-proj-" + secrets.token_urlsafe(40)
-        home = self.bottled(self.home(user), "api.openai.com", "auth_token: TEST_OPENAI_KEY", extra, token=self.key, **options)
+        home = self.bottled(self.home(user), "api.openai.com", login, extra, token=self.key, **options)
         home.environment["TEST_OPENAI_KEY"] = self.key
         return home
 
