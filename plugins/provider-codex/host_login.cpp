@@ -212,7 +212,7 @@ HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, 
     throw sdk::Error(
         sdk::Status::failed_precondition,
         over + (error.status == sdk::Status::not_found ? ", and there is no `codex` on your PATH that could renew it"
-                                                         : ", and `codex` could not renew it: it did not end"),
+                                                       : ", and `codex` could not renew it: it did not end"),
         log_in);
   }
   HostLogin renewed = read_host_login(directory);

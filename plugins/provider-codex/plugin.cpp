@@ -76,6 +76,9 @@ class CodexProvider final : public AgentProvider {
   ProviderPlan plan(const Call& /*call*/, const ProviderSpec& spec) override {
     provider_config::need_a_prompt(spec, "Codex");
     ProviderPlan plan;
+    // SQLite, which keeps Codex's threads, takes /var/tmp where its mode allows it; where a bottle may not write there
+    // all the same (docker), no database is made and no session resumes. Guarded by tests/docker/codex_test.py.
+    plan.env = {{"SQLITE_TMPDIR", "/tmp"}};
     add_login(plan, spec);
     add_configuration(plan, spec);
     plan.argv = {"codex", "--dangerously-bypass-approvals-and-sandbox"};
