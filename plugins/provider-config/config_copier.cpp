@@ -60,6 +60,10 @@ void ConfigCopier::rewrite(json::object& object) const {  // NOLINT(misc-no-recu
 
 /// The guest's text of a file; nothing, and a warning, when it stays outside.
 std::optional<sdk::GuestFile> ConfigCopier::take(const std::string& relative, std::string path) {
+  if (is_credential_file(relative.substr(relative.rfind('/') + 1))) {
+    warn(shown(relative) + " is where credentials are kept: left out");
+    return std::nullopt;
+  }
   HostText file = tree_.read(relative, max_file_bytes);
   if (file.fault == HostText::Fault::absent) return std::nullopt;
   if (file.fault != HostText::Fault::none) {
@@ -69,9 +73,12 @@ std::optional<sdk::GuestFile> ConfigCopier::take(const std::string& relative, st
   if (relative.ends_with(".json")) {
     boost::system::error_code fault;
     json::value value = json::parse(file.text, fault);
-    if (!fault && value.is_object()) {
+    if (!fault && (value.is_object() || value.is_array())) {
       std::vector<std::string> dropped;
-      scrub_document(value.get_object(), dropped);
+      if (value.is_object())
+        scrub_document(value.get_object(), dropped);
+      else
+        scrub(value.get_array(), {}, dropped);
       report(shown(relative), dropped);
       rewrite(value);
       file.text = json::serialize(value);
