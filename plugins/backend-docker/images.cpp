@@ -12,7 +12,7 @@
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "plugins/backend-docker/names.hpp"
-#include "plugins/backend-docker/tar_text.hpp"
+#include "plugins/backend-driven/tar_text.hpp"
 #include "sidecar/guest/tree.hpp"
 
 namespace bot_bottle::backend_docker {
@@ -152,7 +152,7 @@ Result<Recipe> read_recipe(const std::string& dockerfile, const std::vector<fs::
 }
 
 std::string make_layer_tar(const AgentLayer& layer) {
-  TarText tar;
+  driven::TarText tar;
   tar.directory("run/bottle", 0755);
   tar.directory("run/bottle/bin", 0755);
   tar.directory("run/bottle/wire", 0755);
@@ -196,7 +196,7 @@ void ensure_agent_image(Engine& engine, const sdk::Call& call, const std::string
   call.progress(0, "building " + tag);
   std::string text = recipe.text;
   text += fmt::format("\n\nUSER 0:0\nADD {} /\nUSER {}:{}\n", layer_name, layer.uid, layer.gid);
-  TarText first;
+  driven::TarText first;
   first.file(recipe_name, 0644, text);
   first.file(layer_name, 0644, make_layer_tar(layer));
   std::string head = first.take();
