@@ -1,5 +1,6 @@
 // bottle-docker: the operator's end of a program in a bottle on docker (backend-driven/attachment.hpp). The request
 // says with `docker`: {socket, container, user} which one.
+#include "bot_bottle/plugin.hpp"
 #include "plugins/backend-docker/guest_stream.hpp"
 #include "plugins/backend-driven/attachment.hpp"
 
