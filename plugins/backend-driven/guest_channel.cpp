@@ -80,7 +80,7 @@ class Runner {
     if (run_.stdin_fd < 0 && !run_.input) stream_.send(FrameType::input_end, {});
     input_ended_ = run_.stdin_fd < 0 && !run_.input;
     deadline_ = Clock::now() + run_.timeout;
-    start_deadline_ = Clock::now() + start_patience;
+    start_deadline_ = Clock::now() + run_.start_timeout;
     while (!over_) turn();
     return std::move(result_);
   }

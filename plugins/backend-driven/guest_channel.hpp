@@ -76,7 +76,8 @@ struct GuestRun {
   bool tty = false;   // only with detached
   int stdin_fd = -1;  // borrowed; -1: `input`, or nothing
   Source input;
-  Sink output;                           // instead of GuestResult::out
+  Sink output;  // instead of GuestResult::out
+  std::chrono::milliseconds start_timeout = start_patience;
   std::chrono::milliseconds timeout{0};  // 0: none
   std::size_t max_output = std::size_t{1} << 20;
   int cancel_fd = -1;

@@ -2,6 +2,7 @@
 
 The fake runs its guests in bwrap without a network, so that a bottle here is a real one: bottle-init, the relay, the sidecar.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ from certificates import make_ca, make_leaf  # noqa: E402
 from origin import Origin  # noqa: E402
 
 PATIENCE = 120
+RULES = BUILD / "tests" / "apple-rules"
 OPEN, CLOSED = "api.example.com", "closed.example.com"
 MANAGED = "bot-bottle.managed=true"
 
@@ -36,6 +38,9 @@ class AppleHome(Home):
         self.data.mkdir()
         self.set(version=version, macos=int(macos.split(".")[0]))
         self.environment["BOT_BOTTLE_CONTAINER"] = str(self.container)
+        # The compiled rules are the same for every home: made once for a build.
+        if RULES.exists():
+            shutil.copytree(RULES, self.root / "cache")
 
     def set(self, **settings):
         path = self.data / "fake.json"
@@ -68,6 +73,15 @@ class AppleHome(Home):
 
     def close(self):
         self.set(down=False, faults={}, crashed=False)
+        newest = max([path.stat().st_mtime for path in (BUILD / "libexec/bot-bottle/bot-bottle-sidecar", BUILD / "share/bot-bottle")])
+        if RULES.exists() and RULES.stat().st_mtime < newest:
+            shutil.rmtree(RULES, ignore_errors=True)
+        if not RULES.exists() and list((self.root / "cache").glob("dlp-rules-*.db")):
+            fresh = RULES.with_name(f"{RULES.name}.{os.getpid()}")
+            shutil.copytree(self.root / "cache", fresh)
+            with contextlib.suppress(OSError):
+                fresh.rename(RULES)
+            shutil.rmtree(fresh, ignore_errors=True)
         super().close()
 
 
@@ -191,6 +205,29 @@ class Tests(AcceptanceTest):
         home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
         self.assert_told_well(home)
 
+    def test_a_snapshot_is_of_one_moment_and_the_bottle_goes_on(self):
+        home = self.apple_home()
+        home.start()
+        writer = "i=0; while :; do i=$((i+1)); for f in ~/a b; do echo $i > $f.new; mv $f.new $f; done; done"
+        process = home.popen("exec", "box", "--", "sh", "-c", writer, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+
+        def value(name):
+            return int(home.run("exec", "box", "--", "sh", "-c", f"cat {name}", check=0).stdout or 0)
+
+        wait_until("the writer", lambda: value("b") > 0, PATIENCE)
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        before = value("b")
+        wait_until("the writer to go on", lambda: value("b") > before, PATIENCE)
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+        first, second = value("~/a"), value("b")
+        self.assertIn(first - second, (0, 1), "home and workspace are of different moments")
+        self.assertLess(second, before)
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertNotIn("/snapshot:", home.tool("image", "list", "-q").stdout)
+
     def test_a_terminal_is_raw_and_its_size_follows(self):
         home = self.apple_home()
         home.start(argv=["sh"])
@@ -282,6 +319,8 @@ class Tests(AcceptanceTest):
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         wait_until("the machine to end", lambda: not pathlib.Path(f"/proc/{guest}").exists(), PATIENCE)
+        # By the keeper of the lifeline as well: not every machine can follow its sidecar.
+        wait_until("the tool to be told", lambda: home.calls("stop"), PATIENCE)
         wait_until("the container to be stopped", lambda: home.state_of(name)["state"] == "stopped", PATIENCE)
 
     def test_a_dockerfile_that_does_not_build_or_is_too_long_is_said_so(self):
