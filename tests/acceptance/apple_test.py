@@ -286,6 +286,7 @@ class Tests(AcceptanceTest):
         self.assertNotEqual(failed.returncode, 0)
         self.assertIn(f"{container}/config.json", failed.stderr, "the path, to remove it by hand")
         self.assertEqual(home.slugs(), ["box"], "what may still be there keeps its state")
+        self.assertTrue((home.state("box") / "backend/sockets").exists())
         home.set(faults={})
         home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
         self.assertEqual((home.names(), home.slugs()), ([], []))
