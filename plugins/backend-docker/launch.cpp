@@ -33,7 +33,7 @@ namespace {
 constexpr std::array<const char*, 5> sidecar_directories{"egress", "control", "logs", "git-gate", "supervise"};
 constexpr std::size_t piece = std::size_t{1} << 20;
 
-AgentLayer layer_of(const json::object& data, const std::string& libexec) {
+driven::AgentLayer layer_of(const json::object& data, const std::string& libexec) {
   return {libexec + "/bottle-init", get_string(data, "home"), get_string(data, "workspace_path"),
           static_cast<std::uint32_t>(get_int(data, "uid", 1000)),
           static_cast<std::uint32_t>(get_int(data, "gid", 1000))};
@@ -162,8 +162,9 @@ void DockerBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   };
   const std::string snapshot = get_string(plan.data, "snapshot");
   if (snapshot.empty() && !has_own_image(to, get_string(plan.data, "image"))) {
-    const Recipe recipe = or_throw(read_recipe(get_string(plan.data, "dockerfile"),
-                                               {host().path(call, "home"), host().path(call, "operator-home")}));
+    const driven::Recipe recipe = or_throw(
+        driven::read_recipe(get_string(plan.data, "dockerfile"),
+                            {host().path(call, "home"), host().path(call, "operator-home")}, driven::Builder::plain));
     ensure_agent_image(to, call, get_string(plan.data, "image"), recipe, layer_of(plan.data, libexec), with("agent"));
   }
   ensure_sidecar_image(to, host(), call, get_string(plan.data, "sidecar_image"),

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 
 #include "bot_bottle/plugin.hpp"
@@ -66,6 +67,7 @@ class Attachment {
     std::string payload;
     if (!guest::encode(request_, payload)) return complain("the request is too long or has a NUL byte");
     stream_.send(FrameType::request, payload);
+    const auto start_deadline = std::chrono::steady_clock::now() + start_patience;
     RawTerminal terminal(request_.tty || !request_.session.empty() ? 0 : -1);
     while (!code_) {
       const bool reads = input_open_ && started_ && !stream_.has_unsent();
@@ -75,7 +77,14 @@ class Attachment {
            {.fd = reads ? 0 : -1, .events = POLLIN, .revents = 0},
            {.fd = stream_.end_fd(), .events = POLLIN, .revents = 0},
            {.fd = stream_.has_unsent() ? stream_.write_fd() : -1, .events = POLLOUT, .revents = 0}}};
-      if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return complain("cannot poll");
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(start_deadline - std::chrono::steady_clock::now());
+      if (!started_ && left.count() <= 0) {
+        message_ = "the bottle does not answer: bot-bottle stop, and resume it";
+        code_ = could_not_run;
+        break;
+      }
+      if (::poll(polled.data(), polled.size(), started_ ? -1 : static_cast<int>(left.count())) < 0 && errno != EINTR)
+        return complain("cannot poll");
       if (polled[4].revents != 0) stream_.flush();
       if (polled[2].revents != 0) move_input();
       if (polled[0].revents != 0) on_signals(signals);

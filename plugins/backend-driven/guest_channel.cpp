@@ -80,6 +80,7 @@ class Runner {
     if (run_.stdin_fd < 0 && !run_.input) stream_.send(FrameType::input_end, {});
     input_ended_ = run_.stdin_fd < 0 && !run_.input;
     deadline_ = Clock::now() + run_.timeout;
+    start_deadline_ = Clock::now() + run_.start_timeout;
     while (!over_) turn();
     return std::move(result_);
   }
@@ -104,13 +105,20 @@ class Runner {
          {.fd = stream_.end_fd(), .events = POLLIN, .revents = 0},
          {.fd = stream_.has_unsent() ? stream_.write_fd() : -1, .events = POLLOUT, .revents = 0}}};
     int wait = more_source ? 0 : -1;
-    if (run_.timeout.count() > 0 && wait != 0)
+    const bool has_timeout = run_.timeout.count() > 0;
+    if ((has_timeout || !started_) && wait != 0) {
+      Clock::time_point next = has_timeout ? deadline_ : start_deadline_;
+      if (!started_) next = std::min(next, start_deadline_);
       wait = static_cast<int>(
-          std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count()));
+          std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count()));
+    }
     const int ready = ::poll(polled.data(), polled.size(), wait);
     if (ready < 0 && errno != EINTR) throw Failure(error_from_errno("cannot poll", errno));
-    if (run_.timeout.count() > 0 && Clock::now() >= deadline_)
+    if (has_timeout && Clock::now() >= deadline_)
       throw sdk::Error(sdk::Status::timeout, name() + " did not end in time");
+    if (!started_ && Clock::now() >= start_deadline_)
+      throw sdk::Error(sdk::Status::timeout, name() + " could not be started: the bottle does not answer",
+                       "bot-bottle stop, and resume it");
     if (ready <= 0) return;
     if (polled[2].revents != 0) throw sdk::Error(sdk::Status::cancelled, "cancelled");
     if (polled[1].revents != 0) read_input();
@@ -153,6 +161,7 @@ class Runner {
           keep(result_.err, frame->payload);
           break;
         case FrameType::started:
+          started_ = true;
           over_ = run_.detached;
           break;
         case FrameType::exited:
@@ -180,6 +189,8 @@ class Runner {
   const GuestRun& run_;
   GuestResult result_;
   Clock::time_point deadline_;
+  Clock::time_point start_deadline_;
+  bool started_ = false;
   bool input_ended_ = false;
   bool over_ = false;
 };

@@ -19,6 +19,8 @@ namespace bot_bottle::driven {
 
 /// Where bottle-init is in every bottle.
 inline constexpr const char* guest_init = "/run/bottle/bin/bottle-init";
+/// How long a relay may take to say that a program has started, or why not: an exec of a tool can hang for ever.
+inline constexpr std::chrono::milliseconds start_patience{60'000};
 
 /// One relay. Frames are queued and taken; a backend says how octets get there and back.
 class GuestChannel {
@@ -74,7 +76,8 @@ struct GuestRun {
   bool tty = false;   // only with detached
   int stdin_fd = -1;  // borrowed; -1: `input`, or nothing
   Source input;
-  Sink output;                           // instead of GuestResult::out
+  Sink output;  // instead of GuestResult::out
+  std::chrono::milliseconds start_timeout = start_patience;
   std::chrono::milliseconds timeout{0};  // 0: none
   std::size_t max_output = std::size_t{1} << 20;
   int cancel_fd = -1;
