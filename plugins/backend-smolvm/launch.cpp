@@ -17,6 +17,7 @@
 #include "plugins/backend-driven/host_sidecar.hpp"
 #include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
+#include "plugins/backend-driven/wire_sockets.hpp"
 #include "plugins/backend-smolvm/address_wire.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/labels.hpp"
@@ -60,7 +61,7 @@ std::string address_of(const std::string& state_dir) {
 
 /// bottle-init as the machine's workload: root until everything listens, then the agent's user for ever.
 std::vector<std::string> init_command(const json::object& data, const std::string& address) {
-  std::vector<std::string> argv{init_in_machine, "--exec-abstract"};
+  std::vector<std::string> argv{init_in_machine, "--exec-abstract", "--filter"};
   for (const std::string& option : endpoint_options(data, address)) argv.insert(argv.end(), {"--endpoint", option});
   if (address.empty())
     argv.insert(argv.end(), {"--lifeline", std::string(wire_in_machine) + "/life.sock"});
@@ -73,6 +74,13 @@ std::vector<std::string> init_command(const json::object& data, const std::strin
                                   std::string("/dev"), std::string("/proc")})
     argv.insert(argv.end(), {"--writable", path});
   return argv;
+}
+
+/// Beside the endpoints: what bottle-init follows to its end.
+std::vector<std::string> mounted_sockets(const json::object& data) {
+  std::vector<std::string> names = get_strings(data, "endpoint_names");
+  names.emplace_back("life");
+  return names;
 }
 
 std::string cache_path(const std::string& cache, const std::string& digest) {
@@ -215,6 +223,7 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
     with.remove(name);
     there.reset();
   }
+  if (plan.wire == "socket") driven::link_sockets(call, plan.state_dir, mounted_sockets(plan.data));
   // From here on a machine may exist: whoever undoes this launch calls remove, which finds it by its record.
   std::unique_ptr<Registry> registry;
   if (!reuse) {
@@ -236,11 +245,9 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
       registry = std::make_unique<Registry>(or_throw(read_image_archive(creation.image)), address);
       creation.image = registry->reference();
     } else {
-      for (std::string socket : get_strings(plan.data, "endpoint_names")) {
-        socket += ".sock";
-        creation.sockets.emplace_back(plan.state_dir + "/wire/" + socket, std::string(wire_in_machine) + "/" + socket);
-      }
-      creation.sockets.emplace_back(plan.state_dir + "/wire/life.sock", std::string(wire_in_machine) + "/life.sock");
+      for (const std::string& socket : mounted_sockets(plan.data))
+        creation.sockets.emplace_back(driven::socket_directory(plan.state_dir) + "/" + socket + ".sock",
+                                      std::string(wire_in_machine) + "/" + socket + ".sock");
     }
     call.progress("making the machine");
     with.create(creation);
@@ -250,7 +257,6 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   driven::start_lifeline_keeper(host(), call, with.tool(),
                                 {.state_dir = plan.state_dir, .commands = {Machines::stop_arguments(name)}},
                                 lifeline_fd);
-  driven::open_wire(plan.state_dir);
   call.progress("starting the machine");
   with.start(name);
   registry.reset();
@@ -266,7 +272,7 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   bottle.state_dir = plan.state_dir;
   bottle.data = plan.data;
   bottle.endpoints = driven::endpoint_addresses(plan.data);
-  std::vector<std::string> selftest{init_in_machine, "--selftest", "--own-kernel"};
+  std::vector<std::string> selftest{init_in_machine, "--selftest"};
   for (const std::string& option : endpoint_options(plan.data, address))
     selftest.insert(selftest.end(), {"--endpoint", option});
   bottle.extra["selftest"] = to_array(selftest);

@@ -13,6 +13,7 @@
 #include "plugins/backend-driven/host_sidecar.hpp"
 #include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
+#include "plugins/backend-driven/wire_sockets.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
 
 namespace bot_bottle::backend_smolvm {
@@ -180,7 +181,7 @@ sdk::Plan SmolvmBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   data["endpoint_names"] = to_array(spec.endpoints);
   if (can.has_socket_wire)
     for (const std::string name : {"supervise.sock", "egress.sock", "git-gate.sock", "life.sock"})
-      if (const std::string path = spec.state_dir + "/wire/" + name; path.size() > max_socket_path)
+      if (const std::string path = driven::socket_directory(spec.state_dir) + "/" + name; path.size() > max_socket_path)
         throw sdk::Error(
             sdk::Status::invalid_argument,
             "the path of the socket " + path + " is longer than " + std::to_string(max_socket_path) + " octets",
