@@ -1,4 +1,5 @@
-/* Every table and value that crosses the boundary, as variables whose types abidw writes down. A new table gets a line. */
+/* Every table and value that crosses the boundary, as variables whose types abidw writes down. A new table gets a line.
+ */
 #include <bot_bottle/plugin.h>
 
 #define SURFACE(type) const type surface_##type

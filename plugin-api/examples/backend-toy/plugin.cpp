@@ -65,7 +65,7 @@ class Toy final : public sdk::SocketBackend {
     refuse(spec.extra.contains("snapshot") || spec.extra.contains("disabled_guards"), "snapshots and test hooks");
     sdk::Plan plan{.slug = spec.slug, .backend = "toy", .state_dir = spec.state_dir};
     plan.summary = {"isolation: unshare, no network; the host's /usr, read-only"};
-    plan.warnings = {"a toy: no limits, and a list of forbidden system calls instead of one of allowed ones"};
+    plan.warnings = {"no limits, and a list of forbidden system calls instead of one of allowed ones"};
     plan.control_peer_uids = {::geteuid()};
     plan.data["spec"] = sdk::to_json(spec);
     return plan;
@@ -136,4 +136,4 @@ class Toy final : public sdk::SocketBackend {
 
 }  // namespace
 
-BOT_BOTTLE_PLUGIN("backend-toy", "1.0.0", "A toy: bottles by unshare", Toy)
+BOT_BOTTLE_PLUGIN("backend-toy", "1.0.0", "Bottles by unshare", Toy)

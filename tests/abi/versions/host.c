@@ -41,7 +41,8 @@ static int must(int holds, const char* what) {
 
 int main(int argc, char** argv) {
   const char spec[] =
-      "{\"schema\":\"bot-bottle.provider-spec/1\",\"agent\":\"a\",\"slug\":\"a-1\",\"guest\":{\"home\":\"/home/agent\"}}";
+      "{\"schema\":\"bot-bottle.provider-spec/1\",\"agent\":\"a\",\"slug\":\"a-1\",\"guest\":{\"home\":\"/home/"
+      "agent\"}}";
   const bb_str spec_text = {spec, sizeof spec - 1};
   const bb_writer out = {NULL, write_out};
   bb_host host;
