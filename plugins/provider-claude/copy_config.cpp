@@ -150,6 +150,10 @@ class Copy {
   /// The guest's text of a file; nothing, and a warning, when it stays outside.
   std::optional<sdk::GuestFile> take(const std::string& relative, std::string path) {
     const std::string shown = "~/.claude/" + relative;
+    if (is_credential_file(relative.substr(relative.rfind('/') + 1))) {
+      warn(shown + " is where credentials are kept: left out");
+      return std::nullopt;
+    }
     HostText file = claude_.read(relative, max_file_bytes);
     if (file.fault == HostText::Fault::absent) return std::nullopt;
     if (file.fault != HostText::Fault::none) {
@@ -159,9 +163,12 @@ class Copy {
     if (relative.ends_with(".json")) {
       boost::system::error_code fault;
       json::value value = json::parse(file.text, fault);
-      if (!fault && value.is_object()) {
+      if (!fault && (value.is_object() || value.is_array())) {
         std::vector<std::string> dropped;
-        scrub_document(value.get_object(), dropped);
+        if (value.is_object())
+          scrub_document(value.get_object(), dropped);
+        else
+          scrub(value.get_array(), {}, dropped);
         report(shown, dropped);
         rewrite(value);
         file.text = json::serialize(value);

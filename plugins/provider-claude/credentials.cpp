@@ -105,6 +105,31 @@ bool holds_random_run(std::string_view text) {
          });
 }
 
+/// In hexadecimal, 8-4-4-4-12: services put it into a URL as the only secret.
+bool holds_uuid(std::string_view text) {
+  constexpr std::size_t length = 36;
+  for (std::size_t at = 0; at + length <= text.size(); ++at) {
+    bool is_one = at == 0 || !is_alnum(text[at - 1]);
+    for (std::size_t i = 0; i < length && is_one; ++i) {
+      const bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+      is_one = is_dash ? text[at + i] == '-' : std::isxdigit(static_cast<unsigned char>(text[at + i])) != 0;
+    }
+    if (is_one) return true;
+  }
+  return false;
+}
+
+/// Base64 as in AWS's secret keys; without a credential's name before it, it could be a path.
+bool holds_random_base64(std::string_view text) {
+  return has_run(
+      text, [](char c) { return is_token_character(c) || c == '/'; },
+      [](std::string_view run) {
+        const Letters letters = count(run);
+        return run.size() >= 20 && letters.digits >= 1 && letters.upper >= 2 && letters.lower >= 2 &&
+               bits_per_character(run) >= 3.5;
+      });
+}
+
 /// "https://user:password@host", "https://host/x?token=…".
 bool is_url_with_credential(std::string_view text) {
   for (std::size_t at = text.find("://"); at != std::string_view::npos; at = text.find("://", at + 3)) {
@@ -131,6 +156,60 @@ bool is_harmless(std::string_view value) {
   return value.size() <= 8 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// A password may be a number.
+bool is_password_name(std::string_view name) {
+  const std::string large = upper(name);
+  return large.find("PASS") != std::string::npos || large.find("SECRET") != std::string::npos || large.ends_with("PWD");
+}
+
+/// A variable, a call, a pattern, a placeholder: what it stands for is elsewhere.
+bool is_reference(std::string_view value) {
+  return value.size() < 4 || is_harmless(value) || value == "true" || value == "false" || value == "null" ||
+         value == "None" || std::string_view("$<{(%[*").find(value.front()) != std::string_view::npos;
+}
+
+enum class Text : unsigned char { written_by_people, of_a_program };
+
+/// A credential's name and a value behind '=' or ':', wherever in `text`: NAME=value, name = "value", {"name" :
+/// "value"}.
+bool holds_assignment(std::string_view text, Text kind) {
+  for (std::size_t sign = text.find_first_of("=:"); sign != std::string_view::npos;
+       sign = text.find_first_of("=:", sign + 1)) {
+    std::size_t end = sign;
+    while (end > 0 && std::string_view(" \t\"'\\").find(text[end - 1]) != std::string_view::npos) --end;
+    std::size_t begin = end;
+    while (begin > 0 && text[begin - 1] != '=' && is_token_character(text[begin - 1])) --begin;
+    const std::string_view name = text.substr(begin, end - begin);
+    if (!is_credential_name(name)) continue;
+    const std::string_view rest = text.substr(sign + 1, text.substr(sign + 1).find('\n'));
+    std::string_view value = rest;
+    value.remove_prefix(std::min(value.find_first_not_of(" \t=:\"'\\"), value.size()));
+    for (const std::string_view scheme : {"BEARER ", "BASIC ", "TOKEN "})
+      if (upper(value.substr(0, scheme.size())) == scheme) value.remove_prefix(scheme.size());
+    value = value.substr(0, value.find_first_of(" \t\"'`,;&)\\"));
+    if (is_reference(value)) continue;
+    // Of what people write, "Token: see below" is none; NAME=value in capitals is how a shell is given one.
+    const bool is_variable = text[sign] == '=' && end == sign && upper(name) == name && count(name).upper > 0;
+    if (kind == Text::of_a_program || is_variable || holds_random_run(rest) || holds_random_base64(value)) return true;
+  }
+  return false;
+}
+
+/// curl's "-u user:password", and ~/.netrc's "password x".
+bool holds_login(std::string_view text) {
+  for (const std::string_view option : {"-u ", "--user ", "password "})
+    for (std::size_t at = text.find(option); at != std::string_view::npos; at = text.find(option, at + 1)) {
+      if (at > 0 && is_token_character(text[at - 1])) continue;
+      std::string_view word = text.substr(at + option.size());
+      word = word.substr(0, word.find_first_of(" \t\n\"')"));
+      const std::size_t colon = word.find(':');
+      if (option != "password " ? colon != std::string_view::npos && colon + 1 < word.size() && word[colon + 1] != '$'
+                                : holds_random_run(word))
+        return true;
+    }
+  return false;
+}
+
 bool is_harmless(const json::value& value) {
   if (const json::string* text = value.if_string())
     return is_harmless(std::string_view(*text)) || *text == "true" || *text == "false";
@@ -147,14 +226,33 @@ bool is_whole(const json::object& definition) {
   return definition.contains("command") || definition.contains("url");
 }
 
+/// Of files that are nothing but a credential, or whose every line may be one.
+bool is_credential_file(std::string_view name) {
+  const std::string large = upper(name);
+  for (const std::string_view ending : {".EXAMPLE", ".SAMPLE", ".TEMPLATE"})
+    if (large.ends_with(ending)) return false;
+  static constexpr std::array<std::string_view, 22> names{
+      ".NETRC",       "_NETRC",       ".NPMRC",           ".PYPIRC",      ".PGPASS",   ".GIT-CREDENTIALS", ".MY.CNF",
+      "CREDENTIALS",  ".CREDENTIALS", "CREDENTIALS.JSON", "TOKEN",        "TOKEN.TXT", "TOKEN.JSON",       "SECRETS",
+      "SECRETS.JSON", "SECRETS.YAML", "SECRETS.YML",      "SECRETS.TOML", "ID_RSA",    "ID_ED25519",       "ID_ECDSA",
+      "ID_DSA"};
+  if (large == ".ENV" || large.starts_with(".ENV.") || std::ranges::find(names, large) != names.end()) return true;
+  return std::ranges::any_of(
+      std::array<std::string_view, 7>{".PEM", ".KEY", ".P12", ".PFX", ".JKS", ".KDBX", ".KEYSTORE"},
+      [&large](std::string_view ending) { return large.ends_with(ending); });
+}
+
 bool is_credential_name(std::string_view name) {
+  const std::string large = upper(name);
+  if (large == "PAT" || large.ends_with("_PAT") || large.ends_with("-PAT")) return true;
   std::string plain;
-  for (const char c : upper(name))
+  for (const char c : large)
     if (is_alnum(c)) plain += c;
-  static constexpr std::array<std::string_view, 15> parts{
-      "TOKEN",      "SECRET",        "PASSW",         "PASSPHRASE", "CREDENTIAL", "APIKEY", "ACCESSKEY", "PRIVATEKEY",
-      "SIGNINGKEY", "ENCRYPTIONKEY", "AUTHORIZATION", "COOKIE",     "BEARER",     "OAUTH",  "SESSIONID"};
-  static constexpr std::array<std::string_view, 4> ends{"KEY", "AUTH", "PASS", "PWD"};
+  static constexpr std::array<std::string_view, 17> parts{
+      "CONNECTIONSTRING", "CONNSTR", "TOKEN",     "SECRET",     "PASSW",      "PASSPHRASE",
+      "CREDENTIAL",       "APIKEY",  "ACCESSKEY", "PRIVATEKEY", "SIGNINGKEY", "ENCRYPTIONKEY",
+      "AUTHORIZATION",    "COOKIE",  "BEARER",    "OAUTH",      "SESSIONID"};
+  static constexpr std::array<std::string_view, 6> ends{"KEY", "AUTH", "PASS", "PWD", "HEADERS", "DSN"};
   if (plain == "PWD") return false;
   return std::ranges::any_of(parts,
                              [&plain](std::string_view part) { return plain.find(part) != std::string::npos; }) ||
@@ -162,7 +260,9 @@ bool is_credential_name(std::string_view name) {
 }
 
 bool is_credential_value(std::string_view value) {
-  if (holds_shape(value) || is_url_with_credential(value)) return true;
+  if (holds_shape(value) || is_url_with_credential(value) || holds_uuid(value) || holds_login(value) ||
+      holds_assignment(value, Text::of_a_program))
+    return true;
   const std::string large = upper(value.substr(0, 16));
   for (const std::string_view scheme : {"BEARER ", "BASIC ", "TOKEN "})
     if (large.starts_with(scheme) && value.size() >= scheme.size() + 8) return true;
@@ -170,19 +270,25 @@ bool is_credential_value(std::string_view value) {
 }
 
 bool holds_credential(std::string_view text) {
-  if (holds_shape(text)) return true;
+  if (holds_shape(text) || holds_login(text) || holds_assignment(text, Text::written_by_people)) return true;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     if (is_url_with_credential(line)) return true;
-    const std::size_t sign = line.find_first_of("=:");
-    if (sign == std::string_view::npos || sign == 0) continue;
-    std::size_t begin = sign;  // the word before the sign
-    while (begin > 0 && (is_token_character(line[begin - 1]) || line[begin - 1] == '"' || line[begin - 1] == '\''))
-      --begin;
-    if (is_credential_name(line.substr(begin, sign - begin)) && holds_random_run(line.substr(sign + 1))) return true;
   }
   return false;
+}
+
+void scrub_headers(json::object& headers, const std::string& path, std::vector<std::string>& dropped) {
+  static constexpr std::array<std::string_view, 4> plain{"ACCEPT", "CONTENT-TYPE", "USER-AGENT",
+                                                         "MCP-PROTOCOL-VERSION"};
+  std::vector<std::string> gone;
+  for (const auto& header : headers)
+    if (std::ranges::find(plain, upper(header.key())) == plain.end()) gone.emplace_back(header.key());
+  for (const std::string& name : gone) {
+    dropped.push_back(joined(path, is_credential_value(name) ? removed : std::string_view(name)));
+    headers.erase(name);
+  }
 }
 
 void scrub(json::array& list, const std::string& path,
@@ -214,7 +320,8 @@ void scrub(json::array& list, const std::string& path,
                    ? std::string(word.substr(0, equals + 1)) + std::string(removed)
                    : std::string(removed);
       } else {
-        is_value_of_flag = is_flag && equals == std::string_view::npos && is_credential_name(word);
+        is_value_of_flag = is_flag && equals == std::string_view::npos &&
+                           (is_credential_name(word) || word == "--header" || word == "-H");
       }
     }
   }
@@ -230,8 +337,14 @@ void scrub(json::object& object, const std::string& path,
     const std::string_view key(member.key());
     const std::string here = joined(path, key);
     const json::string* text = member.value().if_string();
-    if (is_credential_value(key) || (is_credential_name(key) && !is_harmless(member.value())) ||
-        (text != nullptr && is_credential_value(*text))) {
+    const bool is_harmless_here =
+        is_harmless(member.value()) && !((text != nullptr || member.value().is_number()) && is_password_name(key));
+    // Judged header by header: which one a service takes its key from is its own affair.
+    json::object* const headers = key == "headers" || key == "http_headers" ? member.value().if_object() : nullptr;
+    if (headers != nullptr) {
+      scrub_headers(*headers, here, dropped);
+    } else if (is_credential_value(key) || (is_credential_name(key) && !is_harmless_here) ||
+               (text != nullptr && is_credential_value(*text))) {
       gone.emplace_back(key);
     } else if (json::object* inner = member.value().if_object()) {
       scrub(*inner, here, dropped);

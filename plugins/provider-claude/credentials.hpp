@@ -18,6 +18,12 @@ bool is_credential_value(std::string_view value);
 /// alone are not taken: hashes are in every README.
 bool holds_credential(std::string_view text);
 
+/// A file's own name says that it holds some: ".env", "token.json", "server.key".
+bool is_credential_file(std::string_view name);
+
+/// Of a request's headers only those stay that never hold a credential.
+void scrub_headers(sdk::json::object& headers, const std::string& path, std::vector<std::string>& dropped);
+
 /// Takes credentials out: members go, elements of lists are replaced by `removed`, so that the others keep their
 /// places. `dropped` gets the paths ("env.GITHUB_TOKEN", "args[1]").
 void scrub(sdk::json::object& object, const std::string& path, std::vector<std::string>& dropped);

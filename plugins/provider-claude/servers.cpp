@@ -10,13 +10,6 @@ namespace bot_bottle::provider_claude {
 
 namespace json = sdk::json;
 
-namespace {
-
-/// Headers that say nothing secret.
-constexpr std::array<std::string_view, 4> plain_headers{"accept", "content-type", "user-agent", "mcp-protocol-version"};
-
-}  // namespace
-
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -44,15 +37,6 @@ std::string with_path(std::string_view text, const std::string& from, const std:
 
 void scrub_server(json::object& server, const std::string& path, std::vector<std::string>& dropped) {
   const std::string prefix = path.empty() ? "" : path + ".";
-  if (json::value* headers = server.if_contains("headers"); headers != nullptr && headers->is_object()) {
-    std::vector<std::string> gone;
-    for (const auto& header : headers->get_object())
-      if (std::ranges::find(plain_headers, lower(header.key())) == plain_headers.end()) gone.emplace_back(header.key());
-    for (const std::string& name : gone) {
-      dropped.push_back(prefix + "headers." + (is_credential_value(name) ? std::string(removed) : name));
-      headers->get_object().erase(name);
-    }
-  }
   for (const std::string_view key : {"headersHelper", "oauth"})
     if (server.erase(key) > 0) dropped.push_back(prefix + std::string(key));
   scrub(server, path, dropped);

@@ -63,6 +63,22 @@ TEST(ClaudeCredentials, names_and_values_that_are_credentials_are_known) {
   EXPECT_TRUE(holds_credential("export DEPLOY_TOKEN=9f86d081884c7d659a2feaa0c55ad015\n"));
 }
 
+TEST(ClaudeCredentials, assignments_are_found_wherever_they_stand_in_a_text) {
+  for (const std::string_view text :
+       {"api_key = \"q8Zr2LmT4vXw9KpB7cNd\"\n", "{\"api_key\" : \"q8Zr2LmT4vXw9KpB7cNd\"}\n",
+        "token := q8Zr2LmT4vXw9KpB7cNd\n", "env: API_KEY=q8Zr2LmT4vXw9KpB7cNd\n", "Run DB_PASSWORD=hunter2 make\n",
+        "curl -u user:pass https://example.com\n"})
+    EXPECT_TRUE(holds_credential(text)) << text;
+  for (const std::string_view text : {"Token: see below\n", "Set API_KEY=$KEY first\n", "password is asked for\n"})
+    EXPECT_FALSE(holds_credential(text)) << text;
+  for (const std::string_view name : {"ANTHROPIC_CUSTOM_HEADERS", "GITHUB_PAT", "SENTRY_DSN", "CONNECTION_STRING"})
+    EXPECT_TRUE(is_credential_name(name)) << name;
+  EXPECT_TRUE(is_credential_value("https://mcp.example.com/9f86d081-884c-4d65-9a2f-eaa0c55ad015/sse"));
+  for (const std::string_view name : {".env", "token.txt", "server.key"}) EXPECT_TRUE(is_credential_file(name)) << name;
+  for (const std::string_view name : {".env.example", "key.md", "SKILL.md"})
+    EXPECT_FALSE(is_credential_file(name)) << name;
+}
+
 TEST(ClaudeCredentials, a_lists_elements_keep_their_places_and_a_flags_value_goes) {
   json::array args{"--token", "hunter2",         "--port",       "8080", "--secret=hunter2",
                    "-e",      "API_KEY=hunter2", "--max-tokens", "4096"};
