@@ -63,10 +63,9 @@ std::string address_of(const std::string& state_dir) {
 std::vector<std::string> init_command(const json::object& data, const std::string& address) {
   std::vector<std::string> argv{init_in_machine, "--exec-abstract", "--filter"};
   for (const std::string& option : endpoint_options(data, address)) argv.insert(argv.end(), {"--endpoint", option});
-  if (address.empty())
+  if (get_bool(data, "life_socket", false))
     argv.insert(argv.end(), {"--lifeline", std::string(wire_in_machine) + "/life.sock"});
-  else
-    argv.insert(argv.end(), {"--report", "tcp:" + address + ":" + std::to_string(report_port)});
+  if (!address.empty()) argv.insert(argv.end(), {"--report", "tcp:" + address + ":" + std::to_string(report_port)});
   argv.insert(argv.end(), {"--uid", std::to_string(get_int(data, "uid", 1000)), "--gid",
                            std::to_string(get_int(data, "gid", 1000)), "--max-processes",
                            std::to_string(get_int(data, "pids", 2048)), "--max-files", std::to_string(max_files)});
@@ -79,7 +78,7 @@ std::vector<std::string> init_command(const json::object& data, const std::strin
 /// Beside the endpoints: what bottle-init follows to its end.
 std::vector<std::string> mounted_sockets(const json::object& data) {
   std::vector<std::string> names = get_strings(data, "endpoint_names");
-  names.emplace_back("life");
+  if (get_bool(data, "life_socket", false)) names.emplace_back("life");
   return names;
 }
 

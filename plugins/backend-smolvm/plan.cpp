@@ -186,6 +186,9 @@ sdk::Plan SmolvmBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
             sdk::Status::invalid_argument,
             "the path of the socket " + path + " is longer than " + std::to_string(max_socket_path) + " octets",
             "use a shorter name, or a BOT_BOTTLE_HOME that is not so deep");
+#ifdef __linux__
+  data["life_socket"] = can.has_socket_wire;  // the sidecar's bottle-init holds it (host_sidecar.hpp)
+#endif
   plan_image(spec, host().path(call, "state"), host().path(call, "plugin") + "/Dockerfile", plan, data);
   data["rules_database"] = get_string(spec.extra, "rules_database");
   data["disabled_guards"] = to_array(driven::plan_disabled_guards(spec));
