@@ -95,12 +95,17 @@ Result<std::map<std::string, ArchiveLayer>> list_archive(int fd, std::uint64_t f
   return entries;
 }
 
-/// bottle-init, as a layer.
-std::string init_layer(const std::string& init) {
+Result<std::string> make_layer(const MachineLayer& layer) {
+  BB_TRY(const std::string program, read_file(layer.init, max_init));
   driven::TarText tar;
   tar.directory("opt", 0755);
   tar.directory("opt/bot-bottle", 0755);
-  tar.file("opt/bot-bottle/bottle-init", 0755, init);
+  tar.file("opt/bot-bottle/bottle-init", 0755, program);
+  for (const std::string& path : {layer.home, layer.workspace}) {
+    for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1))
+      tar.directory(path.substr(1, at - 1), 0755);
+    if (path.size() > 1) tar.directory(path.substr(1), 0755, layer.uid, layer.gid);
+  }
   return tar.finish();
 }
 
@@ -231,17 +236,16 @@ Result<ImageArchive> read_image_archive(const std::string& path) {
   return image;
 }
 
-Result<std::string> machine_archive_digest(const ImageArchive& image, const std::string& init) {
-  BB_TRY(const std::string program, read_file(init, max_init));
+Result<std::string> machine_archive_digest(const ImageArchive& image, const MachineLayer& layer) {
+  BB_TRY(const std::string text, make_layer(layer));
   // The configuration names every layer by its content.
-  return sha256_hex(std::string(recipe) + "\n" + sha256_hex(image.config) + "\n" + sha256_hex(program)).substr(0, 32);
+  return sha256_hex(std::string(recipe) + "\n" + sha256_hex(image.config) + "\n" + sha256_hex(text)).substr(0, 32);
 }
 
-Result<void> write_machine_archive(const ImageArchive& image, const std::string& init, const std::string& to) {
-  BB_TRY(const std::string program, read_file(init, max_init));
+Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& added, const std::string& to) {
+  BB_TRY(const std::string layer, make_layer(added));
   const UniqueFd file(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return fail(error_from_errno("cannot read the image " + image.path, errno));
-  const std::string layer = init_layer(program);
   const std::string layer_digest = sha256_hex(layer);
   BB_TRY(json::object config, parse_json_object(image.config));
   const std::string config_text = to_text(machine_config(std::move(config), layer_digest));

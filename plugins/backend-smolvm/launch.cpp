@@ -110,7 +110,11 @@ void build_with_docker(const sdk::Call& call, const std::string& recipe, const s
 
 void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   if (get_bool(plan.data, "reuse", false) && driven::load_record(plan.state_dir)) return;
-  const std::string init = host().path(call, "libexec") + "/bottle-init";
+  const MachineLayer layer{.init = host().path(call, "libexec") + "/bottle-init",
+                           .home = get_string(plan.data, "home"),
+                           .workspace = get_string(plan.data, "workspace_path"),
+                           .uid = static_cast<std::uint32_t>(get_int(plan.data, "uid", 1000)),
+                           .gid = static_cast<std::uint32_t>(get_int(plan.data, "gid", 1000))};
   const std::string cache = host().path(call, "cache");
   std::string archive = get_string(plan.data, "archive");
   std::string saved;
@@ -121,12 +125,12 @@ void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   }
   try {
     const ImageArchive image = or_throw(read_image_archive(archive));
-    const std::string digest = or_throw(machine_archive_digest(image, init));
+    const std::string digest = or_throw(machine_archive_digest(image, layer));
     const std::string path = cache_path(cache, digest);
     std::error_code code;
     if (!fs::exists(path, code)) {
       call.progress("making the machine's image");
-      or_throw(write_machine_archive(image, init, path));
+      or_throw(write_machine_archive(image, layer, path));
     }
     or_throw(make_directories(plan.state_dir + "/backend", 0700));
     or_throw(write_file_fast(plan.state_dir + "/backend/image", digest, 0600));

@@ -69,8 +69,8 @@ TEST_F(Images, a_machine_s_image_runs_nothing_by_itself_and_has_bottle_init) {
       "Cmd":["x"],"Env":["A=b"],"Healthcheck":{"Test":["x"]}},"rootfs":{"type":"layers","diff_ids":["sha256:00"]},"history":[]})"));
   const auto image = read_image_archive(given);
   ASSERT_TRUE(image) << image.error().message;
-  const std::string init = save("bottle-init", "the program");
-  ASSERT_TRUE(write_machine_archive(*image, init, top_ + "/made.tar"));
+  MachineLayer layer{.init = save("bottle-init", "the program"), .home = "/home/agent", .workspace = "/workspace"};
+  ASSERT_TRUE(write_machine_archive(*image, layer, top_ + "/made.tar"));
   const auto made = read_image_archive(top_ + "/made.tar");
   ASSERT_TRUE(made) << made.error().message;
   ASSERT_EQ(made->layers.size(), 2U);
@@ -85,9 +85,9 @@ TEST_F(Images, a_machine_s_image_runs_nothing_by_itself_and_has_bottle_init) {
   const auto text = read_file(top_ + "/made.tar");
   EXPECT_NE(text->find("the program"), std::string::npos);
   // Named by content: another bottle-init is another image.
-  const auto before = machine_archive_digest(*image, init);
-  const auto after = machine_archive_digest(*image, save("bottle-init", "another"));
-  EXPECT_NE(*before, *after);
+  const auto before = machine_archive_digest(*image, layer);
+  layer.init = save("another", "another");
+  EXPECT_NE(*before, *machine_archive_digest(*image, layer));
 }
 
 TEST_F(Images, what_is_no_image_is_refused_with_the_reason) {
