@@ -6,6 +6,7 @@
 #include "core/base/text.hpp"
 #include "plugins/backend-apple/containers.hpp"
 #include "plugins/backend-driven/guest_channel.hpp"
+#include "plugins/backend-driven/wire_sockets.hpp"
 
 namespace bot_bottle::backend_apple {
 namespace {
@@ -50,8 +51,8 @@ std::vector<std::string> fixed_arguments(const sdk::Plan& plan) {
   // Guarded by apple_test: a_container_has_no_network.
   add(words, {"--network", "none", "--dns", "127.0.0.1"});
   for (const std::string& name : mounted_sockets(data))
-    add(words,
-        {"--volume", socket_directory(plan.state_dir) + "/" + name + ".sock:" + wire_in_bottle + "/" + name + ".sock"});
+    add(words, {"--volume", driven::socket_directory(plan.state_dir) + "/" + name + ".sock:" + wire_in_bottle + "/" +
+                                name + ".sock"});
   // The only variable that is set, and once: a program's own come by its request, exec's -e would not replace them.
   add(words, {"--env", "PATH=/usr/local/bin:/usr/bin:/bin"});
   add(words, {"--cpus", std::to_string(get_int(*resources, "cpus", 4)), "--memory",
@@ -61,10 +62,6 @@ std::vector<std::string> fixed_arguments(const sdk::Plan& plan) {
 }
 
 }  // namespace
-
-std::string socket_directory(const std::string& state_dir) {
-  return state_dir + "/backend/sockets";
-}
 
 std::vector<std::string> mounted_sockets(const json::object& plan_data) {
   std::vector<std::string> names = get_strings(plan_data, "endpoint_names");

@@ -12,9 +12,6 @@ namespace bot_bottle::backend_apple {
 /// Sockets of the wire that are mounted: the endpoints', and `life` where the sidecar's side holds it.
 std::vector<std::string> mounted_sockets(const json::object& plan_data);
 
-/// Where their names are that are mounted (link_sockets).
-std::string socket_directory(const std::string& state_dir);
-
 /// Behind `create`. Never without `--network none`: left out, the tool attaches its NAT network, with the internet and
 /// the host. The last label is a digest of all the others: what was made otherwise is made anew.
 std::vector<std::string> create_arguments(const sdk::Plan& plan);

@@ -1,10 +1,5 @@
 // build, start_sidecar and launch.
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
@@ -16,41 +11,10 @@
 #include "plugins/backend-driven/host_sidecar.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
+#include "plugins/backend-driven/wire_sockets.hpp"
 
 namespace bot_bottle::backend_apple {
 namespace {
-
-constexpr int socket_tries = 1000;
-constexpr int socket_pause_ms = 10;
-
-/// The wire's directory is the sidecar's, and a compromised one could put a link to any other socket of this machine in
-/// its place just before `container` looks. So what is mounted is a name of the very socket in a directory of ours.
-/// Guarded by apple_test: a_link_on_the_wire_is_not_followed.
-void link_sockets(const sdk::Call& call, const sdk::Plan& plan) {
-  const std::string ours = socket_directory(plan.state_dir);
-  or_throw(make_directories(ours, 0700));
-  const UniqueFd wire(::open((plan.state_dir + "/wire").c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  const UniqueFd own(::open(ours.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!wire || !own) throw Failure(error_from_errno("cannot open the wire of " + plan.slug, errno));
-  for (const std::string& name : mounted_sockets(plan.data)) {
-    const std::string file = name + ".sock";
-    ::unlinkat(own.get(), file.c_str(), 0);
-    struct stat status {};
-    for (int i = 0; ::linkat(wire.get(), file.c_str(), own.get(), file.c_str(), 0) != 0; ++i) {
-      if (errno != ENOENT || i >= socket_tries)
-        throw Failure(error_from_errno("cannot take over the sidecar's socket " + file, errno));
-      call.check_cancelled();
-      ::poll(nullptr, 0, socket_pause_ms);
-    }
-    if (::fstatat(own.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(status.st_mode)) {
-      ::unlinkat(own.get(), file.c_str(), 0);
-      throw sdk::Error(sdk::Status::failed_precondition, "the sidecar's " + file + " is not a socket");
-    }
-    // The guest's end is root's with these bits, and bottle-init connects as the agent; nobody else gets into 0700.
-    if (::chmod((ours + "/" + file).c_str(), 0666) != 0)
-      throw Failure(error_from_errno("cannot open the socket " + file + " to the bottle", errno));
-  }
-}
 
 /// hosts, resolv.conf and trust, in place of what the image and the tool have put there.
 std::string launch_archive(const sdk::Plan& plan, const std::string& ca_pem) {
@@ -110,7 +74,7 @@ sdk::Bottle AppleBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   ContainerTool& with = tool(call);
   const std::string container = container_name(plan.state_dir);
   const bool reuse = get_bool(plan.data, "reuse", false);
-  link_sockets(call, plan);
+  driven::link_sockets(call, plan.state_dir, mounted_sockets(plan.data));
   auto there = with.find(plan.state_dir);
   if (there && !there->is_stopped())
     throw sdk::Error(sdk::Status::already_exists, "the bottle of " + plan.slug + " runs already");
