@@ -193,7 +193,8 @@ class Tests(AcceptanceTest):
         home = self.go_through_the_sidecar(SOCKET_WIRE)
         [create] = home.calls("create")
         self.assertNotIn("--allow-cidr", create)
-        self.assertEqual(len([word for word in create if word == "--mount-socket"]), 2, "egress and the lifeline")
+        mounted = [create[i + 1].rpartition("/")[2] for i, word in enumerate(create) if word == "--mount-socket"]
+        self.assertEqual(mounted, ["egress.sock", "supervise.sock", "life.sock"])
 
     def test_the_agent_reaches_what_is_open_and_nothing_else_on_the_address_wire(self):
         home = self.go_through_the_sidecar("1.1.2")

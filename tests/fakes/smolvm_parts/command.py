@@ -346,6 +346,9 @@ def main(root, words):
         return 1
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        print(f"Error: io operation failed: {error}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, subprocess.SubprocessError) as error:
         print(f"Error: io operation failed: {error}", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -171,8 +171,11 @@ def keep(store, config):
         Tsi(guest, None if store.fault("tsi") == "ignore-allow-list" else record["allowed_cidrs"], directory / "tsi")
 
     def leave(*_):
-        child.kill()
+        with contextlib.suppress(OSError):
+            os.kill(guest, signal.SIGKILL)  # pid 1, and so all of them
         child.wait()
+        while os.path.exists(f"/proc/{guest}"):
+            time.sleep(0.005)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, leave)
@@ -223,6 +226,8 @@ def execute(store, name, record, argv, environment, user, interactive):
             raise OSError
     except (OSError, ValueError):
         raise Failure("agent operation failed: exec: container is not running") from None
+    if argv[0] == "tar" and record.get("bare"):
+        argv = ["tar", "--exclude=./usr", *argv[1:]]  # this machine's, and none of the disk's
     given, feed = os.pipe()
     failed, tell = os.pipe()
     outputs = None if interactive else [os.pipe(), os.pipe()]

@@ -46,7 +46,7 @@ def finish_root(store, name, config):
     is_bare = not any((root / "usr").iterdir())
     if is_bare:
         for part in ("bin", "sbin", "lib", "lib64"):
-            if os.path.islink("/" + part) and not (root / part).exists():
+            if os.path.islink("/" + part) and not os.path.lexists(root / part):
                 (root / part).symlink_to(os.readlink("/" + part))
     inner = config.get("config", {})
     store.update(name, bare=is_bare, image_user=inner.get("User") or "", image_env=[text.split("=", 1) for text in inner.get("Env") or []],
