@@ -95,7 +95,7 @@ void check_copies(BottleUnderTest& bottle) {
   });
   bottle.check("copy_out follows no link", [&]() -> std::string {
     const fs::path secret = bottle.scratch() / "of-the-host";
-    const std::string content = "content of the host " + bottle.context.planted;
+    const std::string content = "content of the host, " + bottle.slug;
     or_throw(write_file_fast(secret, content, 0644));
     static_cast<void>(bottle.shell("mkdir -p out/in; echo inside > out/in/file; ln -s " + secret.string() +
                                    " out/leak; ln -s " + bottle.scratch().string() +

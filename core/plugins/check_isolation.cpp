@@ -91,8 +91,9 @@ void run_attacker(BottleUnderTest& bottle) {
           argv.insert(argv.end(), {"--skip", join(gaps, ",")});
         json::object request = BottleUnderTest::request(argv);
         request["timeout_ms"] = 100'000;
-        request["env"].as_object()["BB_ATTACK_HOST_PATHS"] =
-            bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
+        json::object& env = request["env"].as_object();
+        env["HOME"] = "/home/agent";
+        env["BB_ATTACK_HOST_PATHS"] = bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
         const json::object result = bottle.exec(request);
         std::string escaped;
         int blocked = 0;

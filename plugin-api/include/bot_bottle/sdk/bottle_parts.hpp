@@ -28,6 +28,9 @@ namespace bot_bottle::sdk {
 inline constexpr std::string_view guest_init = "/run/bottle/bin/bottle-init";
 inline constexpr std::string_view guest_wire = "/run/bottle/wire";
 
+/// The process service knows no "for ever"; cancellation ends a call before.
+inline constexpr std::int64_t no_limit_ms = std::int64_t{7} * 24 * 3600 * 1000;
+
 [[noreturn]] inline void throw_errno(const std::string& what) {
   throw Error(Status::internal, what + ": " + std::strerror(errno));
 }
@@ -150,7 +153,7 @@ inline ExecResult exec_by_socket(const Host& host, const Call& call, const std::
   Attach attach = attach_by_socket(host, call, directory, request);
   ProcessRequest run;
   run.env = attach.env;
-  run.timeout_ms = request.timeout_ms;
+  run.timeout_ms = request.timeout_ms > 0 ? request.timeout_ms : no_limit_ms;
   run.max_output = request.max_output;
   // The process service takes text only; a shell opens the descriptor's file again.
   run.argv = {"/bin/sh", "-c", "exec \"$@\" <\"$0\"",
@@ -229,7 +232,7 @@ class SocketCopy {
     const Attach attach = attach_by_socket(host_, call_, directory_, request);
     ProcessRequest run;
     run.env = attach.env;
-    run.timeout_ms = 0;
+    run.timeout_ms = no_limit_ms;
     run.argv = {"/bin/sh",      "-c",
                 script,         host_.path(call_, "libexec") + "/bottle-init",
                 path,           (scratch_ / "archive").string(),
