@@ -73,6 +73,7 @@ TEST(ClaudeCredentials, assignments_are_found_wherever_they_stand_in_a_text) {
     EXPECT_FALSE(holds_credential(text)) << text;
   for (const std::string_view name : {"ANTHROPIC_CUSTOM_HEADERS", "GITHUB_PAT", "SENTRY_DSN", "CONNECTION_STRING"})
     EXPECT_TRUE(is_credential_name(name)) << name;
+  EXPECT_TRUE(is_credential_value("curl -u deploy:hunter2 https://example.com"));
   EXPECT_TRUE(is_credential_value("https://mcp.example.com/9f86d081-884c-4d65-9a2f-eaa0c55ad015/sse"));
   for (const std::string_view name : {".env", "token.txt", "server.key"}) EXPECT_TRUE(is_credential_file(name)) << name;
   for (const std::string_view name : {".env.example", "key.md", "SKILL.md"})
@@ -171,6 +172,26 @@ TEST_F(ClaudeConfig, a_file_with_a_token_in_its_text_stays_outside) {
   const CopiedConfig config = copy();
   EXPECT_THAT(paths(config), testing::ElementsAre("/home/agent/.claude/agents/fine.md"));
   EXPECT_THAT(config.warnings, Contains(HasSubstr("agents/leaky.md holds what looks like a credential")));
+}
+
+TEST_F(ClaudeConfig, files_that_are_a_credential_stay_outside_and_lists_are_looked_through) {
+  write(".claude/skills/s/SKILL.md", "Use it.\n");
+  write(".claude/skills/s/.env", "A=1\n");
+  write(".claude/skills/s/server.key", "x\n");
+  write(".claude/skills/s/list.json", R"([{"password": "12345678", "name": "kept"}])");
+  const CopiedConfig config = copy();
+  EXPECT_THAT(paths(config), testing::UnorderedElementsAre("/home/agent/.claude/skills/s/SKILL.md",
+                                                           "/home/agent/.claude/skills/s/list.json"));
+  for (const sdk::GuestFile& file : config.files) EXPECT_THAT(file.content, Not(HasSubstr("12345678"))) << file.path;
+  EXPECT_THAT(config.warnings, Contains(HasSubstr(".env is where credentials are kept")));
+}
+
+TEST(ClaudeCredentials, a_header_given_as_an_argument_goes) {
+  json::array list{"--header", "X-Team: blue", "--env=API_KEY=abcd"};
+  std::vector<std::string> dropped;
+  scrub(list, "args", dropped);
+  EXPECT_THAT(json::serialize(list), Not(HasSubstr("blue")));
+  EXPECT_THAT(json::serialize(list), Not(HasSubstr("abcd")));
 }
 
 TEST_F(ClaudeConfig, no_value_is_in_a_warning) {
