@@ -77,11 +77,9 @@ class Hands:
         return self._kept(self.old, host, lambda: self.w.tls(host), lambda client: False)
 
     def kept_http2(self, host):
-        def create():
-            peer = self.w.http2(host)
-            peer.socket.socket.settimeout(None)  # it may rest for longer than the harness waits for an octet
-            return peer
-        return self._kept(self.new, host, create, lambda peer: peer.closed or peer.goaway is not None)
+        # It may rest for longer than the harness waits for an octet.
+        return self._kept(self.new, host, lambda: self.w.http2(host, silence=None),
+                          lambda peer: peer.closed or peer.goaway is not None)
 
     def _kept(self, kept, host, create, is_over):
         self.uses[host] = self.uses.get(host, 0) + 1

@@ -246,12 +246,15 @@ class World:
         secure = (context or self.context()).wrap_socket(client.socket, server_hostname=server_name or host, session=session)
         return Client(secure)
 
-    def http2(self, host, port=443, **options):
-        """An HTTP/2 client inside a TLS tunnel to `host`."""
+    def http2(self, host, port=443, silence=20, **options):
+        """An HTTP/2 client inside a TLS tunnel to `host`, which may be silent for `silence` seconds (None: for ever)."""
         status, client = self.connect(f"{host}:{port}")
         assert status == 200, (status, client.body)
         secure = Tls(client.socket, self.context("h2"), host=host)
         assert secure.selected_alpn_protocol() == "h2"
+        # Before the peer's thread reads: Python notes a socket's new timeout a moment before the descriptor blocks, and a
+        # read that begins in between ends with EAGAIN.
+        client.socket.settimeout(silence)
         return Peer(secure, **options)
 
     def get(self, host, path, headers="", method="GET", body=b""):
