@@ -1,16 +1,13 @@
 #include "core/launch/deploy_keys.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <thread>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
+#include "core/launch/secret_pipe.hpp"
 
 namespace bot_bottle::launch {
 namespace {
@@ -65,41 +62,6 @@ std::string host_name() {
   return name.data();
 }
 
-/// A pipe with room for a key, read while it is written: a plugin may not know how large a pipe is.
-struct KeyPipe {
-  UniqueFd read;
-  UniqueFd write;
-  std::string text;
-  std::thread reader;
-
-  KeyPipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Failure(error_from_errno("cannot make a pipe", errno));
-    read.reset(ends[0]);
-    write.reset(ends[1]);
-    text.reserve(max_key_bytes);
-    reader = std::thread([this] {
-      std::array<char, 4096> piece{};
-      ssize_t count = 0;
-      while ((count = ::read(read.get(), piece.data(), piece.size())) > 0 || (count < 0 && errno == EINTR)) {
-        if (count > 0 && text.size() + static_cast<std::size_t>(count) <= max_key_bytes)
-          text.append(piece.data(), static_cast<std::size_t>(count));
-        wipe(piece.data(), piece.size());
-      }
-    });
-  }
-  KeyPipe(const KeyPipe&) = delete;
-  KeyPipe& operator=(const KeyPipe&) = delete;
-  ~KeyPipe() {
-    finish();
-    wipe(text.data(), text.size());
-  }
-  void finish() {
-    write.reset();
-    if (reader.joinable()) reader.join();
-  }
-};
-
 }  // namespace
 
 std::vector<DeployKeyRecord> list_deploy_keys(const Home& home) {
@@ -140,9 +102,9 @@ plan::GitKey create_deploy_key(const DeployKeyPlugins& plugins, const Home& home
   plugins::DeployKeyProvisioner& plugin = plugins.get(source.provider);
   // Before the forge knows of it: a crash between here and the next record leaves a title to look for.
   write_record(home, record);
-  KeyPipe pipe;
+  SecretPipe pipe(max_key_bytes);
   try {
-    const json::object made = plugin.create_key(request_of(record), pipe.write.get());
+    const json::object made = plugin.create_key(request_of(record), pipe.write_end());
     record.key_id = get_string(made, "key_id");
     write_record(home, record);
   } catch (const Failure& failure) {
@@ -156,9 +118,9 @@ plan::GitKey create_deploy_key(const DeployKeyPlugins& plugins, const Home& home
     throw Failure(std::move(error).within("git-gate.repos." + source.repo));
   }
   pipe.finish();
-  if (pipe.text.find("PRIVATE KEY-----") == std::string::npos)
+  if (pipe.text().find("PRIVATE KEY-----") == std::string::npos)
     throw Failure(make_error(ErrorKind::internal, "the deploy-key plugin " + source.provider + " gave no private key"));
-  return {source.repo, SecretBytes(pipe.text)};
+  return {source.repo, SecretBytes(pipe.text())};
 }
 
 void revoke_deploy_key(const DeployKeyPlugins& plugins, const Home& home, const DeployKeyRecord& record) {

@@ -4,13 +4,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "core/launch/decisions.hpp"
+#include "core/launch/host_login.hpp"
 #include "core/launch/session.hpp"
 #include "core/launch/sidecar_start.hpp"
 #include "core/launch/test_hooks.hpp"
@@ -104,6 +107,8 @@ void Session::launch() {
 void Session::load_secrets() {
   env_values_ = manifest::resolve_env(plan_.manifest, options_.env_answers, options_.ask).values;
   secrets_ = plan::load_secrets(plan_.secret_names);
+  if (!plan_.host_secret_names.empty())
+    std::ranges::move(forward_host_login(plan_, *parts_.provider), std::back_inserter(secrets_));
   json::object values;
   for (const auto& [name, value] : env_values_) values[name] = value;
   plan::refuse_secrets(values, "the environment", secrets_);

@@ -92,8 +92,11 @@ class HostCheck {
   void egress() {
     const policy::Egress& block = manifest_.egress;
     for (std::size_t i = 0; i < block.routes.size(); ++i)
-      if (const auto& auth = block.routes[i].auth)
+      if (const auto& auth = block.routes[i].auth) {
         variable(index_path("egress.routes", i) + ".auth.token_ref", auth->token_ref);
+        if (!auth->account_ref.empty())
+          variable(index_path("egress.routes", i) + ".auth.account.token_ref", auth->account_ref);
+      }
     if (!block.upstream_ca.empty()) path("egress.upstream_ca", block.upstream_ca, Wanted::file);
     if (!block.dlp_rules.empty()) path("egress.dlp.rules", block.dlp_rules, Wanted::file);
     if (block.upstream_proxy && !block.upstream_proxy->token_ref.empty())
@@ -136,6 +139,14 @@ void check_skill(const std::string& name, const Place& place, const std::string&
   const fs::path skills = *home / ".claude" / "skills";
   std::error_code code;
   if (fs::is_directory(skills / name, code)) return;
+  // Another program keeps them elsewhere (~/.codex/skills): which one it is, its provider says when the bottle starts.
+  for (fs::directory_iterator entries(*home, code), end; !code && entries != end; entries.increment(code)) {
+    std::error_code ignored;
+    if (entries->path().filename().string().starts_with('.') &&
+        fs::is_directory(entries->path() / "skills" / name, ignored))
+      return;
+  }
+  code.clear();
   std::vector<std::string> known;
   for (fs::directory_iterator entries(skills, code), end; !code && entries != end; entries.increment(code))
     known.push_back(entries->path().filename().string());

@@ -29,7 +29,7 @@ bool load_into(Manifest& manifest, const std::vector<NamedFile>& bottles, const 
 
 const NamedFile* find_named(const std::vector<NamedFile>& files, std::string_view name);
 std::vector<std::string> names_of(const std::vector<NamedFile>& files);
-/// Absent skills below ~/.claude/skills.
+/// Skills that are in no program's home: ~/.claude/skills, ~/.codex/skills.
 void check_skill(const std::string& name, const Place& place, const std::string& path, Faults& faults);
 
 }  // namespace bot_bottle::manifest

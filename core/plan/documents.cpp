@@ -105,6 +105,9 @@ json::object make_provider_spec(const Plan& plan) {
       {"supervise", plan.manifest.supervise.enabled && std::ranges::find(endpoints, "supervise") != endpoints.end()},
   };
   if (!plan.manifest.model.empty()) spec["model"] = plan.manifest.model;
+  if (plan.manifest.provider.config == manifest::AgentProvider::Config::copy ||
+      plan.manifest.provider.forward_host_credentials)
+    spec["host_home"] = plan.host.operator_home.string();
   if (plan.manifest.provider.config == manifest::AgentProvider::Config::copy) {
     const std::vector<std::string> known = get_strings(plan.description, "config_strategies");
     // One that does not know the word would start fresh and say nothing.
@@ -113,13 +116,39 @@ json::object make_provider_spec(const Plan& plan) {
                                "the provider " + plan.provider + " cannot copy your configuration into the bottle",
                                "take agent_provider.config out of the bottle"));
     spec["config"] = "copy";
-    spec["host_home"] = plan.host.operator_home.string();
     if (workspace_mode(plan) != manifest::Workspace::Mode::none) spec["host_workspace"] = plan.choices.cwd.string();
   }
   return spec;
 }
 
+namespace {
+
+/// What the provider will read out of the host's login. A route of the bottle's own must not carry that elsewhere.
+std::vector<std::string> host_secrets_of(const Plan& plan) {
+  std::vector<std::string> names = get_strings(plan.provider_plan, "host_secrets");
+  const bool asked = plan.manifest.provider.forward_host_credentials;
+  if (asked && names.empty())
+    throw Failure(make_error(ErrorKind::unsupported,
+                             "the provider " + plan.provider + " cannot forward a login of this host",
+                             "take agent_provider.forward_host_credentials out of the bottle; auth_token names a "
+                             "variable with a token"));
+  if (!asked && !names.empty())
+    throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider +
+                                                      " wants a login of this host, which the bottle does not grant"));
+  for (const policy::Route& route : plan.manifest.egress.routes)
+    if (route.auth && std::ranges::find(names, route.auth->token_ref) != names.end())
+      throw Failure(make_error(ErrorKind::invalid_argument,
+                               "the route for " + route.host + " names " + route.auth->token_ref +
+                                   ", which is the host's login: it goes to the provider's own hosts alone",
+                               "give the route a variable of its own"));
+  std::ranges::sort(names);
+  return names;
+}
+
+}  // namespace
+
 void plan_egress(Plan& plan) {
+  plan.host_secret_names = host_secrets_of(plan);
   plan.egress = plan.manifest.egress;
   std::vector<policy::Route>& routes = plan.egress.routes;
   for (policy::Route& route : routes)
@@ -151,7 +180,10 @@ void plan_egress(Plan& plan) {
 
   std::set<std::string> names;
   for (const policy::Route& route : routes)
-    if (route.auth) names.insert(route.auth->token_ref);
+    if (route.auth) {
+      names.insert(route.auth->token_ref);
+      if (!route.auth->account_ref.empty()) names.insert(route.auth->account_ref);
+    }
   if (plan.egress.upstream_proxy && !plan.egress.upstream_proxy->token_ref.empty())
     names.insert(plan.egress.upstream_proxy->token_ref);
   if (!plan.manifest.provider.auth_token.empty()) names.insert(plan.manifest.provider.auth_token);
@@ -168,6 +200,10 @@ void plan_egress(Plan& plan) {
       throw Failure(make_error(ErrorKind::invalid_argument,
                                "'" + name + "' cannot be the name of an environment variable",
                                "a token_ref names a variable of the host"));
+  for (const std::string& name : plan.host_secret_names)
+    if (!is_variable_name(name))
+      throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider + ": '" + name + "' names no secret"));
+  for (const std::string& name : plan.host_secret_names) names.erase(name);
   plan.secret_names.assign(names.begin(), names.end());
 
   for (const policy::Route& route : routes)

@@ -63,13 +63,14 @@ struct Plan {
   std::string provider;
   std::string backend;
   Guest guest;
-  json::object description;               // bot-bottle.provider-description/1
-  json::object provider_spec;             // bot-bottle.provider-spec/1
-  json::object provider_plan;             // bot-bottle.provider-plan/1
-  policy::Egress egress;                  // the bottle's and the provider's, one per host
-  json::object backend_spec;              // bot-bottle.spec/1
-  json::object backend_plan;              // bot-bottle.plan/1
-  std::vector<std::string> secret_names;  // sorted
+  json::object description;                    // bot-bottle.provider-description/1
+  json::object provider_spec;                  // bot-bottle.provider-spec/1
+  json::object provider_plan;                  // bot-bottle.provider-plan/1
+  policy::Egress egress;                       // the bottle's and the provider's, one per host
+  json::object backend_spec;                   // bot-bottle.spec/1
+  json::object backend_plan;                   // bot-bottle.plan/1
+  std::vector<std::string> secret_names;       // sorted; variables of the host
+  std::vector<std::string> host_secret_names;  // the provider reads them out of the host's login; never variables
   std::vector<std::string> warnings;
   /// The agent, or the bottle where there is no agent.
   [[nodiscard]] const std::string& name() const { return manifest.agent.empty() ? manifest.bottle : manifest.agent; }
@@ -80,8 +81,8 @@ struct Plan {
 /// guest; refuses a workspace that would hand the operator's home or this product's own state to the agent.
 void plan_guest(Plan& plan);
 json::object make_provider_spec(const Plan& plan);
-/// egress and secret_names, from the manifest and the provider's plan: a provider's route wins over the bottle's on the
-/// same host (spec 04), and a warning says so.
+/// egress, secret_names and host_secret_names, from the manifest and the provider's plan: a provider's route wins over
+/// the bottle's on the same host (spec 04), and a warning says so.
 void plan_egress(Plan& plan);
 json::object make_backend_spec(const Plan& plan);
 

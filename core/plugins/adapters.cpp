@@ -249,6 +249,13 @@ class ProviderAdapter final : public Provider {
     });
     return true;
   }
+  json::object host_credentials(const json::object& spec, int secret_fd) override {
+    const std::string text = to_text(spec);
+    return it_.document("host_credentials", it_.table().host_credentials != nullptr, "bot-bottle.host-credentials/1",
+                        [&](void* self, const bb_call* call, bb_writer out) {
+                          return it_.table().host_credentials(self, call, to_bb(text), secret_fd, out);
+                        });
+  }
 
  private:
   Instance<bb_provider> it_;

@@ -82,6 +82,8 @@ class Provider {
   virtual json::object plan(const json::object& spec) = 0;
   /// False when the plugin has nothing to do here.
   virtual bool provision(const json::object& spec, Backend& backend, const json::object& bottle) = 0;
+  /// The octets of the host's login are written to `secret_fd` (borrowed). Gives bot-bottle.host-credentials/1.
+  virtual json::object host_credentials(const json::object& spec, int secret_fd) = 0;
 };
 
 /// A loaded deploy-key provisioner (bot-bottle.deploy-key/1).

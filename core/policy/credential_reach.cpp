@@ -14,10 +14,6 @@ const Route* find_route(const Egress& egress, const std::string& host) {
   return found == egress.routes.end() ? nullptr : &*found;
 }
 
-bool same_auth(const Auth& one, const Auth& other) {
-  return one.scheme == other.scheme && one.header == other.header && one.token_ref == other.token_ref;
-}
-
 std::string pin_of(const Egress& egress, const std::string& host) {
   const auto found = egress.hosts.find(host);
   if (found == egress.hosts.end()) return "the address that its name has";
@@ -59,7 +55,7 @@ std::vector<std::string> credential_widening(const Egress& before, const Egress&
     const Route* old = find_route(before, now.host);
     if (old == nullptr || !old->auth)
       lines.push_back(fmt::format("{} is sent to {}", now.auth->token_ref, now.host));
-    else if (!same_auth(*old->auth, *now.auth))
+    else if (*old->auth != *now.auth)
       lines.push_back(fmt::format("{} is sent to {} in another way, or instead of {}", now.auth->token_ref, now.host,
                                   old->auth->token_ref));
     else

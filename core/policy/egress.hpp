@@ -41,6 +41,11 @@ struct Auth {
   Scheme scheme = Scheme::bearer;
   std::string header;  // lower case; "authorization" but for Scheme::header
   std::string token_ref;
+  /// A second header for hosts that want to be told which of a login's accounts is meant; it names a secret too, for it
+  /// is the operator's identity. Empty: none.
+  std::string account_header;  // lower case
+  std::string account_ref;
+  bool operator==(const Auth&) const = default;
 };
 
 enum class OnUnscannable : std::uint8_t { block, pass };

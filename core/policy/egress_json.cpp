@@ -83,7 +83,12 @@ json::object dlp_of(const Dlp& dlp) {
 
 json::object to_json(const Route& route) {
   json::object object = public_part(route);
-  if (route.auth) object["auth"] = {{"scheme", scheme_text(*route.auth)}, {"token_ref", route.auth->token_ref}};
+  if (route.auth) {
+    json::object auth{{"scheme", scheme_text(*route.auth)}, {"token_ref", route.auth->token_ref}};
+    if (!route.auth->account_header.empty())
+      auth["account"] = {{"header", route.auth->account_header}, {"token_ref", route.auth->account_ref}};
+    object["auth"] = std::move(auth);
+  }
   const bool all_on = route.dlp.token_patterns && route.dlp.known_secrets && route.dlp.financial && route.dlp.injection;
   if (!all_on && route.tls != Tls::passthrough) object["dlp"] = dlp_of(route.dlp);
   if (route.on_unscannable == OnUnscannable::pass) object["on_unscannable"] = "pass";

@@ -182,9 +182,7 @@ std::optional<PackUse> read_use(const json::value& value, const std::string& at,
 }
 
 bool has_same_credential(const Route& one, const Route& other) {
-  if (!one.auth || !other.auth) return one.auth.has_value() == other.auth.has_value();
-  return one.auth->scheme == other.auth->scheme && one.auth->header == other.auth->header &&
-         one.auth->token_ref == other.auth->token_ref;
+  return one.auth == other.auth;
 }
 
 }  // namespace

@@ -119,6 +119,45 @@ bool read_match(const json::value& value, const std::string& at, Match& match, P
   return possible;
 }
 
+/// A credential in one of these would be dropped, or would break the framing of the message.
+constexpr auto framing_headers = std::to_array<std::string_view>(
+    {"connection", "content-length", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer",
+     "transfer-encoding", "upgrade", "expect", "content-encoding"});
+
+void read_injected_header(ObjectReader& reader, const std::string& key, const std::string& name,
+                          std::string_view hint) {
+  if (!is_http_token(name))
+    reader.problem(key, fmt::format("{} names no valid header", in_quotes(name)), std::string(hint));
+  else if (std::ranges::find(framing_headers, name) != framing_headers.end())
+    reader.problem(key, fmt::format("the header '{}' cannot carry a credential", name), std::string(hint));
+}
+
+void read_token_ref(ObjectReader& reader, const std::string& reference) {
+  if (!is_secret_name(reference))  // not repeated: it may be the credential itself
+    reader.problem("token_ref", "is not the name of a variable",
+                   "letters, digits and '_'; the value itself never stands here");
+}
+
+void read_account(const json::value& value, const std::string& at, Auth& auth, Problems& problems) {
+  static constexpr std::string_view form = "account: {header: X-Account-Id, token_ref: EXAMPLE_ACCOUNT}";
+  ObjectReader reader(value, at, problems);
+  if (!reader.is_object()) return;
+  static constexpr auto known = std::to_array<std::string_view>({"header", "token_ref"});
+  reader.check_keys(known, {});
+  for (const std::string_view key : known)
+    if (!reader.has(key)) reader.problem(key, "is missing", std::string(form));
+  if (const auto header = reader.string("header")) {
+    auth.account_header = to_lower(*header);
+    read_injected_header(reader, "header", auth.account_header, form);
+    if (auth.account_header == auth.header)
+      reader.problem("header", "is the one that carries the credential itself", std::string(form));
+  }
+  if (const auto reference = reader.string("token_ref")) {
+    auth.account_ref = *reference;
+    read_token_ref(reader, *reference);
+  }
+}
+
 void read_auth(const json::value& value, const std::string& at, Auth& auth, Problems& problems) {
   static constexpr std::string_view form =
       "auth: {scheme: Bearer, token_ref: EXAMPLE_TOKEN}; leave 'auth' out for none";
@@ -128,7 +167,7 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
     problems.push_back({at, "'auth: {}' says nothing", std::string(form)});
     return;
   }
-  static constexpr auto known = std::to_array<std::string_view>({"scheme", "token_ref"});
+  static constexpr auto known = std::to_array<std::string_view>({"scheme", "token_ref", "account"});
   static constexpr auto refused = std::to_array<RefusedKey>({
       {"token", "a credential's value has no place in a manifest", "token_ref names the variable that holds it"},
       {"role", "'role' is reserved", "remove the key"},
@@ -147,15 +186,7 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
     } else if (scheme->starts_with("header:")) {
       auth.scheme = Auth::Scheme::header;
       auth.header = to_lower(scheme->substr(7));
-      // A credential in one of these would be dropped, or would break the framing of the message.
-      static constexpr auto framing = std::to_array<std::string_view>(
-          {"connection", "content-length", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te",
-           "trailer", "transfer-encoding", "upgrade", "expect", "content-encoding"});
-      if (!is_http_token(auth.header))
-        reader.problem("scheme", fmt::format("{} names no valid header", in_quotes(*scheme)), "header:x-api-key");
-      else if (std::ranges::find(framing, auth.header) != framing.end())
-        reader.problem("scheme", fmt::format("the header '{}' cannot carry a credential", auth.header),
-                       "header:x-api-key");
+      read_injected_header(reader, "scheme", auth.header, "header:x-api-key");
     } else {
       reader.problem("scheme", fmt::format("{} is not accepted", in_quotes(*scheme)),
                      "Bearer, token, Basic or header:<Name>");
@@ -163,10 +194,10 @@ void read_auth(const json::value& value, const std::string& at, Auth& auth, Prob
   }
   if (const auto reference = reader.string("token_ref")) {
     auth.token_ref = *reference;
-    if (!is_secret_name(*reference))  // not repeated: it may be the credential itself
-      reader.problem("token_ref", "is not the name of a variable",
-                     "letters, digits and '_'; the value itself never stands here");
+    read_token_ref(reader, *reference);
   }
+  if (const json::value* account = reader.find("account"))
+    read_account(*account, reader.path_of("account"), auth, problems);
 }
 
 void read_dlp(const json::value& value, const std::string& at, Dlp& dlp, Problems& problems) {

@@ -104,7 +104,8 @@ class Finder {
     std::error_code code;
     const fs::path real = fs::canonical(path, code);
     if (code) return fail(ErrorKind::not_found, "cannot resolve " + path.string() + ": " + code.message());
-    if (real != path && !is_provided(path)) add_unique(program_.binds, path.string());
+    // With its package, or a script there would not find the native program beside it.
+    if (real != path) BB_CHECK(bind(path));
     BB_CHECK(bind(real));
     if (depth < max_interpreters)
       for (const std::string& interpreter : interpreters_of(real)) BB_CHECK(add(interpreter, depth + 1));

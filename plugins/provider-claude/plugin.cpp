@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "copy_config.hpp"
+#include "plugins/provider-config/text.hpp"
 
 namespace {
 
 using namespace bot_bottle::sdk;
+namespace provider_config = bot_bottle::provider_config;
 
 /// What the agent sends as its token; the sidecar replaces it. Not a secret: it stands in the documents.
 constexpr std::string_view placeholder = "egress-placeholder";
@@ -42,8 +44,7 @@ std::string_view color_code(std::string_view color) {
 }
 
 std::string status_line_command(const ProviderSpec& spec) {
-  const std::string text =
-      (spec.label.empty() ? spec.agent : spec.label + " (" + spec.agent + ")") + " in " + spec.slug;
+  const std::string text = provider_config::title_of(spec) + " in " + spec.slug;
   const std::string_view code = color_code(spec.color);
   if (code.empty()) return "printf %s " + shell_quoted(text);
   return "printf '\\033[" + std::string(code) + "m%s\\033[0m' " + shell_quoted(text);
@@ -61,9 +62,7 @@ class ClaudeProvider final : public AgentProvider {
   }
 
   ProviderPlan plan(const Call& /*call*/, const ProviderSpec& spec) override {
-    if (spec.headless && spec.headless_prompt.empty() && spec.args.empty())
-      throw Error(Status::invalid_argument, "Claude Code needs a prompt to work without a terminal",
-                  "bot-bottle run " + spec.agent + " -p 'what to do'; '-p -' reads it, '-p @FILE' takes a file");
+    provider_config::need_a_prompt(spec, "Claude Code");
     ProviderPlan plan;
     plan.env = {{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"},
                 {"DISABLE_TELEMETRY", "1"},
@@ -97,7 +96,7 @@ class ClaudeProvider final : public AgentProvider {
     plan.headless_stdin = "prompt";
     for (Argv* argv : {&plan.argv, &plan.resume_argv, &plan.headless_argv})
       argv->insert(argv->end(), spec.args.begin(), spec.args.end());
-    plan.ui = {.title = spec.label.empty() ? spec.agent : spec.label + " (" + spec.agent + ")", .color = spec.color};
+    plan.ui = {.title = provider_config::title_of(spec), .color = spec.color};
     return plan;
   }
 

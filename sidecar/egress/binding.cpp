@@ -129,6 +129,7 @@ void Credential::write_to(std::string& out) const {
     out.append(secret->view());
   }
   out.append("\r\n");
+  if (account != nullptr) out.append(account_header).append(": ").append(account->view()).append("\r\n");
 }
 
 void strip_connection_fields(http::Fields& fields) {
@@ -158,6 +159,8 @@ Bound bind_account(const policy::Route& route, const SecretStore& secrets, http:
   }
   std::string foreign;
   const std::string& injected = route.auth->header;
+  // Which account is the sidecar's to say: what the client says of it is no credential, and is replaced.
+  if (!route.auth->account_header.empty()) fields.remove(route.auth->account_header);
   fields.remove_if([&](const http::Field& field) {
     if (field.name != injected && !contains(credential_headers, field.name)) return false;
     if (foreign.empty() && !is_own(field.value, route, secrets)) foreign = fmt::format("header {}", field.name);
@@ -180,15 +183,28 @@ Bound bind_account(const policy::Route& route, const SecretStore& secrets, http:
   return bound;
 }
 
+namespace {
+
+Result<const SecretBytes*> find_injectable(const std::string& name, const SecretStore& secrets) {
+  const SecretBytes* secret = secrets.find(name);
+  if (secret == nullptr || secret->empty())
+    return fail(ErrorKind::failed_precondition, "the credential of this route was not given to the bottle");
+  // A line break in a token would be a header of its own.
+  if (secret->view().find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
+    return fail(ErrorKind::failed_precondition, "the credential of this route holds a line break");
+  return secret;
+}
+
+}  // namespace
+
 Result<Credential> find_credential(const policy::Route& route, const SecretStore& secrets) {
   Credential credential;
   if (!route.auth) return credential;
-  credential.secret = secrets.find(route.auth->token_ref);
-  if (credential.secret == nullptr || credential.secret->empty())
-    return fail(ErrorKind::failed_precondition, "the credential of this route was not given to the bottle");
-  // A line break in a token would be a header of its own.
-  if (credential.secret->view().find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
-    return fail(ErrorKind::failed_precondition, "the credential of this route holds a line break");
+  BB_TRY(credential.secret, find_injectable(route.auth->token_ref, secrets));
+  if (!route.auth->account_header.empty()) {
+    BB_TRY(credential.account, find_injectable(route.auth->account_ref, secrets));
+    credential.account_header = route.auth->account_header;
+  }
   credential.header = route.auth->header.empty() ? "authorization" : route.auth->header;
   credential.token_ref = route.auth->token_ref;
   switch (route.auth->scheme) {

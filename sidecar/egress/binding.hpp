@@ -20,8 +20,10 @@ struct Credential {
   const SecretBytes* secret = nullptr;  // borrowed from the store
   bool basic = false;                   // base64 of user:password
   std::string token_ref;
+  std::string account_header;            // lower case; empty: none
+  const SecretBytes* account = nullptr;  // borrowed likewise
   [[nodiscard]] bool present() const { return secret != nullptr; }
-  /// Appends the field line; the caller wipes `out`.
+  /// Appends the field line, or two; the caller wipes `out`.
   void write_to(std::string& out) const;
 };
 

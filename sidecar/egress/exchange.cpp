@@ -222,6 +222,7 @@ Exchange::Objection Exchange::strip_and_bind() {
     }
   } else if (route_->auth) {
     request_.fields->remove(route_->auth->header);
+    if (!route_->auth->account_header.empty()) request_.fields->remove(route_->auth->account_header);
   }
   if (!route_->auth) return std::nullopt;
   // Only over verified TLS to the route's own host and port, else not at all (F2, F8): a request that would go out

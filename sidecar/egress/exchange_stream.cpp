@@ -211,6 +211,7 @@ void Exchange::on_request_end(const http::Fields* trailers) {
     request_trailers_ = *trailers;
     strip_trailers(*request_trailers_);
     if (route_->auth) request_trailers_->remove(route_->auth->header);
+    if (route_->auth && !route_->auth->account_header.empty()) request_trailers_->remove(route_->auth->account_header);
     std::string text;
     request_trailers_->each(
         [&](const http::Field& field) { text.append(field.name).append(": ").append(field.value).append("\n"); });

@@ -26,7 +26,7 @@ void Http2ClientStream::send_head(const OutgoingRequest& request) {
                                              {":scheme", "https"},
                                              {":authority", request.authority},
                                              {":path", request.target}}};
-  std::array<http::Field, 5> last;
+  std::array<http::Field, 6> last;
   std::size_t count = 0;
   // Upstreams are asked for what can be scrubbed as it comes.
   last[count++] = {"accept-encoding", "identity"};
@@ -34,17 +34,21 @@ void Http2ClientStream::send_head(const OutgoingRequest& request) {
   if (request.body.kind == BodyLength::Kind::known) last[count++] = {"content-length", {length.data(), length.size()}};
   if (request.expects_continue) last[count++] = {"expect", "100-continue"};
   if (request.accepts_trailers) last[count++] = {"te", "trailers"};
-  std::string line;  // "name: value\r\n"
+  std::string lines;  // "name: value\r\n"
   if (request.credential != nullptr && request.credential->present()) {
-    request.credential->write_to(line);
-    const std::string_view view = line;
-    const std::size_t colon = view.find(": ");
-    last[count++] = {view.substr(0, colon), view.substr(colon + 2, view.size() - colon - 4)};
+    request.credential->write_to(lines);
+    std::string_view rest = lines;
+    while (!rest.empty()) {  // one, or two with the account
+      const std::size_t colon = rest.find(": ");
+      const std::size_t end = rest.find("\r\n");  // no credential has one in it: find_credential
+      last[count++] = {rest.substr(0, colon), rest.substr(colon + 2, end - colon - 2)};
+      rest.remove_prefix(end + 2);
+    }
   }
   const bool ends = request.body.kind == BodyLength::Kind::none;
   id_ = client_->session().request(first, *request.fields, std::span(last.data(), count),
                                    ends ? http2::End::yes : http2::End::no);
-  if (!line.empty()) wipe(line.data(), line.size());
+  if (!lines.empty()) wipe(lines.data(), lines.size());
   if (id_ != 0) {
     client_->add(id_, this);
     client_->mark();

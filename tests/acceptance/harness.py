@@ -193,6 +193,23 @@ def claude_directory(user):
     return _prefixes["claude"] / "node_modules" / ".bin"
 
 
+def codex_directory(user):
+    """Where `codex` is; for an ordinary user a readable copy."""
+    if user is None or not (CLAUDE_BIN / "codex").exists():
+        return CLAUDE_BIN
+    if "codex" not in _prefixes:
+        copy = pathlib.Path(tempfile.mkdtemp(prefix="bb-codex-", dir="/tmp"))
+        copy.chmod(0o755)
+        for name in ("codex", "codex-linux-x64", "codex-linux-arm64"):
+            if (CLAUDE_BIN.parent / "@openai" / name).exists():
+                shutil.copytree(CLAUDE_BIN.parent / "@openai" / name, copy / "node_modules" / "@openai" / name, symlinks=True,
+                                copy_function=link_or_copy)
+        (copy / "node_modules" / ".bin").mkdir()
+        (copy / "node_modules" / ".bin" / "codex").symlink_to("../@openai/codex/bin/codex.js")
+        _prefixes["codex"] = copy
+    return _prefixes["codex"] / "node_modules" / ".bin"
+
+
 def remove_copies():
     for path in _prefixes.values():
         shutil.rmtree(path, ignore_errors=True)

@@ -2,14 +2,16 @@
 
 Reads environments, argv, every readable file that is not the system's, and the memory of every process that it may read.
 argv: length, sha256 of the secret's first octets, sha256 of a text that is there (the placeholder), as a control, and how such
-secrets begin."""
+secrets begin; then length, sha256 and begin of each further secret."""
 import hashlib
 import json
 import os
 import re
 import sys
 
-length, wanted, control, prefix = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4].encode()
+control = sys.argv[3]
+secrets = [(int(sys.argv[1]), sys.argv[2], sys.argv[4].encode())]
+secrets += [(int(length), wanted, prefix.encode()) for length, wanted, prefix in zip(*[iter(sys.argv[5:])] * 3)]
 # Only what could begin a token is hashed: runs of token characters.
 runs = re.compile(rb"[A-Za-z0-9_\-]{%d,}" % 16)
 found, files, control_seen = [], 0, False
@@ -21,10 +23,11 @@ def look(data, where):
         text = match.group()
         if hashlib.sha256(text[:18]).hexdigest() == control:
             control_seen = True
-        for start in range(0, max(1, min(len(text) - length + 1, 4096))):
-            if hashlib.sha256(text[start:start + length]).hexdigest() == wanted:
-                found.append(where)
-                return
+        for length, wanted, _ in secrets:
+            for start in range(0, max(1, min(len(text) - length + 1, 4096))):
+                if hashlib.sha256(text[start:start + length]).hexdigest() == wanted:
+                    found.append(where)
+                    return
 
 
 for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -41,8 +44,9 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
                     memory.seek(low)
                     data = memory.read(high - low)
                     # Memory is large: only places that start as such tokens do.
-                    for at in re.finditer(re.escape(prefix), data):
-                        look(data[at.start():at.start() + 200], f"/proc/{pid}/mem")
+                    for length, wanted, prefix in secrets:
+                        for at in re.finditer(re.escape(prefix), data):
+                            look(data[at.start():at.start() + 200], f"/proc/{pid}/mem")
     except (OSError, OverflowError, ValueError):
         pass
 for top in ("/home", "/workspace", "/tmp", "/etc", "/run", "/var", "/dev/shm"):

@@ -1,9 +1,10 @@
 """A FAKE of OpenAI's Responses API as Codex 0.169.0 uses it, for tests only: no model behind it.
 
-POST /v1/responses streams server-sent events, over HTTP/1.1 or HTTP/2 as ALPN agrees on one of `protocols`. GET
-/v1/responses with Upgrade is the same over a WebSocket: each message {"type": "response.create", …} is answered by the same
+POST PREFIX/responses (`prefix`: /v1, or /backend-api/codex of a ChatGPT login) streams server-sent events, over HTTP/1.1 or HTTP/2 as ALPN agrees on one of `protocols`. GET
+PREFIX/responses with Upgrade is the same over a WebSocket: each message {"type": "response.create", …} is answered by the same
 events as messages; with `websocket=False` the upgrade is refused with 426, and Codex falls back to POST. GET
-/v1/models knows no model; everything else is 404. Without `Authorization: Bearer TOKEN` all of it is 401.
+PREFIX/models knows no model; everything else is 404. Without `Authorization: Bearer TOKEN` all of it is 401; so it is, when there is an
+`account`, without that in ChatGPT-Account-Id.
 
 The answer repeats what it was told: `heard: "first prompt" | "second prompt"`. A prompt `use TOOL {arguments}` is answered with
 a call of that tool instead, and what comes back with `got: what it said`. Codex 0.169.0 gives a model that it does not know one
@@ -24,6 +25,8 @@ from websocket import Ended, WebSocket, accept_for
 
 SSE = ("content-type", "text/event-stream")
 JSON = ("content-type", "application/json")
+# What stands before the real hosts gives every client one.
+COOKIE = ("set-cookie", "__cf_bm=fake-cookie; path=/; HttpOnly; Secure")
 
 
 def prompts_in(body):
@@ -89,15 +92,16 @@ def sse(event):
 
 
 class ModelApi:
-    def __init__(self, certificate, key, token, protocols=("h2", "http/1.1"), websocket=True):
-        self.token, self.websocket = token, websocket
+    def __init__(self, certificate, key, token, protocols=("h2", "http/1.1"), websocket=True, prefix="/v1", account=None,
+                 address="127.0.0.1"):
+        self.token, self.websocket, self.prefix, self.account = token, websocket, prefix, account
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
         self.context.set_alpn_protocols(list(protocols))
         self.lock, self.requests = threading.Lock(), []
         self.may_answer = threading.Event()  # a test may clear it: every answer then waits before its last event
         self.may_answer.set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((address, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -129,14 +133,17 @@ class ModelApi:
         with self.lock:
             self.requests.append({"protocol": protocol, "method": method, "path": path, "headers": headers, "body": body})
 
+    def knows(self, headers):
+        return headers.get("authorization") == "Bearer " + self.token and self.account in (None, headers.get("chatgpt-account-id"))
+
     def answer(self, method, path, headers, body):
         """(status, field, iterable of octets)"""
-        if headers.get("authorization") != "Bearer " + self.token:
+        if not self.knows(headers):
             return 401, JSON, [b'{"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}']
         path = path.split("?")[0]
-        if (method, path) == ("POST", "/v1/responses"):
+        if (method, path) == ("POST", self.prefix + "/responses"):
             return 200, SSE, (sse(event) for event in events_for(json.loads(body), self.may_answer))
-        if (method, path) == ("GET", "/v1/models"):
+        if (method, path) == ("GET", self.prefix + "/models"):
             return 200, JSON, [b'{"object": "list", "data": [], "models": []}']
         return 404, JSON, [json.dumps({"error": {"message": path}}).encode()]
 
@@ -147,7 +154,7 @@ class ModelApi:
         body = self._plain(headers, bytes(stream.data))
         self._note("h2", method, path, headers, body)
         status, field, pieces = self.answer(method, path, headers, body)
-        peer.respond(number, status, b"".join(pieces), [field])
+        peer.respond(number, status, b"".join(pieces), [field, COOKIE])
 
     @staticmethod
     def _plain(headers, body):
@@ -192,7 +199,8 @@ class ModelApi:
         text = self._plain(headers, body)
         self._note("http/1.1", method, path, headers, text)
         status, field, pieces = self.answer(method, path, headers, text)
-        client.sendall(f"HTTP/1.1 {status} Fake\r\n{field[0]}: {field[1]}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        client.sendall(f"HTTP/1.1 {status} Fake\r\n{field[0]}: {field[1]}\r\n"
+                       f"{COOKIE[0]}: {COOKIE[1]}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         for piece in pieces:
             client.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         client.sendall(b"0\r\n\r\n")
@@ -203,7 +211,7 @@ class ModelApi:
         raise EOFError
 
     def _upgrade(self, client, path, headers, data):
-        known = headers.get("authorization") == "Bearer " + self.token
+        known = self.knows(headers)
         if not known or not self.websocket:
             client.sendall(f"HTTP/1.1 {426 if known else 401} Fake\r\ncontent-length: 0\r\n\r\n".encode())
             return

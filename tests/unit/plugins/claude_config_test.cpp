@@ -9,14 +9,15 @@
 
 #include "core/base/random.hpp"
 #include "plugins/provider-claude/copy_config.hpp"
-#include "plugins/provider-claude/credentials.hpp"
-#include "plugins/provider-claude/servers.hpp"
+#include "plugins/provider-config/credentials.hpp"
+#include "plugins/provider-config/servers.hpp"
 
 namespace bot_bottle::provider_claude {
 namespace {
 
 namespace fs = std::filesystem;
 namespace json = sdk::json;
+using namespace provider_config;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;

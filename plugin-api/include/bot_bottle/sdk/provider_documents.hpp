@@ -49,6 +49,12 @@ struct ProviderGuest {
   }
 };
 
+/// Of a forwarded login what a plan may know.
+struct HostLoginFacts {
+  std::string expires_at;  // RFC 3339, or empty
+  BB_SDK_FIELDS { visit("expires_at", self.expires_at); }
+};
+
 struct ProviderSpec {
   static constexpr std::string_view schema = "bot-bottle.provider-spec/1";
   std::string agent;
@@ -67,8 +73,10 @@ struct ProviderSpec {
   bool supervise = false;
   std::string model;
   std::string config = "fresh";  // "copy": from the operator's own configuration
-  std::string host_home;         // with "copy" alone: where that is
+  std::string host_home;         // with "copy" or `forward_host_credentials` alone: the operator's
   std::string host_workspace;    // with "copy" alone: what becomes guest.workspace; may be empty
+  /// After host_credentials(): what it said, when the plan is asked for again with the login as it is.
+  std::optional<HostLoginFacts> host_credentials;
   json::object extra;
   BB_SDK_FIELDS {
     visit("agent", self.agent);
@@ -89,6 +97,7 @@ struct ProviderSpec {
     visit("config", self.config);
     visit("host_home", self.host_home);
     visit("host_workspace", self.host_workspace);
+    visit("host_credentials", self.host_credentials);
   }
 };
 
@@ -131,6 +140,8 @@ struct ProviderPlan {
   std::vector<GuestFile> files;
   std::vector<json::object> egress_routes;  // with the manifest's keys: {"host": "api.example.com", …}
   std::vector<Placeholder> placeholders;
+  /// With `forward_host_credentials`: names, for token_ref, of what host_credentials() will hand over.
+  std::vector<std::string> host_secrets;
   std::vector<Argv> commands;  // run in the guest before the agent
   Argv argv;
   Argv resume_argv;
@@ -147,6 +158,7 @@ struct ProviderPlan {
     visit("files", self.files);
     visit("egress_routes", self.egress_routes);
     visit("placeholders", self.placeholders);
+    visit("host_secrets", self.host_secrets);
     visit("commands", self.commands);
     visit("argv", self.argv);
     visit("resume_argv", self.resume_argv);
@@ -159,14 +171,26 @@ struct ProviderPlan {
   }
 };
 
+/// One of the secrets of a login: what `host_credentials` wrote for it.
+struct HostSecret {
+  std::string name;      // one of the plan's `host_secrets`
+  std::uint64_t size{};  // octets
+  BB_SDK_FIELDS {
+    visit("name", self.name);
+    visit("size", self.size);
+  }
+};
+
 struct HostCredentials {
   static constexpr std::string_view schema = "bot-bottle.host-credentials/1";
-  std::string expires_at;  // RFC 3339, or empty
-  std::string account;
+  std::string expires_at;           // RFC 3339, or empty
+  std::string account;              // for the operator's eye; a document is no place for who that is
+  std::vector<HostSecret> secrets;  // in the order of their octets on the descriptor; none: all of it is the one secret
   json::object extra;
   BB_SDK_FIELDS {
     visit("expires_at", self.expires_at);
     visit("account", self.account);
+    visit("secrets", self.secrets);
   }
 };
 

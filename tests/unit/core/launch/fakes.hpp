@@ -207,6 +207,13 @@ class FakeProvider : public plugins::Provider {
     if (on_provision) on_provision();
     return false;
   }
+  json::object host_credentials(const json::object& spec, int secret_fd) override {
+    documents.push_back(to_text(spec));
+    or_throw(write_all(secret_fd, login));
+    return login_result;
+  }
+  std::string login;
+  json::object login_result{{"schema", "bot-bottle.host-credentials/1"}, {"expires_at", "2030-01-01T00:00:00Z"}};
 
  private:
   std::string name_ = "tool";

@@ -155,6 +155,23 @@ TEST(PlanEgress, a_providers_route_wins_over_the_bottles_and_says_so) {
   EXPECT_NE(plan.warnings[0].find("model.example.com"), std::string::npos);
 }
 
+TEST(PlanEgress, a_forwarded_login_is_no_variable_and_goes_to_the_providers_hosts_alone) {
+  Plan plan = sample();
+  plan.manifest.provider.auth_token.clear();
+  plan.manifest.provider.forward_host_credentials = true;
+  EXPECT_EQ(kind_of([&] { plan_egress(plan); }), ErrorKind::unsupported) << "this provider names none";
+  plan.provider_plan["host_secrets"] = json::array{"API_TOKEN", "API_ACCOUNT"};
+  plan_egress(plan);
+  EXPECT_EQ(plan.host_secret_names, (std::vector<std::string>{"API_ACCOUNT", "API_TOKEN"}));
+  EXPECT_EQ(plan.secret_names, (std::vector<std::string>{"OTHER_TOKEN"}));
+  plan.provider_plan["host_secrets"].as_array().emplace_back("OTHER_TOKEN");
+  EXPECT_EQ(kind_of([&] { plan_egress(plan); }), ErrorKind::invalid_argument)
+      << "the bottle's own route would carry it";
+  plan.provider_plan["host_secrets"] = json::array{"API_TOKEN"};
+  plan.manifest.provider.forward_host_credentials = false;
+  EXPECT_EQ(kind_of([&] { plan_egress(plan); }), ErrorKind::internal) << "the bottle does not grant it";
+}
+
 TEST(PlanEgress, a_providers_bad_route_stops_the_launch) {
   Plan plan = sample();
   plan.provider_plan["egress_routes"] = json::array{json::object{{"host", "*.example.com"}}};

@@ -198,6 +198,15 @@ TEST(Egress, auth_is_whole_or_absent_and_never_a_value) {
   const std::string leaked = route_problems(R"("auth": {"scheme": "Bearer", "token_ref": "sk-live-0123456789"})");
   EXPECT_THAT(leaked, testing::HasSubstr("not the name of a variable"));
   EXPECT_EQ(leaked.find("0123456789"), std::string::npos) << "a credential written in the wrong place is not repeated";
+  const auto account = [](const std::string& value) {
+    return route_problems(R"("auth": {"scheme": "Bearer", "token_ref": "X", "account": )" + value + "}");
+  };
+  EXPECT_EQ(account(R"({"header": "X-Account", "token_ref": "Y"})"), "");
+  EXPECT_THAT(account(R"({"header": "X-Account"})"), testing::HasSubstr("auth.account.token_ref: is missing"));
+  EXPECT_THAT(account(R"({"header": "Host", "token_ref": "Y"})"), testing::HasSubstr("cannot carry"));
+  EXPECT_THAT(account(R"({"header": "Authorization", "token_ref": "Y"})"), testing::HasSubstr("credential itself"));
+  EXPECT_THAT(account(R"({"header": "X-A", "token_ref": "a-value"})"),
+              testing::HasSubstr("not the name of a variable"));
   const std::string proxy = problems_of(R"({"upstream_proxy": "http://me:hunter22@proxy:3128"})");
   EXPECT_THAT(proxy, testing::HasSubstr("token_ref"));
   EXPECT_EQ(proxy.find("hunter22"), std::string::npos);
@@ -279,6 +288,8 @@ json::object random_document(std::mt19937& random) {
     if (chance()) {
       const char* schemes[] = {"Bearer", "token", "Basic", "header:X-Key"};
       route["auth"] = json::object{{"scheme", schemes[random() % 4]}, {"token_ref", "T_" + word()}};
+      if (chance())
+        route["auth"].as_object()["account"] = json::object{{"header", "X-Account"}, {"token_ref", "A_" + word()}};
     }
     if (chance()) {
       json::array matches;

@@ -113,6 +113,23 @@ TEST(Binding, credentials_are_written_as_their_scheme_says) {
             "authorization: Basic " + base64_encode("x-access-token:t0k") + "\r\n");
 }
 
+TEST(Binding, which_account_is_meant_is_the_sidecars_to_say) {
+  Case one;
+  one.route.auth->account_header = "x-account";
+  one.route.auth->account_ref = "ACCOUNT";
+  EXPECT_FALSE(find_credential(one.route, one.secrets)) << "it was not given";
+  one.secrets.add("ACCOUNT", SecretBytes("acc\r\nx-evil: 1"));
+  EXPECT_FALSE(find_credential(one.route, one.secrets)) << "a header of its own would follow";
+  one.secrets.add("ACCOUNT", SecretBytes("the-real-account"));
+  std::string out;
+  find_credential(one.route, one.secrets)->write_to(out);
+  EXPECT_EQ(out, "authorization: Bearer the-real-token\r\nx-account: the-real-account\r\n");
+  one.fields.add("authorization", "Bearer placeholder");
+  one.fields.add("X-Account", "of-somebody-else");
+  EXPECT_FALSE(one.refused());
+  EXPECT_TRUE(one.fields.empty());
+}
+
 TEST(Binding, F2_a_missing_or_unwritable_credential_fails_closed) {
   Case one;
   one.route.auth->token_ref = "NONE";

@@ -6,7 +6,7 @@
 
 #include "credentials.hpp"
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 
 namespace json = sdk::json;
 
@@ -37,7 +37,7 @@ std::string with_path(std::string_view text, const std::string& from, const std:
 
 void scrub_server(json::object& server, const std::string& path, std::vector<std::string>& dropped) {
   const std::string prefix = path.empty() ? "" : path + ".";
-  for (const std::string_view key : {"headersHelper", "oauth"})
+  for (const std::string_view key : {"headersHelper", "oauth", "env_http_headers", "env_vars"})
     if (server.erase(key) > 0) dropped.push_back(prefix + std::string(key));
   scrub(server, path, dropped);
 }
@@ -61,4 +61,4 @@ void scrub_document(json::object& document, std::vector<std::string>& dropped) {
   document["mcpServers"] = std::move(servers);
 }
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

@@ -1,6 +1,6 @@
 // What looks like a credential, by its name or by itself, and taking it out of a JSON document. On doubt it is one:
 // what was taken out wrongly is told and can be granted through egress, what was left in is lost. Used by
-// copy_config.cpp.
+// config_copier.cpp.
 #pragma once
 
 #include <bot_bottle/plugin.hpp>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 
 /// "GITHUB_TOKEN", "apiKey", "--password", "Authorization".
 bool is_credential_name(std::string_view name);
@@ -34,4 +34,4 @@ bool is_whole(const sdk::json::object& definition);
 
 inline constexpr std::string_view removed = "removed-by-bot-bottle";
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

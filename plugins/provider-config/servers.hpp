@@ -1,4 +1,4 @@
-// Parts of copy_config.cpp that know nothing of files: MCP definitions without credentials, and paths that move.
+// What knows nothing of files: MCP definitions without credentials, and paths that move.
 #pragma once
 
 #include <bot_bottle/plugin.hpp>
@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 
 /// One server's definition: of its headers only those stay that never hold a credential. `dropped` gets the places.
 void scrub_server(sdk::json::object& server, const std::string& path, std::vector<std::string>& dropped);
@@ -18,4 +18,4 @@ bool is_path_character(char c);
 std::string with_path(std::string_view text, const std::string& from, const std::string& to);
 std::string lower(std::string_view text);
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

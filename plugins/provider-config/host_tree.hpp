@@ -1,4 +1,4 @@
-// Reads below one directory of the operator's, through no link, within bounds. Used by copy_config.cpp.
+// Reads below one directory of the operator's, through no link, within bounds. Used by providers.
 // Hostile input: files that somebody else may have put there (a plugin, a skill that was downloaded).
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 
 /// An entry of a directory. Links, sockets, devices and pipes are `other`: they are reported and never opened.
 struct HostEntry {
@@ -19,6 +19,8 @@ struct HostText {
   enum class Fault : unsigned char { none, absent, not_regular, too_large, not_text, unreadable } fault = Fault::none;
   std::string text;         // UTF-8 without NUL
   bool is_program = false;  // its owner may execute it
+  /// It belongs to this user or to root, and nobody else may write it.
+  bool is_own = false;
 };
 /// Continues "NAME: …".
 std::string_view explain(HostText::Fault fault);
@@ -43,4 +45,4 @@ class HostTree {
 
 bool is_text(std::string_view bytes);
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

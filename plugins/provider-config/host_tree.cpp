@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <string_view>
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 namespace {
 
 constexpr std::size_t max_entries = 2000;
@@ -130,6 +130,7 @@ HostText HostTree::read(const std::string& relative, std::size_t max_bytes) cons
     out.fault = HostText::Fault::not_regular;
   } else {
     out.is_program = (status.st_mode & S_IXUSR) != 0;
+    out.is_own = (status.st_uid == ::geteuid() || status.st_uid == 0) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
     std::array<char, 65536> piece{};
     while (out.fault == HostText::Fault::none) {
       const ssize_t got = ::read(fd, piece.data(), piece.size());
@@ -150,4 +151,4 @@ HostText HostTree::read(const std::string& relative, std::size_t max_bytes) cons
   return out;
 }
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

@@ -5,7 +5,7 @@
 #include <cctype>
 #include <cmath>
 
-namespace bot_bottle::provider_claude {
+namespace bot_bottle::provider_config {
 namespace {
 
 namespace json = sdk::json;
@@ -359,4 +359,4 @@ void scrub(json::object& object, const std::string& path,
   }
 }
 
-}  // namespace bot_bottle::provider_claude
+}  // namespace bot_bottle::provider_config

@@ -1,0 +1,224 @@
+#include "host_login.hpp"
+
+#include <string.h>  // NOLINT(modernize-deprecated-headers): explicit_bzero
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "plugins/provider-config/host_tree.hpp"
+
+namespace bot_bottle::provider_codex {
+namespace {
+
+namespace json = sdk::json;
+using provider_config::HostText;
+using provider_config::HostTree;
+
+constexpr std::size_t max_file_bytes = std::size_t{64} << 10;
+constexpr std::size_t min_token_bytes = 20;
+constexpr std::size_t max_token_bytes = std::size_t{16} << 10;
+constexpr std::size_t min_account_bytes = 8;
+constexpr std::size_t max_account_bytes = 128;
+constexpr std::int64_t start_takes_s = 120;
+constexpr std::int64_t refresh_timeout_ms = 60'000;
+constexpr std::int64_t year_10000 = 253'402'300'800;
+
+constexpr const char* log_in =
+    "run `codex login` on this machine; or name a variable with an API key: "
+    "agent_provider.auth_token";
+
+void wipe(std::string& text) {
+  ::explicit_bzero(text.data(), text.size());
+}
+
+/// Texts in here go back into one buffer, which is wiped.
+class Arena {
+ public:
+  Arena() : bytes_(8 * max_file_bytes), resource_(bytes_.data(), bytes_.size()) {}
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() { ::explicit_bzero(bytes_.data(), bytes_.size()); }
+  json::storage_ptr get() { return &resource_; }
+
+ private:
+  std::vector<unsigned char> bytes_;
+  json::monotonic_resource resource_;
+};
+
+std::optional<std::string> base64url(std::string_view text) {
+  while (text.ends_with('=')) text.remove_suffix(1);
+  std::string out;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '-'             ? 62
+                      : c == '_'             ? 63
+                                             : -1;
+    if (value < 0) return std::nullopt;
+    bits = bits << 6U | static_cast<std::uint32_t>(value);
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      out += static_cast<char>(bits >> static_cast<unsigned>(count) & 0xFFU);
+    }
+  }
+  return out;
+}
+
+/// The claims of a JWT (RFC 7519), whose signature is the server's to check.
+std::optional<json::object> claims_of(std::string_view token, const json::storage_ptr& memory) {
+  const std::size_t first = token.find('.');
+  const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  auto text = base64url(token.substr(first + 1, second - first - 1));
+  if (!text) return std::nullopt;
+  boost::system::error_code fault;
+  json::value value = json::parse(*text, fault, memory);
+  wipe(*text);
+  if (fault || !value.is_object()) return std::nullopt;
+  return std::move(value.get_object());
+}
+
+class Reader {
+ public:
+  explicit Reader(const std::string& directory) : file_(directory + "/auth.json"), tree_(directory) {}
+
+  HostLogin read() {
+    HostText text = tree_.read("auth.json", max_file_bytes);
+    if (text.fault == HostText::Fault::absent)
+      throw sdk::Error(sdk::Status::failed_precondition, "there is no login of Codex in " + file_,
+                       std::string(log_in) +
+                           ". A login in the system's keyring is not read: in Codex's config.toml, "
+                           "cli_auth_credentials_store = \"file\"");
+    if (text.fault != HostText::Fault::none) refuse(std::string(explain(text.fault)));
+    // Whoever can write it can have the agent work for an account of theirs, with all that you send there.
+    if (!text.is_own) refuse("belongs to somebody else or can be written by others");
+    boost::system::error_code fault;
+    const json::value value = json::parse(text.text, fault, arena_.get());
+    wipe(text.text);
+    if (fault || !value.is_object()) refuse("is not a JSON object");
+    return login_of(value.get_object());
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw sdk::Error(sdk::Status::invalid_argument, file_ + " " + what, log_in);
+  }
+
+  [[nodiscard]] std::string text_of(const json::object& object, const char* name, std::size_t least,
+                                    std::size_t most) const {
+    const json::value* value = object.if_contains(name);
+    if (value == nullptr || value->is_null()) return {};
+    if (!value->is_string()) refuse(std::string("has no text as ") + name);
+    const std::string_view text(value->get_string());
+    if (text.empty()) return {};
+    // Of one line, or a header of its own could follow it.
+    if (text.size() < least || text.size() > most ||
+        !std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; }))
+      refuse(std::string("has something as ") + name + " that cannot be one");
+    return std::string(text);
+  }
+
+  HostLogin login_of(const json::object& document) {
+    HostLogin login;
+    std::string key = text_of(document, "OPENAI_API_KEY", min_token_bytes, max_token_bytes);
+    const json::value* given = document.if_contains("auth_mode");
+    const bool says_mode = given != nullptr && !given->is_null();
+    if (says_mode && !given->is_string()) refuse("has no text as auth_mode");
+    const std::string_view mode = says_mode     ? std::string_view(given->get_string())
+                                  : key.empty() ? "chatgpt"
+                                                : "apikey";
+    if (mode == "apikey") {
+      if (key.empty()) refuse("holds no API key");
+      login.kind = HostLogin::Kind::api_key;
+      login.token = std::move(key);
+      return login;
+    }
+    wipe(key);
+    if (mode != "chatgpt") refuse("is a login of a kind that cannot be forwarded: only ChatGPT's and API keys can");
+    const json::value* tokens = document.if_contains("tokens");
+    if (tokens == nullptr || !tokens->is_object()) refuse("holds no tokens");
+    read_tokens(tokens->get_object(), login);
+    return login;
+  }
+
+  void read_tokens(const json::object& tokens, HostLogin& login) {
+    login.token = text_of(tokens, "access_token", min_token_bytes, max_token_bytes);
+    if (login.token.empty()) refuse("holds no access token");
+    const auto claims = claims_of(login.token, arena_.get());
+    const json::value* expiry = claims ? claims->if_contains("exp") : nullptr;
+    if (expiry == nullptr || !expiry->is_int64() || expiry->get_int64() <= 0 || expiry->get_int64() >= year_10000)
+      refuse("holds an access token that does not say when it ends");
+    login.expires_at = expiry->get_int64();
+    login.account = text_of(tokens, "account_id", min_account_bytes, max_account_bytes);
+    if (!login.account.empty()) return;
+    std::string identity = text_of(tokens, "id_token", min_token_bytes, max_token_bytes);
+    const auto known = claims_of(identity, arena_.get());
+    wipe(identity);
+    const json::value* about = known ? known->if_contains("https://api.openai.com/auth") : nullptr;
+    if (about != nullptr && about->is_object())
+      login.account = text_of(about->get_object(), "chatgpt_account_id", min_account_bytes, max_account_bytes);
+  }
+
+  std::string file_;
+  HostTree tree_;
+  Arena arena_;
+};
+
+}  // namespace
+
+HostLogin::~HostLogin() {
+  wipe(token);
+  wipe(account);
+}
+
+std::string host_directory(const std::string& host_home) {
+  const char* given = std::getenv("CODEX_HOME");  // NOLINT(concurrency-mt-unsafe): nothing of ours sets it
+  if (given == nullptr || *given == '\0') return host_home + "/.codex";
+  if (*given != '/')
+    throw sdk::Error(sdk::Status::invalid_argument, "$CODEX_HOME is not an absolute path", "unset it, or name one");
+  return given;
+}
+
+HostLogin read_host_login(const std::string& directory) {
+  return Reader(directory).read();
+}
+
+bool has_expired(const HostLogin& login) {
+  return login.kind == HostLogin::Kind::chatgpt && login.expires_at <= std::time(nullptr) + start_takes_s;
+}
+
+HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call) {
+  HostLogin login = read_host_login(directory);
+  if (!has_expired(login)) return login;
+  const std::string over = "the login of Codex in " + directory + " has expired";
+  sdk::ProcessRequest request;
+  request.argv = {"codex", "app-server"};
+  request.cwd = "/";  // a project's own .codex/config.toml has no say here
+  request.timeout_ms = refresh_timeout_ms;
+  request.max_output = 0;  // it may tell whose login it is
+  try {
+    static_cast<void>(host.run(call, request));
+  } catch (const sdk::Error& error) {
+    if (error.status == sdk::Status::cancelled) throw;
+    throw sdk::Error(
+        sdk::Status::failed_precondition,
+        over + (error.status == sdk::Status::not_found ? ", and there is no `codex` on your PATH that could renew it"
+                                                       : ", and `codex` could not renew it: it did not end"),
+        log_in);
+  }
+  HostLogin renewed = read_host_login(directory);
+  if (has_expired(renewed))
+    throw sdk::Error(sdk::Status::failed_precondition, over + ", and `codex` could not renew it", log_in);
+  return renewed;
+}
+
+}  // namespace bot_bottle::provider_codex
