@@ -120,9 +120,23 @@ class ChildGuard {
   pid_t pid_;
 };
 
-/// write(2) to a program that may have closed its standard input: EPIPE is an answer, SIGPIPE would end us. Held back
-/// for this thread and taken off again, because a library may not change the process's disposition. Guarded by
-/// process_test: a_program_that_does_not_read_its_input_is_no_harm.
+void read_some(UniqueFd& fd, std::string& into, std::size_t max_output, bool& truncated) {
+  std::array<char, 65536> buffer{};
+  const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got <= 0) {
+    fd.reset();
+    return;
+  }
+  const std::size_t room = max_output - std::min(max_output, into.size());
+  if (static_cast<std::size_t>(got) > room) truncated = true;
+  into.append(buffer.data(), std::min(room, static_cast<std::size_t>(got)));
+}
+
+}  // namespace
+
+/// SIGPIPE is held back for this thread and taken off again, because a library may not change the process's
+/// disposition. Guarded by process_test: a_program_that_does_not_read_its_input_is_no_harm.
 ssize_t write_to_child(int fd, std::string_view text) {
   sigset_t pipe_signal;
   sigset_t before;
@@ -144,21 +158,6 @@ ssize_t write_to_child(int fd, std::string_view text) {
   errno = write_errno;
   return written;
 }
-
-void read_some(UniqueFd& fd, std::string& into, std::size_t max_output, bool& truncated) {
-  std::array<char, 65536> buffer{};
-  const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
-  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (got <= 0) {
-    fd.reset();
-    return;
-  }
-  const std::size_t room = max_output - std::min(max_output, into.size());
-  if (static_cast<std::size_t>(got) > room) truncated = true;
-  into.append(buffer.data(), std::min(room, static_cast<std::size_t>(got)));
-}
-
-}  // namespace
 
 Result<pid_t> spawn_process(const ProcessRequest& request) {
   BB_TRY(const Prepared prepared, prepare(request));

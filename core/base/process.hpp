@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -47,6 +48,9 @@ Result<ProcessResult> run_process(const ProcessRequest& request);
 
 /// Starts and returns the pid; the caller reaps it.
 Result<pid_t> spawn_process(const ProcessRequest& request);
+
+/// write(2) to a program that may have closed its standard input: EPIPE is an answer, where SIGPIPE would end us.
+ssize_t write_to_child(int fd, std::string_view text);
 
 /// Waits for `pid`: exit code, or 128 + signal.
 Result<int> wait_for_exit(pid_t pid);

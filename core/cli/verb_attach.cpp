@@ -26,10 +26,11 @@ Entered enter(Context& context, const std::string& slug) {
                              directory.is_preserved() ? "bot-bottle resume " + slug : "bot-bottle list active"));
   plugins::Backend& backend = context.registry().backend(metadata.backend);
   // The backend's own truth, not a file's.
-  if (launch::list_running(
-          {.names = {metadata.backend}, .get = [&backend](const std::string&) -> plugins::Backend& { return backend; }},
-          context.home())
-          .find(slug) == nullptr)
+  const launch::Running running = launch::list_running(
+      {.names = {metadata.backend}, .get = [&backend](const std::string&) -> plugins::Backend& { return backend; }},
+      context.home());
+  if (!running.failed.empty()) throw Failure(running.failed.front().second);
+  if (running.find(slug) == nullptr)
     throw Failure(make_error(ErrorKind::failed_precondition, "the bottle '" + slug + "' does not run",
                              directory.is_preserved() ? "bot-bottle resume " + slug : "bot-bottle cleanup"));
   launch::SessionFile session = launch::read_session_file(directory);

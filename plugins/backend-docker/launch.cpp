@@ -19,11 +19,10 @@
 #include "plugins/backend-docker/docker_backend.hpp"
 #include "plugins/backend-docker/guest_stream.hpp"
 #include "plugins/backend-docker/images.hpp"
-#include "plugins/backend-docker/tar_text.hpp"
 #include "plugins/backend-docker/wire_network.hpp"
+#include "plugins/backend-driven/guest_files.hpp"
+#include "plugins/backend-driven/tar_text.hpp"
 #include "plugins/backend-local/copy_progress.hpp"
-#include "plugins/backend-local/etc_files.hpp"
-#include "plugins/backend-local/java_trust.hpp"
 #include "plugins/backend-local/layout.hpp"
 #include "sidecar/guest/tree.hpp"
 
@@ -34,7 +33,7 @@ namespace {
 constexpr std::array<const char*, 5> sidecar_directories{"egress", "control", "logs", "git-gate", "supervise"};
 constexpr std::size_t piece = std::size_t{1} << 20;
 
-AgentLayer layer_of(const json::object& data, const std::string& libexec) {
+driven::AgentLayer layer_of(const json::object& data, const std::string& libexec) {
   return {libexec + "/bottle-init", get_string(data, "home"), get_string(data, "workspace_path"),
           static_cast<std::uint32_t>(get_int(data, "uid", 1000)),
           static_cast<std::uint32_t>(get_int(data, "gid", 1000))};
@@ -128,25 +127,6 @@ void copy_workspace(Engine& engine, const sdk::Call& call, const sdk::Plan& plan
                      "the workspace could not be copied" + (problem.empty() ? "" : ": " + problem));
 }
 
-/// The bottle's certification authority into every place where programs look for trust (internals, launch/1).
-std::string trust_archive(const std::string& ca_pem) {
-  std::string bundle = backend_local::system_bundle();
-  if (!bundle.empty() && bundle.back() != '\n') bundle.push_back('\n');
-  bundle += ca_pem;
-  TarText tar;
-  for (const char* path : {"etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/java", "etc/pki", "etc/pki/tls",
-                           "etc/pki/tls/certs", "etc/bot-bottle"})
-    tar.directory(path, 0755);
-  tar.file("etc/ssl/certs/ca-certificates.crt", 0644, bundle);
-  tar.link("etc/ssl/cert.pem", "certs/ca-certificates.crt");
-  tar.link("etc/pki/tls/certs/ca-bundle.crt", "../../../ssl/certs/ca-certificates.crt");
-  tar.file("etc/ssl/certs/java/cacerts", 0644, backend_local::java_trust_store(bundle));
-  tar.file("etc/bot-bottle/ca.pem", 0644, ca_pem);
-  if (const std::string hash = backend_local::subject_hash(ca_pem); !hash.empty())
-    tar.link("etc/ssl/certs/" + hash + ".0", "../../bot-bottle/ca.pem");
-  return tar.finish();
-}
-
 void put_archive(Engine& engine, const std::string& container, const std::string& path, std::string archive) {
   bool sent = false;
   engine.send("PUT", "/containers/" + container + "/archive?path=" + url_encoded(path),
@@ -182,8 +162,9 @@ void DockerBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   };
   const std::string snapshot = get_string(plan.data, "snapshot");
   if (snapshot.empty() && !has_own_image(to, get_string(plan.data, "image"))) {
-    const Recipe recipe = or_throw(read_recipe(get_string(plan.data, "dockerfile"),
-                                               {host().path(call, "home"), host().path(call, "operator-home")}));
+    const driven::Recipe recipe = or_throw(
+        driven::read_recipe(get_string(plan.data, "dockerfile"),
+                            {host().path(call, "home"), host().path(call, "operator-home")}, driven::Builder::plain));
     ensure_agent_image(to, call, get_string(plan.data, "image"), recipe, layer_of(plan.data, libexec), with("agent"));
   }
   ensure_sidecar_image(to, host(), call, get_string(plan.data, "sidecar_image"),
@@ -232,7 +213,7 @@ void DockerBackend::prepare(const sdk::Call& call, const sdk::Plan& plan, Prepar
     const bool from_snapshot = !get_string(plan.data, "snapshot").empty();
     if (from_snapshot) {
       // It has the bottle-init of its day; everything else of the bottle's own is in it.
-      TarText tar;
+      driven::TarText tar;
       tar.file("run/bottle/bin/bottle-init", 0755,
                or_throw(read_file(host().path(call, "libexec") + "/bottle-init", std::size_t{64} << 20)));
       put_archive(own, into.container, "/", tar.finish());
@@ -336,7 +317,7 @@ sdk::Bottle DockerBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   }
   if (preparation_->failure) std::rethrow_exception(std::exchange(preparation_->failure, nullptr));
   const std::string container = preparation_->container;
-  if (!inputs.ca_pem.empty()) put_archive(to, container, "/", trust_archive(inputs.ca_pem));
+  if (!inputs.ca_pem.empty()) put_archive(to, container, "/", driven::trust_archive(inputs.ca_pem));
   if (!preparation_->started) start_container(to, container, "the bottle");
   preparation_.reset();  // from here on it is the bottle's
 

@@ -12,6 +12,7 @@
 #include "plugins/backend-docker/docker_freezer.hpp"
 #include "plugins/backend-docker/find_engine.hpp"
 #include "plugins/backend-docker/images.hpp"
+#include "plugins/backend-driven/plan_parts.hpp"
 
 namespace bot_bottle::backend_docker {
 namespace {
@@ -20,7 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t default_processes = 2048;
 /// Before local (50): an engine's bottle has a root file system of its own.
 constexpr int rank = 20;
-constexpr std::pair<const char*, int> known_endpoints[] = {{"egress", 9099}, {"git-gate", 9418}, {"supervise", 9100}};
 /// Uids of sidecars where the operator is root: nobody's, and one for each state directory.
 constexpr std::uint32_t sidecar_uids = 0x42000000;
 
@@ -42,44 +42,10 @@ void check_limits(const sdk::Resources& resources, const std::vector<std::string
     throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8");
 }
 
-void check_guest_path(const std::string& what, const std::string& path) {
-  const fs::path normal = fs::path(path).lexically_normal();
-  const bool deep =
-      path.starts_with('/') && std::distance(normal.begin(), normal.end()) >= 2 && normal == fs::path(path);
-  if (!deep || path.back() == '/')
-    throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' is not a plain absolute path");
-  for (const char* own :
-       {"/usr", "/etc", "/proc", "/dev", "/run", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/var", "/sys"})
-    if (path == own || path.starts_with(std::string(own) + "/"))
-      throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' would cover a part of the bottle");
-}
-
-void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path& operator_home, sdk::Plan& plan,
-                    json::object& data) {
-  const std::string mode = spec.workspace.mode == "bind" ? "mount" : spec.workspace.mode;
-  data["workspace_mode"] = mode.empty() ? "none" : mode;
-  data["workspace_path"] = spec.workspace.path;
-  check_guest_path("workspace", spec.workspace.path);
-  if (mode.empty() || mode == "none") return;
-  if (mode != "copy" && mode != "mount")
-    throw sdk::Error(sdk::Status::invalid_argument, "workspace: unknown mode '" + mode + "'");
-  std::error_code code;
-  const fs::path source = fs::canonical(spec.workspace.source, code);
-  if (code) throw sdk::Error(sdk::Status::not_found, "workspace: " + spec.workspace.source + ": " + code.message());
-  if (!fs::is_directory(source))
-    throw sdk::Error(sdk::Status::invalid_argument, "workspace: " + source.string() + " is not a directory");
-  data["workspace_source"] = source.string();
-  if (mode == "copy") {
-    plan.summary.push_back("workspace: a copy of " + source.string() + " at " + spec.workspace.path);
-    return;
-  }
-  // Never a tree that holds the operator's home or our own state (attack H7).
-  for (const fs::path& kept : {operator_home, home})
-    if (!kept.empty() &&
-        (kept == source || std::mismatch(source.begin(), source.end(), kept.begin(), kept.end()).first == source.end()))
-      throw sdk::Error(sdk::Status::invalid_argument,
-                       "workspace: " + source.string() + " cannot be mounted: it holds " + kept.string(),
-                       "use a project directory, or workspace = \"copy\"");
+/// For mode mount: what the agent writes belongs to the tree's owner.
+void plan_mount(sdk::Plan& plan, json::object& data) {
+  if (get_string(data, "workspace_mode") != "mount") return;
+  const fs::path source = get_string(data, "workspace_source");
   struct stat status {};
   if (::stat(source.c_str(), &status) != 0 || status.st_uid == 0)
     throw sdk::Error(sdk::Status::unsupported,
@@ -89,8 +55,8 @@ void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path&
                      "use workspace = \"copy\", or give the directory to an ordinary user");
   data["uid"] = status.st_uid;
   data["gid"] = status.st_gid;
-  plan.summary.push_back("workspace: " + source.string() + " itself, read-write, at " + spec.workspace.path +
-                         "; its .git read-only");
+  plan.summary.push_back("workspace: " + source.string() + " itself, read-write, at " +
+                         get_string(data, "workspace_path") + "; its .git read-only");
   plan.warnings.push_back("the agent writes into " + source.string() +
                           " directly: look at what it changed before you run anything there");
 }
@@ -200,7 +166,7 @@ sdk::Plan DockerBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   if (!spec.rootfs.empty())
     throw sdk::Error(sdk::Status::unsupported, "local.rootfs is the local backend's",
                      "take it out, or use --backend local");
-  check_guest_path("guest home", spec.guest.home);
+  driven::check_guest_path("guest home", spec.guest.home);
 
   sdk::Plan plan;
   plan.slug = spec.slug;
@@ -214,7 +180,8 @@ sdk::Plan DockerBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   const json::object* options = find_object(spec.extra, "docker");
   plan_walls(options == nullptr ? none : *options, found, plan, data);
   data["wire"] = plan.wire;
-  plan_workspace(spec, home, operator_home, plan, data);
+  driven::plan_workspace(spec, home, operator_home, plan, data);
+  plan_mount(plan, data);
   // The agent's uid is another one outside there, and a tree's owner has none inside.
   if (found.user_namespaces && get_string(data, "workspace_mode") == "mount")
     throw sdk::Error(sdk::Status::unsupported,
@@ -229,22 +196,16 @@ sdk::Plan DockerBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   resources["pids"] = spec.resources.pids.value_or(default_processes);
   data["resources"] = std::move(resources);
 
-  json::array endpoints;
-  for (const std::string& name : spec.endpoints) {
-    const auto* known = std::ranges::find_if(known_endpoints, [&](const auto& entry) { return name == entry.first; });
-    if (known == std::end(known_endpoints))
-      throw sdk::Error(sdk::Status::invalid_argument, "unknown endpoint '" + name + "'");
-    endpoints.push_back(json::object{{"name", name}, {"port", known->second}});
-  }
-  data["endpoints"] = std::move(endpoints);
+  data["endpoints"] = driven::plan_endpoints(spec.endpoints);
   data["endpoint_names"] = to_array(spec.endpoints);
 
   const std::string dockerfile =
       spec.image.dockerfile.empty() ? host().path(call, "plugin") + "/Dockerfile" : spec.image.dockerfile;
-  const Recipe recipe = or_throw(read_recipe(dockerfile, {home, operator_home}));
+  const driven::Recipe recipe =
+      or_throw(driven::read_recipe(dockerfile, {home, operator_home}, driven::Builder::plain));
   const std::string libexec = host().path(call, "libexec");
-  const AgentLayer layer{libexec + "/bottle-init", spec.guest.home, spec.workspace.path,
-                         data.at("uid").to_number<std::uint32_t>(), data.at("gid").to_number<std::uint32_t>()};
+  const driven::AgentLayer layer{libexec + "/bottle-init", spec.guest.home, spec.workspace.path,
+                                 data.at("uid").to_number<std::uint32_t>(), data.at("gid").to_number<std::uint32_t>()};
   data["dockerfile"] = dockerfile;
   data["recipe"] = dockerfile == spec.state_dir + "/recipe/Dockerfile";
   plan.extra["images"] = true;  // capability-block leads to something here
@@ -271,12 +232,7 @@ sdk::Plan DockerBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   data["sidecar_gid"] = root ? sidecar_uids + hash : ::getegid();
   data["user_namespaces"] = found.user_namespaces;
   data["rules_database"] = get_string(spec.extra, "rules_database");
-  const std::vector<std::string> guards = get_strings(spec.extra, "disabled_guards");
-#ifndef BB_TEST_HOOKS
-  if (!guards.empty())
-    throw sdk::Error(sdk::Status::unsupported, "guards cannot be switched off: this build has no test hooks");
-#endif
-  data["disabled_guards"] = to_array(guards);
+  data["disabled_guards"] = to_array(driven::plan_disabled_guards(spec));
   plan.control_peer_uids = {::geteuid()};
   plan.data = std::move(data);
   return plan;

@@ -11,7 +11,7 @@
 #include "core/base/text.hpp"
 #include "plugins/backend-docker/images.hpp"
 #include "plugins/backend-docker/names.hpp"
-#include "plugins/backend-docker/tar_text.hpp"
+#include "plugins/backend-driven/tar_text.hpp"
 #include "plugins/backend-local/etc_files.hpp"
 #include "sidecar/guest/tree.hpp"
 
@@ -89,7 +89,7 @@ class ImageTar {
   std::string finish() { return std::move(done_) + tar_.finish(); }
 
  private:
-  TarText tar_;
+  driven::TarText tar_;
   std::string done_;
   std::set<std::string> seen_;
 };

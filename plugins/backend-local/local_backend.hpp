@@ -15,6 +15,7 @@
 #include "plugins/backend-local/copy_tree.hpp"
 #include "plugins/backend-local/etc_files.hpp"
 #include "plugins/backend-local/keeper_document.hpp"
+#include "plugins/backend-local/keeper_start.hpp"
 #include "plugins/backend-local/processes.hpp"
 
 namespace bot_bottle::backend_local {
@@ -40,20 +41,6 @@ class LocalBackend final : public sdk::Backend {
   void cleanup(const sdk::Call& call, const sdk::Orphans& orphans) override;
 
  private:
-  struct StartedKeeper {
-    pid_t pid = -1;
-    pid_t init = -1;
-  };
-  struct SpawnedKeeper {
-    pid_t pid = -1;
-    UniqueFd status;  // what it says
-    std::string lock;
-    std::string state_dir;
-  };
-  SpawnedKeeper spawn_keeper(const sdk::Call& call, const KeeperDocument& document, int config_fd, int lifeline_fd,
-                             int uid_lock_fd);
-  /// Waits until it is ready or has said why not; in that case it has ended.
-  StartedKeeper await_keeper(const sdk::Call& call, const SpawnedKeeper& keeper);
   /// A bottle on its way: its files are made and its keeper runs; nothing of it depends on the sidecar.
   struct Prepared {
     std::string state_dir;
@@ -86,14 +73,7 @@ struct GuestPlace {
 GuestPlace find_guest_place(const json::object& data, const std::string& state_dir, const std::string& guest_path);
 /// uid and gid of what is copied in, as root; nothing for an ordinary user.
 std::optional<std::pair<uid_t, gid_t>> agent_owner(const std::string& state_dir);
-bool is_root();
-/// As root: a uid for this component, the same as last time when it is free; written down for resume and for copies.
-ReservedUid reserve_for(const std::string& state_dir, Component component);
-/// Throws unavailable.
-std::string find_bwrap();
 /// Which pipe (or file) it is; zeros for none.
 std::pair<dev_t, ino_t> identity_of(int fd);
-/// Opens a directory of the state that the backend owns.
-UniqueFd open_state_directory(const std::string& path);
 
 }  // namespace bot_bottle::backend_local

@@ -10,7 +10,9 @@
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-local/agent_program.hpp"
+#include "plugins/backend-local/keeper_start.hpp"
 #include "plugins/backend-local/layout.hpp"
 #include "plugins/backend-local/local_backend.hpp"
 #include "plugins/backend-local/probe.hpp"
@@ -22,8 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::uint64_t default_processes = 2048;
 constexpr std::uint64_t tmp_bytes = std::uint64_t{1} << 30;
-/// DESIGN 3: the guest's view of the socket wire.
-constexpr std::pair<const char*, int> known_endpoints[] = {{"egress", 9099}, {"git-gate", 9418}, {"supervise", 9100}};
 
 std::uint64_t three_quarters_of_memory() {
   struct sysinfo info {};
@@ -55,17 +55,6 @@ void check_limits(const sdk::Resources& resources, const std::vector<std::string
     throw sdk::Error(sdk::Status::invalid_argument, "resources.pids must be at least 8", "for example pids: 512");
 }
 
-void check_guest_path(const std::string& what, const std::string& path) {
-  const fs::path normal = fs::path(path).lexically_normal();
-  const bool deep =
-      path.starts_with('/') && std::distance(normal.begin(), normal.end()) >= 2 && normal == fs::path(path);
-  if (!deep || path.back() == '/')
-    throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' is not a plain absolute path");
-  for (const char* own : {"/usr", "/etc", "/proc", "/dev", "/run", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/var"})
-    if (path == own || path.starts_with(std::string(own) + "/"))
-      throw sdk::Error(sdk::Status::invalid_argument, what + ": '" + path + "' would cover a part of the bottle");
-}
-
 /// Where home and workspace come from, when it is not the operator's directory (resume, fork).
 void plan_snapshot(const sdk::Spec& spec, const std::string& state_root, sdk::Plan& plan, json::object& data) {
   const json::object* snapshot = find_object(spec.extra, "snapshot");
@@ -80,35 +69,12 @@ void plan_snapshot(const sdk::Spec& spec, const std::string& state_root, sdk::Pl
   plan.summary.push_back("home and workspace: from the snapshot " + ref);
 }
 
-void plan_workspace(const sdk::Spec& spec, const fs::path& home, const fs::path& operator_home, sdk::Plan& plan,
-                    json::object& data) {
-  const std::string mode = spec.workspace.mode == "bind" ? "mount" : spec.workspace.mode;
-  data["workspace_mode"] = mode.empty() ? "none" : mode;
-  data["workspace_path"] = spec.workspace.path;
-  check_guest_path("workspace", spec.workspace.path);
-  if (mode.empty() || mode == "none") return;
-  if (mode != "copy" && mode != "mount")
-    throw sdk::Error(sdk::Status::invalid_argument, "workspace: unknown mode '" + mode + "'");
-  std::error_code code;
-  const fs::path source = fs::canonical(spec.workspace.source, code);
-  if (code) throw sdk::Error(sdk::Status::not_found, "workspace: " + spec.workspace.source + ": " + code.message());
-  if (!fs::is_directory(source))
-    throw sdk::Error(sdk::Status::invalid_argument, "workspace: " + source.string() + " is not a directory");
-  data["workspace_source"] = source.string();
-  if (mode == "copy") {
-    plan.summary.push_back("workspace: a copy of " + source.string() + " at " + spec.workspace.path);
-    return;
-  }
-  // Never a tree that holds the operator's home or our own state (attack H7).
-  for (const fs::path& kept : {operator_home, home})
-    if (!kept.empty() &&
-        (kept == source || std::mismatch(source.begin(), source.end(), kept.begin(), kept.end()).first == source.end()))
-      throw sdk::Error(sdk::Status::invalid_argument,
-                       "workspace: " + source.string() + " cannot be mounted: it holds " + kept.string(),
-                       "use a project directory, or workspace = \"copy\"");
-  const MountProtection protection = or_throw(protect_mounted_tree(source.string(), false));
-  plan.summary.push_back("workspace: " + source.string() + " itself, read-write, at " + spec.workspace.path);
-  plan.warnings.push_back("the agent writes into " + source.string() +
+void plan_mount(const sdk::Spec& spec, sdk::Plan& plan, const json::object& data) {
+  if (get_string(data, "workspace_mode") != "mount") return;
+  const std::string source = get_string(data, "workspace_source");
+  const MountProtection protection = or_throw(protect_mounted_tree(source, false));
+  plan.summary.push_back("workspace: " + source + " itself, read-write, at " + spec.workspace.path);
+  plan.warnings.push_back("the agent writes into " + source +
                           " directly: look at what it changed before you run anything there");
 }
 
@@ -146,7 +112,7 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   json::object data{{"agent", spec.agent},   {"label", spec.label},     {"detached", spec.detached},
                     {"reuse", spec.reuse},   {"user", spec.guest.user}, {"uid", spec.guest.uid},
                     {"gid", spec.guest.gid}, {"home", spec.guest.home}};
-  check_guest_path("guest home", spec.guest.home);
+  driven::check_guest_path("guest home", spec.guest.home);
   plan.summary.emplace_back("isolation: bubblewrap, no network, own user, process and mount namespaces");
 
   data["rootfs"] = spec.rootfs;
@@ -183,7 +149,8 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
     plan.summary.push_back("visible (read-only): " + path);
   }
   data["bind_ro"] = to_array(binds);
-  plan_workspace(spec, home, operator_home, plan, data);
+  driven::plan_workspace(spec, home, operator_home, plan, data);
+  plan_mount(spec, plan, data);
   plan_snapshot(spec, host().path(call, "state"), plan, data);
 
   json::object resources;
@@ -200,30 +167,10 @@ sdk::Plan LocalBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   resources["tmp"] = std::min<std::uint64_t>(tmp_bytes, spec.resources.disk.value_or(tmp_bytes));
   data["resources"] = std::move(resources);
 
-  json::array endpoints;
-  for (const std::string& name : spec.endpoints) {
-    const auto* known = std::ranges::find_if(known_endpoints, [&](const auto& entry) { return name == entry.first; });
-    if (known == std::end(known_endpoints))
-      throw sdk::Error(sdk::Status::invalid_argument, "unknown endpoint '" + name + "'");
-    endpoints.push_back(json::object{{"name", name}, {"port", known->second}});
-  }
-  data["endpoints"] = std::move(endpoints);
+  data["endpoints"] = driven::plan_endpoints(spec.endpoints);
   data["rules_database"] = get_string(spec.extra, "rules_database");
-  const std::vector<std::string> guards = get_strings(spec.extra, "disabled_guards");
-#ifndef BB_TEST_HOOKS
-  if (!guards.empty())
-    throw sdk::Error(sdk::Status::unsupported, "guards cannot be switched off: this build has no test hooks");
-#endif
-  data["disabled_guards"] = to_array(guards);
-  // Who may use the control channel, as the sidecar sees peers: it knows one uid; root is "unmapped" there.
-  if (::geteuid() == 0) {
-    std::uint32_t overflow = 65534;
-    if (const auto text = read_file("/proc/sys/kernel/overflowuid", 64))
-      overflow = static_cast<std::uint32_t>(std::stoul(*text));
-    plan.control_peer_uids = {0, overflow};
-  } else {
-    plan.control_peer_uids = {::geteuid()};
-  }
+  data["disabled_guards"] = to_array(driven::plan_disabled_guards(spec));
+  plan.control_peer_uids = sidecar_peers();
   plan.data = std::move(data);
   return plan;
 }

@@ -57,32 +57,7 @@ EtcOptions etc_options(const json::object& data) {
   return etc;
 }
 
-std::string uid_record(const std::string& state_dir, Component component) {
-  return state_dir + "/backend/" + std::string(name_of(component)) + ".uid";
-}
-
 }  // namespace
-
-bool is_root() {
-  return ::geteuid() == 0;
-}
-
-ReservedUid reserve_for(const std::string& state_dir, Component component) {
-  std::optional<std::uint32_t> before;
-  if (const auto text = read_file(uid_record(state_dir, component), 64))
-    before = static_cast<std::uint32_t>(std::strtoul(text->c_str(), nullptr, 10));
-  ReservedUid reserved = or_throw(reserve_uid(before));
-  or_throw(write_file_fast(uid_record(state_dir, component), std::to_string(reserved.uid)));
-  return reserved;
-}
-
-std::string find_bwrap() {
-  const auto path = find_program("bwrap", environment("PATH").value_or("/usr/bin:/bin") + ":/usr/bin:/usr/local/bin");
-  if (!path)
-    throw sdk::Error(sdk::Status::unavailable, "bwrap (bubblewrap) is not installed",
-                     "sudo apt-get install bubblewrap");
-  return path->string();
-}
 
 std::pair<dev_t, ino_t> identity_of(int fd) {
   struct stat status {};
@@ -274,7 +249,8 @@ LocalBackend::Prepared LocalBackend::prepare_bottle(const sdk::Call& call, const
   bottle.state_dir = state;
   bottle.data = data;
   bottle.extra["selftest"] = to_array(selftest);
-  prepared.keeper = spawn_keeper(call, document, -1, lifeline_fd, prepared.reserved.lock.get());
+  prepared.keeper = spawn_keeper(host(), call, document, -1, lifeline_fd, prepared.reserved.lock.get());
+  keepers_.push_back(prepared.keeper.pid);
   return prepared;
 }
 

@@ -50,6 +50,12 @@ bool bring_up_loopback() {
 }
 
 bool drop_privileges() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  // After a change of uid what was kept is permitted and not in effect; emptying the bounding set takes CAP_SETPCAP.
+  std::array<__user_cap_data_struct, 2> kept{};
+  if (::syscall(SYS_capget, &header, kept.data()) != 0) return false;
+  for (__user_cap_data_struct& half : kept) half.effective = half.permitted;
+  if (::syscall(SYS_capset, &header, kept.data()) != 0) return false;
   for (int capability = 0;; ++capability) {
     const int present = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
     if (present < 0) break;  // past the last one that this kernel knows
@@ -57,7 +63,6 @@ bool drop_privileges() {
   }
   // EINVAL: a kernel without ambient capabilities (Linux before 4.3, gVisor) has none to clear.
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) return false;
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &header, none.data()) != 0) return false;
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;

@@ -24,6 +24,7 @@
 
 #include "sidecar/guest/confine.hpp"
 #include "sidecar/guest/exec_server.hpp"
+#include "sidecar/guest/filter.hpp"
 #include "sidecar/guest/forward.hpp"
 #include "sidecar/guest/lifeline.hpp"
 #include "sidecar/guest/loop.hpp"
@@ -54,6 +55,7 @@ struct Options {
   std::optional<unsigned> gid;
   ChildLimits limits;
   std::vector<std::string> writable;  // for Landlock; none: no Landlock
+  bool filter = false;                // of system calls: nobody else puts one on us
   bool without_dns = false;           // nobody answers on port 53: what asks is refused, but not seen
   bool service = false;               // no network part: only reap and forward signals (the sidecar's pid 1)
   bool selftest = false;
@@ -92,6 +94,8 @@ Options parse(int argc, char** argv) {
       options.service = true;
     } else if (name == "--exec-abstract") {
       options.exec_abstract = true;
+    } else if (name == "--filter") {
+      options.filter = true;
     } else if (name == "--config") {
       options.config = true;
     } else if (name == "--stdin-lifeline") {
@@ -228,6 +232,8 @@ int exit_code(int status) {
   if (!options.keep_capabilities)
 #endif
     if (!drop_privileges()) die(std::string("cannot drop privileges: ") + std::strerror(errno));
+  if (options.filter && !install_filter())
+    die(std::string("this kernel takes no filter of system calls: ") + std::strerror(errno));
 
   if (!options.log.empty()) open_log(options.log);
   for (const std::string& hold : options.hold)

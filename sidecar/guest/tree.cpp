@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -296,6 +297,11 @@ int run_unpack(const std::string& directory) {
   while (!reader.is_complete()) {
     const ssize_t got = ::read(0, bytes.data(), bytes.size());
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
+      pollfd entry{.fd = 0, .events = POLLIN, .revents = 0};  // some tools give non-blocking descriptors
+      ::poll(&entry, 1, -1);
+      continue;
+    }
     if (got <= 0) return complain("the archive is cut short");
     if (!reader.feed({bytes.data(), static_cast<std::size_t>(got)}))
       return complain(reader.problem().empty() ? writer.problem() : reader.problem());

@@ -17,7 +17,7 @@
 #include "core/base/paths.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/unique_fd.hpp"
-#include "keeper/terminal.hpp"
+#include "plugins/backend-driven/terminal.hpp"
 #include "sidecar/guest/protocol.hpp"
 
 namespace bot_bottle::backend_local {
@@ -115,7 +115,7 @@ class Attachment {
     } else if (!send_with_pipes(payload)) {
       return complain("the bottle has ended");
     }
-    RawTerminal terminal(request_.tty ? 0 : -1);
+    driven::RawTerminal terminal(request_.tty ? 0 : -1);
     while (!code_) {
       std::array<pollfd, 5> polled{};
       polled[0] = {.fd = signals_.get(), .events = POLLIN, .revents = 0};

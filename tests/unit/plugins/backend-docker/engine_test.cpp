@@ -114,28 +114,31 @@ TEST(EngineFacts, an_engine_in_a_virtual_machine_or_without_root_is_refused_by_n
 
 TEST_F(EngineTest, a_dockerfile_without_copy_sends_nothing_of_its_directory) {
   write(top_ / "image/Dockerfile", "FROM debian:12-slim\n# COPY . /\nRUN true\nCOPY --from=other /a /b\n");
-  EXPECT_TRUE(read_recipe(top_ / "image/Dockerfile", {})->context.empty());
+  EXPECT_TRUE(driven::read_recipe(top_ / "image/Dockerfile", {}, driven::Builder::plain)->context.empty());
 }
 
 TEST_F(EngineTest, a_build_context_that_holds_a_home_or_is_filtered_is_refused) {
   write(top_ / "image/Dockerfile", "FROM debian:12-slim\nCOPY file /\n");
-  EXPECT_EQ(read_recipe(top_ / "image/Dockerfile", {})->context, fs::canonical(top_ / "image"));
-  EXPECT_FALSE(read_recipe(top_ / "image/Dockerfile", {fs::canonical(top_ / "image") / ".bot-bottle"}));
+  EXPECT_EQ(driven::read_recipe(top_ / "image/Dockerfile", {}, driven::Builder::plain)->context,
+            fs::canonical(top_ / "image"));
+  EXPECT_FALSE(driven::read_recipe(top_ / "image/Dockerfile", {fs::canonical(top_ / "image") / ".bot-bottle"},
+                                   driven::Builder::plain));
   write(top_ / "image/.dockerignore", "secret\n");
-  EXPECT_EQ(read_recipe(top_ / "image/Dockerfile", {}).error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(driven::read_recipe(top_ / "image/Dockerfile", {}, driven::Builder::plain).error().kind,
+            ErrorKind::unsupported);
 }
 
 TEST_F(EngineTest, an_image_has_another_name_when_anything_of_it_changes) {
   write(top_ / "bottle-init", "program");
   write(top_ / "image/Dockerfile", "FROM debian:12-slim\nCOPY file /\n");
   write(top_ / "image/file", "one");
-  const AgentLayer layer{top_ / "bottle-init", "/home/agent", "/workspace", 1000, 1000};
-  const auto tag = [&](const AgentLayer& of) {
-    return *agent_image_tag(*read_recipe(top_ / "image/Dockerfile", {}), of, "1");
+  const driven::AgentLayer layer{top_ / "bottle-init", "/home/agent", "/workspace", 1000, 1000};
+  const auto tag = [&](const driven::AgentLayer& of) {
+    return *agent_image_tag(*driven::read_recipe(top_ / "image/Dockerfile", {}, driven::Builder::plain), of, "1");
   };
   const std::string first = tag(layer);
   EXPECT_EQ(tag(layer), first);
-  AgentLayer other = layer;
+  driven::AgentLayer other = layer;
   other.uid = 1001;
   EXPECT_NE(tag(other), first);
   write(top_ / "image/file", "two");

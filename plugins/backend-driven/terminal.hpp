@@ -3,7 +3,7 @@
 
 #include <termios.h>
 
-namespace bot_bottle::backend_local {
+namespace bot_bottle::driven {
 
 class RawTerminal {
  public:
@@ -22,4 +22,4 @@ class RawTerminal {
   termios saved_{};
 };
 
-}  // namespace bot_bottle::backend_local
+}  // namespace bot_bottle::driven

@@ -1,11 +1,11 @@
-#include "keeper/terminal.hpp"
+#include "plugins/backend-driven/terminal.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include <string_view>
 
-namespace bot_bottle::backend_local {
+namespace bot_bottle::driven {
 namespace {
 
 // For the signals that cannot be waited for: a crash must not leave the operator with a dead terminal.
@@ -42,4 +42,4 @@ void RawTerminal::restore() {
   ::tcsetattr(fd_, TCSADRAIN, &saved_);
 }
 
-}  // namespace bot_bottle::backend_local
+}  // namespace bot_bottle::driven

@@ -8,7 +8,7 @@
 
 #include "sidecar/guest/tar.hpp"
 
-namespace bot_bottle::backend_docker {
+namespace bot_bottle::driven {
 
 class TarText {
  public:
@@ -38,4 +38,4 @@ class TarText {
   std::set<std::string> directories_;
 };
 
-}  // namespace bot_bottle::backend_docker
+}  // namespace bot_bottle::driven

@@ -1,0 +1,370 @@
+"""The smolvm backend: what a person sees, and what the program is told.
+
+On tests/fakes/smolvm, whose guests run in bwrap without a network, so that a bottle here is a real one: bottle-init, the relay, the sidecar.
+Where there is /dev/kvm and a real smolvm on PATH, the conformance suite runs on that one as well, and says so.
+"""
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import unittest
+
+from harness import BUILD, FAKES, AcceptanceTest, Home, Terminal, wait_until
+
+sys.path.insert(0, str(FAKES))
+from certificates import make_ca, make_leaf  # noqa: E402
+from origin import Origin  # noqa: E402
+
+PATIENCE = 120
+OPEN, CLOSED = "api.example.com", "closed.example.com"
+SOCKET_WIRE, ADDRESS_WIRE = "1.9.3", ("0.8.0", "1.1.2")
+
+
+def add(archive, name, data=b"", **values):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    for key, value in values.items():
+        setattr(entry, key, value)
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def make_image(path):
+    """An archive as `docker save` makes them; its user is not root and it would run something by itself."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as content:
+        for name in ("etc", "etc/ssl", "home", "home/agent"):
+            add(content, name, type=tarfile.DIRTYPE, mode=0o755)
+        add(content, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000::/home/agent:/bin/sh\n", mode=0o644)
+        add(content, "etc/group", b"root:x:0:\nagent:x:1000:\n", mode=0o644)
+        add(content, "home/agent/.given", b"of the image\n", mode=0o644)
+    digest = hashlib.sha256(layer.getvalue()).hexdigest()
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"User": "agent", "Entrypoint": ["/bin/false"], "Env": ["IMAGE=yes"]},
+                         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}}).encode()
+    with tarfile.open(path, "w") as archive:
+        add(archive, "a/layer.tar", layer.getvalue())
+        add(archive, "config.json", config)
+        add(archive, "manifest.json", json.dumps([{"Config": "config.json", "RepoTags": ["agent:1"], "Layers": ["a/layer.tar"]}]).encode())
+
+
+class SmolvmHome(Home):
+    def __init__(self, version=SOCKET_WIRE):
+        super().__init__()
+        self.bin = self.top / "bin"
+        self.bin.mkdir()
+        self.program_link = self.bin / "smolvm"
+        self.program_link.symlink_to(FAKES / "smolvm")
+        self.data = self.bin / "smolvm.state"
+        self.data.mkdir()
+        self.set(version=version)
+        make_image(self.top / "image.tar")
+        (self.top / "kvm").touch()
+        self.environment.update(PATH=f"{self.bin}:{self.environment['PATH']}", BOT_BOTTLE_SMOLVM_IMAGE=str(self.top / "image.tar"),
+                                BB_KVM_DEVICE=str(self.top / "kvm"))
+
+    def set(self, **settings):
+        path = self.data / "fake.json"
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**before, **settings}))
+
+    def tool(self, *arguments, input="", check=True):
+        return subprocess.run([str(self.program_link), *arguments], capture_output=True, text=True, timeout=60, check=check, input=input,
+                              env=self.environment)
+
+    def calls(self, verb=None):
+        path = self.data / "calls.jsonl"
+        calls = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [call for call in calls if verb is None or call[1:2] == [verb]]
+
+    def machines(self):
+        return json.loads(self.tool("machine", "ls", "--json").stdout)
+
+    def states(self):
+        return {machine["name"]: machine["state"] for machine in self.machines()}
+
+    def smolvm_agent(self, name, argv, extra=""):
+        self.bottle(name, f"backend: smolvm\nagent_provider:\n  template: command\n  command: {json.dumps(argv)}\n{extra}")
+        self.agent(name, f'bottle: "{name}"')
+
+    def start(self, name="agent", argv=("sleep", "1000"), extra="", label="box"):
+        self.smolvm_agent(name, list(argv), extra)
+        self.run("start", name, "--label", label, "--detach", "--yes", check=0, timeout=PATIENCE)
+        [machine] = self.machines()
+        return machine
+
+    def close(self):
+        self.set(faults={}, unreachable=False)
+        super().close()
+
+
+class Tests(AcceptanceTest):
+    def setUp(self):
+        if os.geteuid() != 0:
+            print("SKIPPED: the fake's guests need root", file=sys.stderr)
+            self.skipTest("the fake's guests need root")
+
+    def smolvm_home(self, **options):
+        home = SmolvmHome(**options)
+        self.addCleanup(home.close)
+        return home
+
+    def row(self, home, **env):
+        report = json.loads(home.run("doctor", "--json", env=env).stdout)
+        return next(json.dumps(fact) for fact in report["facts"] if fact["name"] == "smolvm")
+
+    def check_plugin(self, home):
+        done = subprocess.run([str(BUILD / "bin/bot-bottle"), "plugin", "check", str(BUILD / "lib/bot-bottle/plugins/backend-smolvm")],
+                              env=home.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE * 2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn("not run", done.stdout)
+
+    def test_the_conformance_suite_passes_on_the_socket_wire(self):
+        home = self.smolvm_home()
+        self.check_plugin(home)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+        self.assert_told_well(home)
+
+    def test_the_conformance_suite_passes_on_the_address_wire_of_0_8_0(self):
+        home = self.smolvm_home(version="0.8.0")
+        self.check_plugin(home)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+        self.assert_told_well(home)
+
+    def test_the_conformance_suite_passes_on_a_real_smolvm(self):
+        program = shutil.which("smolvm")
+        if program is None or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            print("no real smolvm and /dev/kvm here: the suite ran on the fake alone")
+            return
+        print(f"on the real one: {program}")
+        home = self.smolvm_home()
+        home.environment["PATH"] = f"{pathlib.Path(program).parent}:/usr/local/bin:/usr/bin:/bin"
+        for name in ("BOT_BOTTLE_SMOLVM_IMAGE", "BB_KVM_DEVICE"):
+            home.environment.pop(name)
+        self.check_plugin(home)
+
+    def assert_told_well(self, home):
+        """What holds for every call that was made."""
+        for call in home.calls("create"):
+            self.assertNotIn("--from", call, "up to 1.7.7 it drops the allow-list without a word")
+            self.assertNotIn("--net", call)
+            self.assertNotIn("--volume", call)
+        self.assertEqual([call for call in home.calls("delete") if "-f" not in call], [], "else it asks, and says Cancelled with code 0")
+        self.assertEqual([call for call in home.calls("exec") if "-i" not in call or "--" not in call or "-e" in call], [])
+
+    def go_through_the_sidecar(self, version):
+        home = self.smolvm_home(version=version)
+        top = str(home.top)
+        ca = make_ca(top)
+        origin = Origin(*make_leaf(top, [OPEN, CLOSED]))
+        self.addCleanup(origin.close)
+        egress = {"upstream_ca": ca, "hosts": {host: f"127.0.0.1:{origin.port}" for host in (OPEN, CLOSED)},
+                  "routes": [{"host": OPEN, "auth": {"scheme": "Bearer", "token_ref": "TEST_TOKEN"}}]}
+        (home.workspace / "given").write_text("given\n")
+        # A service of this machine that no bottle may see.
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+        script = (f"cat given ~/.given; id -u; curl -sS 'https://{OPEN}/echo?first'; curl -sS -o /dev/null -w 'closed %{{http_connect}}\\n' https://{CLOSED}/;"
+                  f"curl -sS --noproxy '*' -m 5 http://127.0.0.1:{port}/ >/dev/null 2>&1; echo direct $?;"
+                  "cat /etc/resolv.conf; echo made > made; echo told >&2; exit 7")
+        home.smolvm_agent("agent", ["sh", "-c", script], f"egress: {json.dumps(egress)}\n")
+        done = home.run("run", "agent", "--rm", env={"TEST_TOKEN": "tok-that-must-stay-outside"}, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 7, done.stdout + done.stderr)
+        self.assertTrue(done.stdout.startswith("given\nof the image\n1000\n"), done.stdout)
+        self.assertIn("told\n", done.stderr)
+        self.assertIn("GET /echo?first", done.stdout)
+        self.assertEqual([request.header("authorization") for request in origin.requests], ["Bearer tok-that-must-stay-outside"])
+        self.assertNotIn("tok-that-must-stay-outside", done.stdout + done.stderr + (home.data / "calls.jsonl").read_text())
+        self.assertIn("closed 403", done.stdout)
+        self.assertIn("direct 7\n", done.stdout, "curl's code for a connection that is refused")
+        self.assertIn("nameserver 127.0.0.1", done.stdout)
+        self.assertFalse((home.workspace / "made").exists(), "the workspace is a copy")
+        self.assertEqual((home.machines(), home.slugs(), home.own_processes()), ([], [], {}))
+        self.assert_told_well(home)
+        return home
+
+    def test_the_agent_reaches_what_is_open_and_nothing_else_on_the_socket_wire(self):
+        home = self.go_through_the_sidecar(SOCKET_WIRE)
+        [create] = home.calls("create")
+        self.assertNotIn("--allow-cidr", create)
+        mounted = [create[i + 1].rpartition("/")[2] for i, word in enumerate(create) if word == "--mount-socket"]
+        self.assertEqual(mounted, ["egress.sock", "supervise.sock", "life.sock"])
+
+    def test_the_agent_reaches_what_is_open_and_nothing_else_on_the_address_wire(self):
+        home = self.go_through_the_sidecar("1.1.2")
+        [create] = home.calls("create")
+        allowed = create[create.index("--allow-cidr") + 1]
+        self.assertRegex(allowed, r"^127\.77\.\d+\.\d+/32$")
+        self.assertNotIn("--mount-socket", create)
+
+    def test_an_allow_list_that_did_not_stick_ends_the_launch(self):
+        home = self.smolvm_home(version="0.8.0")
+        home.smolvm_agent("agent", ["true"])
+        home.set(faults={"create": "drop-allow-list"})
+        refused = home.run("run", "agent", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("dropped the allow-list", refused.stderr)
+        self.assertEqual(home.calls("start"), [], "it never ran")
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+        # Stored, and not held: only a look from inside tells.
+        home.set(faults={"tsi": "ignore-allow-list"})
+        refused = home.run("run", "agent", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("does not hold", refused.stderr)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+
+    def test_doctor_says_why_it_cannot_be_used(self):
+        home = self.smolvm_home()
+        self.assertIn("smolvm 1.9.3", self.row(home))
+        for version in ("0.7.9", "1.1.3", "1.6.13", "2.0.0"):
+            home.set(version=version)
+            row = self.row(home)
+            self.assertIn(f"smolvm {version}", row)
+            self.assertIn("1.7", row)
+        home.set(version=SOCKET_WIRE, version_line="something 7")
+        self.assertIn("something 7", self.row(home))
+        home.set(version_line="smolvm 1.9.3")
+        self.assertIn("hardware virtualization", self.row(home, BB_KVM_DEVICE=str(home.top / "none")))
+        (home.top / "kvm").unlink()
+        (home.top / "kvm").mkdir()  # root may open any file; writing a directory may nobody
+        home.program_link.unlink()
+        self.assertIn("no program smolvm", self.row(home))
+        home.smolvm_agent("agent", ["true"])
+        refused = home.run("run", "agent")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("no program smolvm", refused.stderr)
+        self.assertEqual(home.calls("create"), [])
+        self.assertEqual(json.loads(home.run("list", "--json", check=0).stdout)["bottles"], [], "a program that is not there is no fault of list")
+
+    def test_what_cannot_be_enforced_is_refused_by_name(self):
+        home = self.smolvm_home()
+        for extra, word in (("resources: {cpus: 1.5}\n", "whole processors"), ("resources: {memory: 100MiB}\n", "512MiB"),
+                            ("resources: {disk: 10MiB}\n", "1GiB"), ("workspace: {mode: mount}\n", "copy")):
+            home.smolvm_agent("agent", ["true"], extra)
+            refused = home.run("run", "agent")
+            self.assertNotEqual(refused.returncode, 0, extra)
+            self.assertIn(word, refused.stderr)
+        self.assertEqual(home.calls("create"), [])
+
+    def test_stop_and_resume_keep_what_the_agent_made(self):
+        for version in (SOCKET_WIRE, "0.8.0"):
+            home = self.smolvm_home(version=version)
+            machine = home.start()
+            home.run("exec", "box", "--", "sh", "-c", "echo mine > kept; echo mine > ~/kept", check=0)
+            self.assertEqual(home.run("exec", "box", "--", "wc", "-c", input="x" * 300000, check=0).stdout.strip(), "300000")
+            home.run("stop", "box", check=0, timeout=PATIENCE)
+            self.assertEqual(home.states(), {machine["name"]: "stopped"})
+            home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+            self.assertEqual(home.run("exec", "box", "--", "sh", "-c", "cat kept ~/kept; stat -c %u kept", check=0).stdout, "mine\nmine\n1000\n")
+            self.assertEqual(len(home.calls("create")), 1, "its disk is its memory")
+            home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+            self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+            self.assert_told_well(home)
+
+    def test_a_link_on_the_wire_is_not_followed(self):
+        home = self.smolvm_home()
+        home.start()
+        [create] = home.calls("create")
+        mounted = [create[i + 1].rpartition(":")[0] for i, word in enumerate(create) if word == "--mount-socket"]
+        for path in mounted:
+            self.assertEqual(pathlib.Path(path).parent, home.state("box") / "backend/sockets")
+        self.assertEqual(os.stat(home.state("box") / "backend/sockets").st_mode & 0o777, 0o700)
+        # What a compromised sidecar would do to the wire's own directory changes nothing of what is mounted.
+        wire = home.state("box") / "wire/egress.sock"
+        wire.unlink()
+        wire.symlink_to("/run/other.sock")
+        self.assertEqual([pathlib.Path(path).is_symlink() for path in mounted], [False] * len(mounted))
+
+    def test_a_terminal_is_raw_and_its_size_follows(self):
+        home = self.smolvm_home()
+        home.start(argv=["sh"])
+        terminal = Terminal(home.argv("attach", "box"), home.top, home.environment, 90, 25, cwd=home.workspace)
+        self.addCleanup(terminal.close)
+        terminal.wait_for("$", PATIENCE)
+        terminal.type("stty size")
+        terminal.key("Enter")
+        terminal.wait_for("25 90")
+        terminal.resize(70, 22)
+        terminal.type("stty size")
+        terminal.key("Enter")
+        terminal.wait_for("22 70")
+        terminal.type("exit 3")
+        terminal.key("Enter")
+        terminal.wait_for("EXIT=3")
+        self.assertTrue(terminal.terminal_was_restored())
+
+    def test_the_end_of_the_operators_process_is_the_end_of_the_machine(self):
+        home = self.smolvm_home()
+        home.smolvm_agent("agent", ["sh", "-c", "echo here; sleep 1000"])
+        process = home.popen("run", "agent", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.stdout.close)
+        self.assertEqual(process.stdout.readline(), "here\n")
+        [machine] = home.machines()
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        wait_until("the machine to be stopped", lambda: home.states() == {machine["name"]: "stopped"}, PATIENCE)
+        wait_until("everything to end", lambda: not home.own_processes(), PATIENCE)
+
+    def test_a_program_that_fails_is_named_and_nothing_is_forgotten(self):
+        home = self.smolvm_home()
+        home.smolvm_agent("agent", ["true"])
+        for faults, word in (({"start": "kvm"}, "kvm not available"), ({"create": "busy"}, "database is locked"),
+                             ({"start": "fail"}, "did not become ready")):
+            home.set(faults=faults)
+            failed = home.run("run", "agent", timeout=PATIENCE)
+            self.assertNotEqual(failed.returncode, 0)
+            self.assertIn(word, failed.stderr)
+            self.assertEqual((home.machines(), home.own_processes()), ([], {}), faults)
+        home.set(faults={})
+        machine = home.start()
+        home.set(faults={"exec": ["lost"]})
+        failed = home.run("exec", "box", "--", "true", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("connection to VM lost", failed.stderr)
+        self.assertEqual(home.run("exec", "box", "--", "sh", "-c", "echo 'Error: mine' >&2; exit 1").returncode, 1, "the guest's own 1")
+        home.set(faults={"stop": "noop"})
+        failed = home.run("stop", "box", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("still is running", failed.stderr)
+        home.set(faults={"delete": "fail"})
+        failed = home.run("stop", "box", "--rm", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("is busy", failed.stderr)
+        self.assertIn("box", home.slugs(), "what may still be there keeps its state")
+        home.set(faults={})
+        home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual((home.machines(), home.slugs(), home.own_processes()), ([], [], {}), machine)
+
+    def test_what_is_not_ours_is_not_touched(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        foreign = machine["name"] + "9"
+        # Our labels on a name that is not ours by them, and a name of our form without anything.
+        for name in (foreign, "bot-bottle-other-01234567"):
+            home.tool("machine", "create", "--name", name, "--image", str(home.top / "image.tar"), "--label",
+                      f"bot-bottle.state={home.root}/state/gone", "--", "sleep", "1000")
+            home.tool("machine", "start", "--name", name)
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(home.states(), {foreign: "running", "bot-bottle-other-01234567": "running"})
+        for name in home.states():
+            self.assertEqual([call for call in home.calls() if call[1:2] in (["stop"], ["delete"]) and name in call], [])
+            home.tool("machine", "delete", "--name", name, "-f")
+
+    def test_a_machine_whose_state_is_gone_is_found_by_its_label(self):
+        home = self.smolvm_home()
+        home.start()
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        shutil.rmtree(home.state("box"))
+        home.run("cleanup", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(home.machines(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
