@@ -1,13 +1,15 @@
-// `plugin list|info|trust|check`: what is installed, what it claims, whether it may run. `list` and `info` read
+// `plugin list|info|trust|new|check`: what is installed, what it claims, whether it may run. `list` and `info` read
 // plugin.toml only; a library is opened by `check`, in a child process.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "core/base/error.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/text.hpp"
+#include "core/cli/plugin_new.hpp"
 #include "core/cli/plugin_table.hpp"
 #include "core/cli/show.hpp"
 #include "core/cli/verbs.hpp"
@@ -108,6 +110,65 @@ int check(Context& context, const std::string& name) {
   return failed == 0 && !lines.empty() ? 0 : 1;
 }
 
+struct NewOptions {
+  NewPlugin plugin{.name = {}, .kind = {}, .language = "cpp"};
+  std::string directory;
+};
+
+/// The command that builds what was written; it names this program's prefix where CMake would not look by itself.
+std::string build_command(Context& context, const NewOptions& options, const std::string& directory) {
+  if (options.plugin.language == "rust") return "cd " + directory + " && cargo test --offline";
+  const std::filesystem::path prefix = context.installation().bin.parent_path();
+  std::error_code code;
+  const bool has_sdk = std::filesystem::exists(prefix / "lib" / "cmake" / "BotBottlePluginApi", code);
+  std::string where;
+  if (!has_sdk)
+    where = " -DCMAKE_PREFIX_PATH=SDK";
+  else if (prefix != "/usr" && prefix != "/usr/local")
+    where = " -DCMAKE_PREFIX_PATH=" + prefix.string();
+  if (!has_sdk)
+    context.note(
+        "SDK is where `cmake --install BUILD --component plugin-api --prefix SDK` of bot-bottle's source puts it");
+  return "cmake -S " + directory + " -B " + directory + "/build" + where + " && cmake --build " + directory +
+         "/build && ctest --test-dir " + directory + "/build";
+}
+
+int write_new_plugin(Context& context, const NewOptions& options) {
+  const NewPlugin& plugin = options.plugin;
+  if (const std::string problem = plugin_name_problem(plugin); !problem.empty())
+    throw Failure(make_error(ErrorKind::usage, "'" + plugin.name + "': " + problem,
+                             "bot-bottle plugin new my-" + plugin.kind + " --kind " + plugin.kind));
+  const std::string provided = plugin.kind + ":" + plugin.name;
+  for (const Description& other : context.registry().list()) {
+    if (other.name != plugin.name && std::ranges::find(other.provides, provided) == other.provides.end()) continue;
+    throw Failure(make_error(
+        ErrorKind::already_exists,
+        "there is a " + plugin.kind + " or plugin called " + plugin.name + " already: " + short_path(other.directory),
+        "choose another name: the first one found would hide the other"));
+  }
+  const std::filesystem::path directory = options.directory.empty() ? plugin.name : options.directory;
+  const auto files = make_plugin_project(plugin);
+  write_project(directory, files);
+  for (const ProjectFile& file : files) context.out((directory / file.path).string());
+  context.note("next: " + build_command(context, options, directory.string()));
+  return 0;
+}
+
+void add_new(CLI::App& verb, Context& context) {
+  CLI::App* inner = add_verb(verb, "new", "Write a project that builds: a provider or a backend of your own", "Verbs",
+                             "bot-bottle plugin new my-agent --kind provider --lang rust");
+  auto options = std::make_shared<NewOptions>();
+  inner->add_option("NAME", options->plugin.name, "Its name: a-z, 0-9 and -")->required();
+  inner->add_option("--kind", options->plugin.kind, "What it is: provider or backend")
+      ->required()
+      ->check(CLI::IsMember({"provider", "backend"}));
+  inner->add_option("--lang", options->plugin.language, "Its language: cpp, c or rust; cpp by default")
+      ->check(CLI::IsMember({"cpp", "c", "rust"}));
+  inner->add_option("--dir", options->directory, "Where to write it; a directory of its name by default");
+  inner->callback(
+      [&context, options] { context.action = [&context, options] { return write_new_plugin(context, *options); }; });
+}
+
 }  // namespace
 
 std::string_view name_of(Description::State state) {
@@ -185,6 +246,7 @@ void add_plugin(CLI::App& app, Context& context) {
   add_json_option(*add("info", "What one plugin says about itself", "bot-bottle plugin info backend-local", "NAME",
                        "The plugin's name", show_plugin),
                   context);
+  add_new(*verb, context);
   add("trust", "Let a plugin of ~/.bot-bottle/contrib run", "bot-bottle plugin trust my-provider", "NAME|PATH",
       "The plugin's name, or its library", trust_plugin);
   add_json_option(

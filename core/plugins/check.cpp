@@ -4,18 +4,21 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
+#include "core/base/file.hpp"
 #include "core/base/random.hpp"
 #include "core/base/text.hpp"
 #include "core/plugins/adapters.hpp"
 #include "core/plugins/describe.hpp"
+#include "core/plugins/exports.hpp"
 
 namespace bot_bottle::plugins {
 namespace {
 
 constexpr std::chrono::minutes check_limit{10};
 
-void run_checks(Checker& checker, const Description& described, HostOptions options) {
+void run_checks(Checker& checker, const Description& described, HostOptions options, const std::string& slug) {
   std::vector<std::string> misbehaviour;
   options.ask_trust = nullptr;
   options.on_log = [&misbehaviour](std::uint32_t level, const std::string&, const std::string& text) {
@@ -38,7 +41,9 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
   if (!checker.check("the schemas are installed", [&] { return schemas ? std::string() : schemas.error().message; }))
     return;
 
-  CheckContext context{checker, *schemas, options, planted};
+  // A provider that takes the token from our environment, instead of naming it, shows it in its plan.
+  ::setenv("CHECKED_TOKEN", planted.c_str(), 1);
+  CheckContext context{checker, *schemas, options, planted, slug};
   for (const std::string& item : described.provides) {
     const auto [kind, name] = split_provided(item);
     if (kind == "backend") {
@@ -94,6 +99,33 @@ std::string leaked_secrets(const CheckContext& context, const json::object& docu
   return {};
 }
 
+/// Before it is loaded: stray weak symbols would be merged with those of other plugins.
+CheckLine check_exports(const std::filesystem::path& library) {
+  CheckLine line{"the library exports one symbol", false, {}};
+  const auto symbols = exported_symbols(library);
+  if (!symbols) {
+    line.passed = symbols.error().kind == ErrorKind::unsupported;
+    line.detail = symbols.error().message;
+    return line;
+  }
+  std::vector<std::string> stray;
+  for (const std::string& symbol : *symbols)
+    if (symbol != "bb_plugin_entry") stray.push_back(symbol);
+  if (stray.size() + 1 == symbols->size() && stray.empty()) {
+    line.passed = true;
+  } else if (stray.empty()) {
+    line.detail = "bb_plugin_entry is not among its exports";
+  } else {
+    const std::size_t count = stray.size();
+    constexpr std::size_t shown = 5;
+    if (count > shown) stray.resize(shown);
+    line.detail = "besides bb_plugin_entry it exports " + join(stray, ", ") +
+                  (count > shown ? " and " + std::to_string(count - shown) + " more" : "") +
+                  ": link with the version script of the SDK (plugin.version)";
+  }
+  return line;
+}
+
 std::vector<CheckLine> check_plugin(const std::filesystem::path& directory, const HostOptions& options) {
   std::vector<CheckLine> lines;
   std::filesystem::path absolute = std::filesystem::absolute(directory).lexically_normal();
@@ -105,8 +137,12 @@ std::vector<CheckLine> check_plugin(const std::filesystem::path& directory, cons
     return lines;
   }
   lines.push_back({"plugin.toml and permissions", true, described.name + " " + described.version});
-  ChildReport report =
-      run_in_child([&](Checker& checker) { run_checks(checker, described, options); }, check_limit, options.cancel_fd);
+  lines.push_back(check_exports(absolute / described.library));
+  const std::string slug = "check-" + random_base36(8);
+  ChildReport report = run_in_child([&](Checker& checker) { run_checks(checker, described, options, slug); },
+                                    check_limit, options.cancel_fd);
+  // A child that was ended could not do it; its bottle ended with its lifeline.
+  static_cast<void>(remove_tree(options.home.state_of(slug)));
   lines.insert(lines.end(), std::make_move_iterator(report.lines.begin()), std::make_move_iterator(report.lines.end()));
   return lines;
 }

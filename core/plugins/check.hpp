@@ -16,6 +16,7 @@ struct CheckContext {
   const Schemas& schemas;
   HostOptions& options;
   std::string planted;         // a secret's value: it may be nowhere
+  std::string slug;            // of the bottle under test
   Freezer* freezer = nullptr;  // of the backend under test, if the plugin has one
 };
 

@@ -1,5 +1,6 @@
 // The provider part of `plugin check`: a provider only declares, so all of it can be checked anywhere.
 #include <algorithm>
+#include <chrono>
 
 #include "core/base/text.hpp"
 #include "core/plugins/check.hpp"
@@ -7,6 +8,8 @@
 namespace bot_bottle::plugins {
 namespace {
 
+/// describe and plan are pure: longer is a call that hangs.
+constexpr std::chrono::seconds pure_limit{10};
 constexpr const char* prompt_marker = "the-prompt-of-the-check";
 
 json::object base_spec() {
@@ -31,12 +34,14 @@ json::object base_spec() {
 struct Variant {
   const char* name;
   json::object changes;
+  bool may_be_refused = false;
 };
 
 std::vector<Variant> variants() {
   return {{"interactive", {}},
           {"headless", {{"headless", true}, {"headless_prompt", prompt_marker}}},
           {"with a token", {{"auth_token_ref", "CHECKED_TOKEN"}}},
+          {"resumed", {{"resume", true}}, true},
           {"supervised", {{"supervise", true}, {"model", "a-model"}}},
           {"without label and prompt", {{"label", ""}, {"prompt", ""}, {"color", ""}}}};
 }
@@ -48,7 +53,19 @@ std::string check_argv(const std::string& name, const json::value& value, bool m
     const auto& text = item.as_string();
     if (std::string_view(text.data(), text.size()).find('\0') != std::string_view::npos) return name + " has a NUL";
   }
-  return argv[0].as_string().empty() ? name + "[0] is empty" : "";
+  const std::string program(argv[0].as_string());
+  if (program.empty()) return name + "[0] is empty";
+  // A relative path means another file in each working directory, and the workspace is the agent's to write.
+  if (program.find('/') != std::string::npos && program.front() != '/')
+    return name + "[0], \"" + program + "\", is a relative path: a plain name or an absolute path is needed";
+  return {};
+}
+
+/// A name that a shell takes.
+bool is_variable(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && is_letter(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
 /// What the schema cannot say. The document is valid by now.
@@ -65,7 +82,7 @@ std::string check_shapes(const json::object& plan, const json::object& spec) {
   }
   const json::object& env = plan.at("env").as_object();
   for (const auto& [key, value] : env) {
-    if (key.empty() || key.find('=') != json::string_view::npos) return "env has a bad name";
+    if (!is_variable(key)) return "env has a bad name: " + std::string(key);
   }
   for (const std::string& hidden : get_strings(plan, "hidden_env")) {
     if (!env.contains(hidden)) return "hidden_env names " + hidden + ", which is not in env";
@@ -86,6 +103,9 @@ std::string check_shapes(const json::object& plan, const json::object& spec) {
   }
   for (const json::value& route : plan.at("egress_routes").as_array()) {
     if (get_string(route.as_object(), "host").empty()) return "an egress route has no host";
+    const json::object* auth = find_object(route.as_object(), "auth");
+    if (auth != nullptr && get_string(*auth, "token_ref") != token)
+      return "a route's auth names the token \"" + get_string(*auth, "token_ref") + "\", which was not given";
   }
   return {};
 }
@@ -96,10 +116,14 @@ void check_provider(CheckContext& context, Provider& provider) {
   const std::string name = "provider:" + provider.name();
   Checker& checker = context.checker;
   json::object description;
-  checker.check(name + ": describe fits its schema", [&] {
-    description = provider.describe();
-    return schema_problems(context.schemas, description, "bot-bottle.provider-description/1");
-  });
+  const bool described = checker.check(
+      name + ": describe fits its schema",
+      [&] {
+        description = provider.describe();
+        return schema_problems(context.schemas, description, "bot-bottle.provider-description/1");
+      },
+      pure_limit);
+  if (!described) return;
   checker.check(name + ": describe is pure and holds no secret", [&]() -> std::string {
     if (provider.describe() != description) return "two calls give two documents";
     return leaked_secrets(context, description);
@@ -109,11 +133,22 @@ void check_provider(CheckContext& context, Provider& provider) {
     for (const auto& [key, value] : variant.changes) spec[key] = value;
     json::object plan;
     const std::string prefix = name + ": plan (" + variant.name + ") ";
-    const bool valid = checker.check(prefix + "fits its schema", [&] {
-      plan = provider.plan(spec);
-      return schema_problems(context.schemas, plan, "bot-bottle.provider-plan/1");
-    });
-    if (!valid) continue;
+    bool refused = false;
+    const bool valid = checker.check(
+        prefix + "fits its schema",
+        [&]() -> std::string {
+          try {
+            plan = provider.plan(spec);
+          } catch (const Failure& failure) {
+            // Not every agent can go on where it stopped.
+            refused = variant.may_be_refused && failure.error().kind == ErrorKind::unsupported;
+            if (refused) return {};
+            throw;
+          }
+          return schema_problems(context.schemas, plan, "bot-bottle.provider-plan/1");
+        },
+        pure_limit);
+    if (!valid || refused) continue;
     checker.check(prefix + "is pure",
                   [&]() -> std::string { return provider.plan(spec) == plan ? "" : "the same spec gives two plans"; });
     checker.check(prefix + "has argvs, files and names that can be used", [&] { return check_shapes(plan, spec); });

@@ -53,14 +53,16 @@ std::string signal_name(int number) {
   }
 }
 
-/// Takes whole lines off `buffer` into `report`; `running` is the check that has begun and not ended.
-void take_lines(std::string& buffer, ChildReport& report, std::string& running) {
+/// Takes whole lines off `buffer` into `report`; `running` is the check that has begun and not ended, `limit` what it
+/// may take.
+void take_lines(std::string& buffer, ChildReport& report, std::string& running, std::chrono::milliseconds& limit) {
   for (std::size_t end = buffer.find('\n'); end != std::string::npos; end = buffer.find('\n')) {
     const auto line = parse_json_object(std::string_view(buffer).substr(0, end));
     buffer.erase(0, end + 1);
     if (!line) continue;
     if (line->contains("begin")) {
       running = get_string(*line, "begin");
+      limit = std::chrono::milliseconds(get_int(*line, "limit_ms", 0));
     } else if (line->contains("check")) {
       report.lines.push_back(
           {get_string(*line, "check"), get_bool(*line, "passed", false), get_string(*line, "detail")});
@@ -77,8 +79,9 @@ void Checker::send(const json::object& line) const {
   if (!write_all(fd_, to_text(line) + "\n")) ::_exit(3);
 }
 
-bool Checker::check(const std::string& name, const std::function<std::string()>& body) {
-  send({{"begin", name}});
+bool Checker::check(const std::string& name, const std::function<std::string()>& body,
+                    std::chrono::milliseconds limit) {
+  send({{"begin", name}, {"limit_ms", limit.count()}});
   std::string detail;
   try {
     detail = body();
@@ -122,10 +125,17 @@ ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono:
   std::string running;
   std::string stopped;
   const auto deadline = std::chrono::steady_clock::now() + limit;
+  std::chrono::milliseconds check_limit = limit;
+  auto begun = std::chrono::steady_clock::now();  // what is running
   std::size_t total = 0;
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) stopped = "did not end in " + std::to_string(limit.count() / 1000) + " s";
+    const auto now = std::chrono::steady_clock::now();
+    const bool check_first = !running.empty() && begun + check_limit < deadline;
+    const auto until = check_first ? begun + check_limit : deadline;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
+    if (left <= 0)
+      stopped = check_first ? "did not return within " + std::to_string(check_limit.count() / 1000) + " s"
+                            : "did not end in " + std::to_string(limit.count() / 1000) + " s";
     if (!stopped.empty()) break;
     std::array<pollfd, 2> entries{{{reader.get(), POLLIN, 0}, {cancel_fd, POLLIN, 0}}};
     if (::poll(entries.data(), entries.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) <= 0) continue;
@@ -143,7 +153,9 @@ ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono:
       break;
     }
     buffer.append(bytes.data(), static_cast<std::size_t>(got));
-    take_lines(buffer, report, running);
+    const std::string before = running;
+    take_lines(buffer, report, running, check_limit);
+    if (running != before) begun = std::chrono::steady_clock::now();
   }
   if (!stopped.empty()) ::kill(pid, SIGKILL);
   int status = 0;

@@ -12,13 +12,18 @@
 
 namespace bot_bottle::plugins {
 
+/// What one check may take unless it says otherwise; longer is a call that hangs.
+inline constexpr std::chrono::seconds default_check_limit{60};
+
 /// In the child: each check is announced, run and reported, so that the parent knows what a crash interrupted.
 class Checker {
  public:
   explicit Checker(int fd) : fd_(fd) {}
 
   /// `body` returns what is wrong, or "". What it throws is wrong too.
-  bool check(const std::string& name, const std::function<std::string()>& body);
+  /// After `limit` the child is ended.
+  bool check(const std::string& name, const std::function<std::string()>& body,
+             std::chrono::milliseconds limit = default_check_limit);
   /// A line that passed, to say something ("not available here: …").
   void note(const std::string& name, const std::string& detail);
   /// Any object, for the parent.
@@ -35,8 +40,9 @@ struct ChildReport {
   std::vector<json::object> sent;
 };
 
-/// Forks; the child runs `body` and leaves with _exit. A signal, a status other than 0 or more than `limit` become a
-/// failed line that names the check that was running. `cancel_fd` readable ends the child.
+/// Forks; the child runs `body` and leaves with _exit. A signal, a status other than 0, a check beyond its own limit or
+/// more than `limit` in all become a failed line that names the check that was running. `cancel_fd` readable ends the
+/// child.
 ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono::milliseconds limit, int cancel_fd);
 
 /// What a library without plugin.toml says it is; found out in a child. Failure: what is wrong with it.

@@ -9,7 +9,8 @@ if(NOT TARGET bot-bottle::plugin-api-c)
   add_library(bot-bottle::plugin-api-c INTERFACE IMPORTED)
   set_target_properties(bot-bottle::plugin-api-c PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_bot_bottle_prefix}/include")
 endif()
-if(NOT TARGET bot-bottle::plugin-api)
+get_property(_bot_bottle_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+if(NOT TARGET bot-bottle::plugin-api AND "CXX" IN_LIST _bot_bottle_languages)
   include(CMakeFindDependencyMacro)
   find_dependency(Boost 1.81 COMPONENTS json)
   add_library(bot-bottle::plugin-api INTERFACE IMPORTED)
@@ -22,7 +23,11 @@ set(BOT_BOTTLE_PLUGIN_API_FILES "${_bot_bottle_prefix}/share/bot-bottle/plugin-a
 # leaves bb_plugin_entry alone.
 function(bot_bottle_add_plugin name)
   add_library(${name} MODULE ${ARGN})
-  target_link_libraries(${name} PRIVATE bot-bottle::plugin-api)
+  if(TARGET bot-bottle::plugin-api)
+    target_link_libraries(${name} PRIVATE bot-bottle::plugin-api)
+  else()
+    target_link_libraries(${name} PRIVATE bot-bottle::plugin-api-c)  # a project in C alone needs no Boost
+  endif()
   set(directory "${CMAKE_CURRENT_BINARY_DIR}/plugins/${name}")
   set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY "${directory}" POSITION_INDEPENDENT_CODE ON
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

@@ -1,4 +1,4 @@
-/* bot-bottle plugin ABI 1.0 (draft until its baseline is committed in tests/abi).
+/* bot-bottle plugin ABI 1.0, frozen: tests/abi/1.0 has this header and its baseline, and CI refuses what is not growth.
  *
  * A plugin is a shared library that exports one constant, `bb_plugin_entry`. Verbs are slots in tables, nouns are
  * JSON documents, secrets are neither: they travel by descriptor or by the host's secret service, never in a document,

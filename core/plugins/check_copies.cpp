@@ -1,0 +1,127 @@
+// The copy rules of `plugin check`: what is in a bottle is hostile, and a copy follows no link of it.
+#include <sys/stat.h>
+
+#include <vector>
+
+#include "core/base/file.hpp"
+#include "core/base/text.hpp"
+#include "core/plugins/check_bottle.hpp"
+
+namespace bot_bottle::plugins {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// All names and contents below a path of the host, links as they are.
+std::string everything_in(const fs::path& root) {
+  std::string text;
+  const auto add = [&text](const fs::path& path) {
+    std::error_code code;
+    text += path.string() + "\n";
+    if (fs::is_symlink(path, code)) return;
+    if (fs::is_regular_file(path, code))
+      if (const auto content = read_file(path)) text += *content;
+  };
+  std::error_code code;
+  if (!fs::is_directory(fs::symlink_status(root, code))) {
+    add(root);
+    return text;
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(root, code)) add(entry.path());
+  return text;
+}
+
+/// The first thing below `root` that must not come out of a bottle.
+std::string bad_entry(const fs::path& root) {
+  std::vector<fs::path> found{root};
+  std::error_code code;
+  if (fs::is_directory(fs::symlink_status(root, code)))
+    for (const auto& entry : fs::recursive_directory_iterator(root, code)) found.push_back(entry.path());
+  for (const fs::path& path : found) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) continue;
+    const std::string name = path.lexically_relative(root).string();
+    if (S_ISLNK(status.st_mode)) {
+      const fs::path target = fs::read_symlink(path, code);
+      if (target.is_absolute() ||
+          (path.parent_path() / target).lexically_normal().lexically_relative(root).string().starts_with(".."))
+        return name + " is a link that leaves the destination";
+    } else if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+      return name + " is a device, pipe or socket";
+    } else if ((status.st_mode & (S_ISUID | S_ISGID)) != 0) {
+      return name + " has a set-id bit";
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void check_copies(BottleUnderTest& bottle) {
+  const fs::path source = bottle.scratch() / "in.txt";
+  bottle.check("copy_in and copy_out keep content and mode", [&]() -> std::string {
+    const fs::path back = bottle.scratch() / "out.txt";
+    or_throw(write_file_fast(source, "carried\n", 0640));
+    bottle.copy_in(source, "/workspace/in.txt", false, 0640);
+    if (auto problem = expect(bottle.shell("cat in.txt && find in.txt -perm 640"), 0, "carried\nin.txt\n");
+        !problem.empty())
+      return problem;
+    bottle.copy_out("/workspace/in.txt", back);
+    return or_throw(read_file(back)) == "carried\n" ? "" : "the content changed";
+  });
+  bottle.check("copy_in of a tree merges into what is there, and the agent owns it", [&]() -> std::string {
+    const fs::path tree = bottle.scratch() / "tree";
+    or_throw(make_directories(tree / "deep" / "er", 0755));
+    or_throw(write_file_fast(tree / "deep" / "er" / "new.txt", "new\n", 0644));
+    static_cast<void>(bottle.shell("mkdir -p /home/agent/deep; echo kept > /home/agent/deep/old.txt"));
+    bottle.copy_in(tree, "/home/agent", true);
+    return expect(bottle.shell("cd /home/agent/deep && cat old.txt er/new.txt && echo more >> er/new.txt && echo may"),
+                  0, "kept\nnew\nmay\n");
+  });
+  bottle.check("copy_in writes through no link of the agent's", [&]() -> std::string {
+    const fs::path outside = bottle.scratch() / "outside";
+    or_throw(make_directories(outside));
+    or_throw(write_file_fast(outside / "file", "untouched", 0644));
+    static_cast<void>(
+        bottle.shell("ln -sfn " + (outside / "file").string() + " trap; ln -sfn " + outside.string() + " traps"));
+    for (const char* dest : {"/workspace/trap", "/workspace/traps/file", "/workspace/traps/another"}) {
+      try {
+        bottle.copy_in(source, dest);
+      } catch (const Failure&) {  // refusing is right, too
+      }
+    }
+    return everything_in(outside) == (outside / "file").string() + "\nuntouched" ? ""
+                                                                                 : "a file of the host was changed";
+  });
+  bottle.check("copy_out follows no link", [&]() -> std::string {
+    const fs::path secret = bottle.scratch() / "of-the-host";
+    const std::string content = "content of the host, " + bottle.slug;
+    or_throw(write_file_fast(secret, content, 0644));
+    static_cast<void>(bottle.shell("mkdir -p out/in; echo inside > out/in/file; ln -s " + secret.string() +
+                                   " out/leak; ln -s " + bottle.scratch().string() +
+                                   " out/dir; ln -s ../../../../../etc/passwd out/up; ln -s " + secret.string() +
+                                   " leak"));
+    const fs::path one = bottle.scratch() / "link-out";
+    const fs::path tree = bottle.scratch() / "tree-out";
+    try {
+      bottle.copy_out("/workspace/leak", one, true);
+    } catch (const Failure&) {  // refusing is right, too
+    }
+    bottle.copy_out("/workspace/out", tree, true);
+    for (const fs::path& made : {one, tree}) {
+      if (everything_in(made).find(content) != std::string::npos) return "a link was followed to a file of the host";
+      if (auto bad = bad_entry(made); !bad.empty()) return bad;
+    }
+    return everything_in(tree).find("inside\n") != std::string::npos ? "" : "an ordinary file was left out";
+  });
+  bottle.check("copy_out makes no pipe, device or set-id file", [&]() -> std::string {
+    const fs::path tree = bottle.scratch() / "odd-out";
+    static_cast<void>(
+        bottle.shell("mkdir -p odd; echo x > odd/file; cp odd/file odd/suid; chmod 6755 odd/suid; mkfifo odd/pipe"));
+    bottle.copy_out("/workspace/odd", tree, true);
+    if (auto bad = bad_entry(tree); !bad.empty()) return bad;
+    return everything_in(tree).find("x\n") != std::string::npos ? "" : "an ordinary file was left out";
+  });
+}
+
+}  // namespace bot_bottle::plugins

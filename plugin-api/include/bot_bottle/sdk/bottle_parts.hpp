@@ -1,0 +1,251 @@
+// What every backend on the socket wire needs, so that an author writes isolation and not this: bottle-init's command
+// line and its self-test, the guest's /etc, and exec, attach and copies through bottle-init's exec socket (the programs
+// are in the path "libexec": bottle-init, bottle-keeper). Not included by plugin.hpp. Functions throw sdk::Error.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bot_bottle/sdk/backend.hpp"
+
+namespace bot_bottle::sdk {
+
+/// Where a bottle's parts have to be in the guest: the host's libexec/bottle-init (read-only) and state_dir/wire.
+inline constexpr std::string_view guest_init = "/run/bottle/bin/bottle-init";
+inline constexpr std::string_view guest_wire = "/run/bottle/wire";
+
+/// The process service knows no "for ever"; cancellation ends a call before.
+inline constexpr std::int64_t no_limit_ms = std::int64_t{7} * 24 * 3600 * 1000;
+
+[[noreturn]] inline void throw_errno(const std::string& what) {
+  throw Error(Status::internal, what + ": " + std::strerror(errno));
+}
+
+/// All of a file; "" when it cannot be read.
+inline std::string read_text(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+/// Makes the directories above it, too. Not for places that an agent can write to: it follows links.
+inline void write_text_file(const std::filesystem::path& path, const std::string& text) {
+  std::filesystem::create_directories(path.parent_path());
+  if (!(std::ofstream(path, std::ios::trunc) << text << std::flush)) throw_errno("cannot write " + path.string());
+}
+
+/// The port of an endpoint on the guest's loopback. Error(invalid_argument) for a name that nobody knows.
+inline std::string guest_port(std::string_view endpoint) {
+  for (const auto& [name, port] :
+       {std::pair{"egress", "9099"}, std::pair{"git-gate", "9418"}, std::pair{"supervise", "9100"}})
+    if (endpoint == name) return port;
+  throw Error(Status::invalid_argument, "unknown endpoint '" + std::string(endpoint) + "'");
+}
+
+/// bottle-init's command line for pid 1 of the bottle. Descriptors are the numbers that they have there: `exec_fd` is a
+/// listening socket (listen_for_exec), `ready_fd` gets one byte when everything listens, `lifeline_fd` is the pipe
+/// whose end is the bottle's (-1: none). `writable` (with /tmp, /dev and /proc) is all that Landlock leaves writable.
+inline std::vector<std::string> bottle_init_argv(const std::vector<std::string>& endpoints,
+                                                 const std::vector<std::string>& writable, int exec_fd, int ready_fd,
+                                                 int lifeline_fd) {
+  const std::string wire(guest_wire);
+  std::vector<std::string> argv{std::string(guest_init), "--report",   wire + "/report.sock",   "--exec-fd",
+                                std::to_string(exec_fd), "--ready-fd", std::to_string(ready_fd)};
+  if (lifeline_fd >= 0) argv.insert(argv.end(), {"--lifeline-fd", std::to_string(lifeline_fd)});
+  for (const std::string& name : endpoints)
+    argv.insert(argv.end(), {"--endpoint", name + "=" + guest_port(name) + ":" + wire + "/" + name + ".sock"});
+  for (const std::string& path : writable) argv.insert(argv.end(), {"--writable", path});
+  for (const char* path : {"/tmp", "/dev", "/proc"}) argv.insert(argv.end(), {"--writable", path});
+  return argv;
+}
+
+/// The bottle's document: its endpoints, and the self-test that the core runs after each launch. A bottle that fails it
+/// is stopped.
+inline Bottle make_bottle(const Plan& plan, const std::vector<std::string>& endpoints) {
+  Bottle bottle;
+  bottle.slug = plan.slug;
+  bottle.backend = plan.backend;
+  bottle.state_dir = plan.state_dir;
+  bottle.data = plan.data;
+  struct stat network {};
+  if (::stat("/proc/self/ns/net", &network) != 0) throw_errno("/proc/self/ns/net");
+  json::array selftest{guest_init, "--selftest", "--host-network", std::to_string(network.st_ino)};
+  for (const std::string& name : endpoints) {
+    bottle.endpoints[name] = "127.0.0.1:" + guest_port(name);
+    const std::string wire = std::string(guest_wire) + "/" + name + ".sock";
+    selftest.emplace_back("--endpoint");
+    selftest.emplace_back(name + "=" + guest_port(name) + ":" + wire);
+  }
+  bottle.extra["selftest"] = std::move(selftest);
+  return bottle;
+}
+
+/// The guest's /etc: accounts, names of the endpoints, a resolver that refuses, and the CA where programs look.
+inline void write_guest_etc(const std::filesystem::path& etc, const Guest& guest,
+                            const std::vector<std::string>& endpoints, const std::string& ca_pem) {
+  const std::string uid = std::to_string(guest.uid);
+  const std::string gid = std::to_string(guest.gid);
+  write_text_file(etc / "passwd", guest.user + ":x:" + uid + ":" + gid + "::" + guest.home + ":/bin/sh\n");
+  write_text_file(etc / "group", guest.user + ":x:" + gid + ":\n");
+  std::string names = "127.0.0.1 localhost";
+  for (const std::string& name : endpoints) names += " " + name;
+  write_text_file(etc / "hosts", names + "\n");
+  write_text_file(etc / "resolv.conf", "nameserver 127.0.0.1\n");
+  write_text_file(etc / "bot-bottle" / "ca.pem", ca_pem);
+  const std::filesystem::path bundle = "ssl/certs/ca-certificates.crt";
+  write_text_file(etc / bundle, read_text("/etc" / bundle) + ca_pem);
+  for (const char* name : {"ld.so.cache", "localtime", "alternatives"}) {
+    std::error_code ignored;  // where the host has none, none is needed
+    using Options = std::filesystem::copy_options;
+    std::filesystem::copy(std::filesystem::path("/etc") / name, etc / name,
+                          Options::overwrite_existing | Options::copy_symlinks, ignored);
+  }
+}
+
+/// A listening socket called "exec.sock" in `directory`, in place of an old one. The caller closes it.
+inline int listen_for_exec(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "exec.sock";
+  std::filesystem::remove(path);
+  // A socket's path has room for 107 bytes and a state directory may be longer: bound through a descriptor.
+  const int at = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ("/proc/self/fd/" + std::to_string(at) + "/exec.sock").copy(address.sun_path, sizeof address.sun_path - 1);
+  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (at >= 0) ::close(at);
+  if (!bound || ::chmod(path.c_str(), 0600) != 0 || ::listen(fd, 16) != 0) {
+    const int reason = errno;
+    if (fd >= 0) ::close(fd);
+    errno = reason;
+    throw_errno(path.string());
+  }
+  return fd;
+}
+
+/// attach_argv through the exec socket in `directory`.
+inline Attach attach_by_socket(const Host& host, const Call& call, const std::filesystem::path& directory,
+                               const ExecRequest& request) {
+  Attach attach;
+  attach.argv = {host.path(call, "libexec") + "/bottle-keeper", "attach", "--socket",
+                 (directory / "exec.sock").string()};
+  attach.env["BB_ATTACH_REQUEST"] = json::serialize(to_json(request));
+  return attach;
+}
+
+/// exec through it. `stdin_fd`: a pipe or a file.
+inline ExecResult exec_by_socket(const Host& host, const Call& call, const std::filesystem::path& directory,
+                                 const ExecRequest& request, int stdin_fd) {
+  if (request.user != "agent")
+    throw Error(Status::unsupported, "there is no user '" + request.user + "' in the bottle");
+  Attach attach = attach_by_socket(host, call, directory, request);
+  ProcessRequest run;
+  run.env = attach.env;
+  run.timeout_ms = request.timeout_ms > 0 ? request.timeout_ms : no_limit_ms;
+  run.max_output = request.max_output;
+  // The process service takes text only; a shell opens the descriptor's file again.
+  run.argv = {"/bin/sh", "-c", "exec \"$@\" <\"$0\"",
+              stdin_fd < 0 ? "/dev/null" : "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(stdin_fd)};
+  run.argv.insert(run.argv.end(), attach.argv.begin(), attach.argv.end());
+  const ProcessResult done = host.run(call, run);
+  // What did not start says so in words of bottle-keeper's and with a code of its own.
+  if (done.err.starts_with("bot-bottle: ") && (done.code == 125 || done.code == 126 || done.code == 127))
+    throw Error(done.code == 127 ? Status::not_found : Status::failed_precondition,
+                done.err.substr(12, done.err.find_first_of("\r\n", 12) - 12));
+  ExecResult result;
+  result.code = done.code;
+  result.out = done.out;
+  result.err = done.err;
+  result.truncated = done.truncated;
+  return result;
+}
+
+/// copy_in and copy_out through it: bottle-init packs on one side and unpacks on the other, with the agent's rights in
+/// the bottle and through no link. On the way out links are left out. `scratch`: a directory for the time of the copy.
+class SocketCopy {
+ public:
+  SocketCopy(const Host& host, const Call& call, std::filesystem::path directory)
+      : host_(host), call_(call), directory_(std::move(directory)), scratch_(directory_ / "copy") {
+    std::filesystem::remove_all(scratch_);
+    std::filesystem::create_directories(scratch_ / "tree");
+  }
+  ~SocketCopy() {
+    std::error_code ignored;
+    std::filesystem::remove_all(scratch_, ignored);
+  }
+  SocketCopy(const SocketCopy&) = delete;
+  SocketCopy& operator=(const SocketCopy&) = delete;
+
+  void in(const CopyRequest& request) const {
+    const std::filesystem::path dest = std::filesystem::path(request.dest).lexically_normal();
+    const std::filesystem::path named = scratch_ / "tree" / dest.filename();
+    check_kind(request.source, request);
+    std::filesystem::copy(request.source, named, recursively);
+    if (request.mode) std::filesystem::permissions(named, static_cast<std::filesystem::perms>(*request.mode & 0777));
+    pipe("\"$0\" --pack \"$1\" >\"$2\" && exec \"$3\" attach --socket \"$4\" <\"$2\"", named.string(),
+         {std::string(guest_init), "--unpack", dest.parent_path().string()});
+  }
+
+  void out(const CopyRequest& request) const {
+    const std::filesystem::path source = std::filesystem::path(request.source).lexically_normal();
+    const std::filesystem::path tree = scratch_ / "tree";
+    pipe("\"$3\" attach --socket \"$4\" >\"$2\" && exec \"$0\" --unpack \"$1\" <\"$2\"", tree.string(),
+         {std::string(guest_init), "--pack", source.string()});
+    std::vector<std::filesystem::path> links;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(tree))
+      if (entry.is_symlink()) links.push_back(entry.path());
+    for (const std::filesystem::path& link : links) std::filesystem::remove(link);
+    const std::filesystem::path made = tree / source.filename();
+    if (!std::filesystem::exists(made))
+      throw Error(Status::permission_denied, request.source + " is a link, or nothing that can be copied");
+    check_kind(made, request);
+    if (request.mode) std::filesystem::permissions(made, static_cast<std::filesystem::perms>(*request.mode & 0777));
+    std::filesystem::copy(made, request.dest, recursively | std::filesystem::copy_options::overwrite_existing);
+  }
+
+ private:
+  static constexpr auto recursively =
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks;
+
+  static void check_kind(const std::filesystem::path& path, const CopyRequest& request) {
+    if (!request.recursive && std::filesystem::is_directory(path))
+      throw Error(Status::invalid_argument, request.source + " is a directory", "copy it recursively");
+  }
+
+  /// `$1` what is packed or where to unpack, `$2` the archive, `$3` and `$4` the way into the bottle.
+  void pipe(const std::string& script, const std::string& path, std::vector<std::string> inside) const {
+    ExecRequest request;
+    request.argv = std::move(inside);
+    request.cwd = "/";
+    const Attach attach = attach_by_socket(host_, call_, directory_, request);
+    ProcessRequest run;
+    run.env = attach.env;
+    run.timeout_ms = no_limit_ms;
+    run.argv = {"/bin/sh",      "-c",
+                script,         host_.path(call_, "libexec") + "/bottle-init",
+                path,           (scratch_ / "archive").string(),
+                attach.argv[0], attach.argv[3]};
+    if (const ProcessResult done = host_.run(call_, run); done.code != 0)
+      throw Error(Status::failed_precondition,
+                  "cannot copy: " + done.err.substr(0, done.err.find_last_not_of("\r\n") + 1));
+  }
+
+  const Host& host_;
+  const Call& call_;
+  std::filesystem::path directory_;
+  std::filesystem::path scratch_;
+};
+
+}  // namespace bot_bottle::sdk

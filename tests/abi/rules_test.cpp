@@ -1,0 +1,113 @@
+// Each rule of `plugin check` and a plugin that breaks it and nothing else (bad/broken_backend.c around the local
+// backend, and providers of their own): the check that fails is the one of that rule.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/abi/plugin_home.hpp"
+
+namespace bot_bottle::plugins {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Rule {
+  const char* name;  // of the test
+  const char* fault;
+  const char* check;  // the rule's name in the output
+  const char* words;  // why
+};
+void PrintTo(const Rule& rule, std::ostream* out) {
+  *out << rule.name;
+}
+
+std::string failed_checks(const std::vector<CheckLine>& lines) {
+  std::string out;
+  for (const CheckLine& line : lines)
+    if (!line.passed) out += line.check + " -> " + line.detail + "\n";
+  return out;
+}
+
+/// A home with the real programs of this build and a short path, for sockets.
+HostOptions real_options(PluginHome& home) {
+  HostOptions options = home.options();
+  options.installation.libexec = std::filesystem::path(BB_BUILD_DIR) / "libexec" / "bot-bottle";
+  return options;
+}
+
+std::vector<CheckLine> check_with(const std::string& fault) {
+  PluginHome home;
+  const auto directory =
+      home.add(home.installed(), "subject", "broken_backend", PluginHome::toml("subject", "\"backend:subject\""));
+  PluginHome::put(std::filesystem::path(BB_BUILD_DIR) / "lib/bot-bottle/plugins/backend-local/backend-local.so",
+                  directory / "good.so");
+  or_throw(write_file_fast(directory / "fault", fault, 0644));
+  return check_plugin(directory, real_options(home));
+}
+
+class BrokenBackend : public ::testing::TestWithParam<Rule> {};
+
+TEST_P(BrokenBackend, fails_the_check_of_its_rule) {
+  const Rule& rule = GetParam();
+  const std::string failed = failed_checks(check_with(rule.fault));
+  EXPECT_THAT(failed, HasSubstr("backend:subject: " + std::string(rule.check) + " -> "));
+  EXPECT_THAT(failed, HasSubstr(rule.words));
+}
+
+constexpr Rule backend_rules[] = {
+    {"a_plan_that_writes", "plan writes", "plan fits its schema", "plan wrote into the state directory"},
+    {"a_plan_that_hangs", "plan hangs", "plan fits its schema", "did not return within 10 s"},
+    {"two_plans_for_one_spec", "two plans", "plan fits its schema", "the same spec gives two plans"},
+    {"a_wrong_code", "wrong code", "exec gives codes and keeps streams apart", "code is 1, not 7"},
+    {"a_lost_stderr", "stderr lost", "exec gives codes and keeps streams apart", "stderr is"},
+    {"a_lost_stdin", "stdin lost", "exec reads its standard input", "stdout is"},
+    {"output_cut_in_silence", "output cut in silence", "exec cuts long output and says so", "truncated is not set"},
+    {"a_value_on_argv", "a value on argv", "attach gives an argv without the request's values", "where ps shows it"},
+    {"a_cancel_ignored", "cancel ignored", "a cancelled call returns within 5 seconds", "as if it had not been"},
+    {"links_followed_out", "links followed", "copy_out follows no link", "a file of the host"},
+    {"links_followed_in", "written through links", "copy_in writes through no link of the agent's", "was changed"},
+    {"the_hosts_network", "the host's network", "the self-test passes", "network"},
+    {"a_stop_that_does_nothing", "stop does nothing", "stop, twice", "still runs after stop"},
+    {"a_remove_that_works_once", "removed once only", "remove, twice", "there is no such bottle"},
+    {"nothing_listed", "nothing listed", "enumerate lists the bottle", "it is not there"},
+    {"a_lifeline_ignored", "lifeline ignored", "a bottle ends with its lifeline", "still runs"},
+};
+INSTANTIATE_TEST_SUITE_P(Rules, BrokenBackend, ::testing::ValuesIn(backend_rules),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(BrokenBackend, without_a_fault_passes) {
+  EXPECT_EQ(failed_checks(check_with("none")), "");
+}
+
+class BrokenProvider : public ::testing::TestWithParam<Rule> {};
+
+TEST_P(BrokenProvider, fails_the_check_of_its_rule) {
+  const Rule& rule = GetParam();
+  PluginHome home;
+  const std::string failed = failed_checks(check_plugin(home.add_installed(rule.fault), home.options()));
+  EXPECT_THAT(failed, HasSubstr(std::string(rule.check) + " -> "));
+  EXPECT_THAT(failed, HasSubstr(rule.words));
+}
+
+constexpr Rule provider_rules[] = {
+    {"a_relative_argv", "relative_argv", "has argvs, files and names that can be used", "is a relative path"},
+    {"an_empty_argv", "empty_argv", "has argvs, files and names that can be used", "argv is empty"},
+    {"a_file_outside_the_home", "file_outside", "has argvs, files and names that can be used", "not below the guest's"},
+    {"a_secret_from_the_environment", "env_secret", "holds no secret", "is in the document"},
+    {"a_call_that_hangs", "hangs", "describe fits its schema", "did not return within 10 s"},
+    {"a_stray_symbol", "stray_symbol", "the library exports one symbol", "everybody_sees_this"},
+    {"no_entry", "no_symbol", "the library loads and is what plugin.toml says", "exports no bb_plugin_entry"},
+};
+INSTANTIATE_TEST_SUITE_P(Rules, BrokenProvider, ::testing::ValuesIn(provider_rules),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(BrokenProvider, a_lie_in_plugin_toml_is_told) {
+  PluginHome home;
+  const auto directory = home.add_installed("good", "version = \"2.0.0\"\nabi = \"1.0\"\n");
+  EXPECT_THAT(failed_checks(check_plugin(directory, home.options())),
+              HasSubstr("the library loads and is what plugin.toml says -> "));
+}
+
+}  // namespace
+}  // namespace bot_bottle::plugins

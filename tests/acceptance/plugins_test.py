@@ -1,0 +1,182 @@
+"""Plugins by strangers: what `plugin new` writes builds from the installed SDK alone and passes, the documented provider and backend
+have the promised sizes and work for real, and a whole stranger's path."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+from harness import SOURCE, AcceptanceTest, wait_until
+from plugin_kit import EXAMPLES, Kit
+
+sys.path.insert(0, str(SOURCE / "tests" / "fakes"))
+from certificates import make_ca, make_leaf  # noqa: E402
+from origin import Origin  # noqa: E402
+
+ORDINARY_USER = 65533
+ONE_SYMBOL = SOURCE / "tests" / "gates" / "one_symbol.sh"
+KEY = "AIza-key-of-the-operator-0123456789"
+
+
+def must_work():
+    return os.environ.get("CI") == "true" or os.environ.get("BB_MUST_WORK") == "1"
+
+
+class Tests(AcceptanceTest):
+    def new(self, kind, language, user=None):
+        home = self.home(user)
+        kit = Kit(self, home)
+        name = f"my-{kind}"
+        said = home.run("plugin", "new", name, "--kind", kind, "--lang", language, check=0)
+        self.assertIn("next: ", said.stderr)
+        source = home.workspace / name
+        self.assertEqual(sorted(said.stdout.split()), sorted(str(path.relative_to(home.workspace)) for path in source.rglob("*") if path.is_file()))
+        return kit, source, name
+
+    def new_with_cmake(self, kind, language):
+        kit, source, name = self.new(kind, language)
+        directory = kit.build(source)
+        subprocess.run(["sh", ONE_SYMBOL, directory / f"{name}.so"], check=True)
+        checked = kit.home.run("plugin", "check", directory)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+
+    def new_with_cargo(self, kind):
+        if shutil.which("cargo") is None:
+            self.assertFalse(must_work(), "cargo is not installed: ./run packages does that")
+            print("SKIPPED: cargo is not installed")
+            return
+        kit, source, name = self.new(kind, "rust")
+        kit.run("cargo", "test", "--offline", "--quiet", "--manifest-path", source / "Cargo.toml")
+        directory = source / "plugins" / name
+        subprocess.run(["sh", ONE_SYMBOL, directory / f"{name}.so"], check=True)
+        checked = kit.home.run("plugin", "check", directory)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+
+    def test_new_provider_in_cpp(self):
+        self.new_with_cmake("provider", "cpp")
+
+    def test_new_backend_in_cpp(self):
+        self.new_with_cmake("backend", "cpp")
+
+    def test_new_provider_in_c(self):
+        self.new_with_cmake("provider", "c")
+
+    def test_new_backend_in_c(self):
+        self.new_with_cmake("backend", "c")
+
+    def test_new_provider_in_rust(self):
+        self.new_with_cargo("provider")
+
+    def test_new_backend_in_rust(self):
+        self.new_with_cargo("backend")
+
+    def test_new_refuses_what_it_would_spoil(self):
+        home = self.home()
+        (home.workspace / "mine").mkdir()
+        for arguments, code, words in ((("mine", "--kind", "provider"), 1, "is there already"),
+                                       (("no_such", "--kind", "provider"), 2, "a-z, 0-9 and -"),
+                                       (("../up", "--kind", "provider"), 2, "a-z, 0-9 and -"),
+                                       (("crate", "--kind", "provider", "--lang", "rust"), 2, "word of the build tools"),
+                                       (("local", "--kind", "backend"), 1, "backend-local"),
+                                       (("other", "--kind", "backend", "--dir", "not/there"), 1, "cannot make"),
+                                       (("other", "--kind", "freezer"), 2, "--kind"),
+                                       (("other", "--kind", "provider", "--lang", "go"), 2, "--lang"),
+                                       (("other",), 2, "--kind")):
+            result = home.run("plugin", "new", *arguments)
+            self.assertEqual(result.returncode, code, (arguments, result.stderr))
+            self.assertIn(words, result.stderr)
+            self.assertIn("next: ", result.stderr)
+        self.assertEqual([path.name for path in home.workspace.iterdir()], ["mine"], "nothing was written")
+
+    def test_the_documented_plugins_have_the_promised_sizes(self):
+        for name, most in (("provider-gemini", 60), ("backend-toy", 200)):
+            lines = sum(len(path.read_text().splitlines()) for path in (EXAMPLES / name).iterdir() if path.suffix in (".cpp", ".hpp", ".c", ".h", ".sh"))
+            self.assertLessEqual(lines, most, name)
+
+    def test_a_gemini_like_provider_works_with_a_key_that_it_never_saw(self):
+        home = self.home()
+        kit = Kit(self, home)
+        directory = kit.example("provider-gemini")
+        checked = home.run("plugin", "check", directory)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+        kit.install(directory)
+        home.run("plugin", "trust", "provider-gemini", check=0)
+        ca = make_ca(home.top)
+        api = Origin(*make_leaf(home.top, ["generativelanguage.googleapis.com"]))
+        program = home.top / "bin" / "gemini"
+        program.parent.mkdir()
+        program.write_text("""#!/bin/sh
+# Stands for Gemini CLI: the prompt on standard input, the key from its variable, one request, the answer.
+[ "$1" = --yolo ] || exit 64
+cat ~/.gemini/GEMINI.md >&2
+exec curl -sS -H "x-goog-api-key: $GEMINI_API_KEY" --data-binary @- https://generativelanguage.googleapis.com/echo
+""")
+        program.chmod(0o755)
+        home.environment["PATH"] = f"{program.parent}:{home.environment['PATH']}"
+        home.environment["GEMINI_KEY"] = KEY
+        home.bottle("dev", f"""
+backend: local
+agent_provider: {{template: gemini, auth_token: GEMINI_KEY}}
+egress:
+  upstream_ca: {ca}
+  hosts: {{generativelanguage.googleapis.com: "127.0.0.1:{api.port}"}}
+""")
+        home.agent("coder", "bottle: dev", "You are careful.\n")
+        result = home.run("run", "coder", "-p", "say hello", check=0)
+        self.assertIn("say hello", result.stdout)
+        self.assertIn("You are careful.", result.stderr)
+        self.assertEqual([request.header("x-goog-api-key") for request in api.requests], [KEY], "the sidecar put it on")
+        self.assertEqual(api.requests[0].body, b"say hello")
+        self.assertNotIn(KEY, result.stdout, "and what the server reflected was scrubbed")
+
+    def test_a_strangers_path_from_plugin_new_to_a_bottle_of_its_backend(self):
+        kit, source, name = self.new("backend", "cpp", ORDINARY_USER)
+        home = kit.home
+        directory = kit.build(source)
+        checked = home.run("plugin", "check", directory)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+        self.assertNotIn("not run", checked.stdout, "the whole life of a bottle was tried")
+        kit.install(directory)
+        home.command_agent("worker", ["sh", "-c", "id -u; cat given; echo made > made; cat"])
+        (home.workspace / "given").write_text("given\n")
+        refused = home.run("run", "worker", f"--backend={name}", "-p", "x")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn(f"bot-bottle plugin trust {name}", refused.stderr)
+        home.run("plugin", "trust", name, check=0)
+        result = home.run("run", "worker", f"--backend={name}", "-p", "the prompt", check=0)
+        self.assertEqual(result.stdout, "1000\ngiven\nthe prompt")
+        self.assertFalse((home.workspace / "made").exists(), "the workspace is a copy")
+        # And one that stays: start, look, exec, stop.
+        home.command_agent("sleeper", ["sleep", "600"])
+        home.run("start", "sleeper", f"--backend={name}", "--label", "toy", "--detach", "--yes", check=0)
+        listed = json.loads(home.run("list", "active", "--json", check=0).stdout)
+        self.assertIn(name, json.dumps(listed))
+        inside = home.run("exec", "toy", "--", "sh", "-c", "cat /proc/net/dev | wc -l; curl -sS https://api.example.com/ 2>&1; ls /home /root 2>&1")
+        self.assertIn("403", inside.stdout, "egress is the way out, and it denies")
+        self.assertTrue(inside.stdout.startswith("3\n"), inside.stdout)
+        self.assertNotIn(str(home.top), inside.stdout)
+        home.run("stop", "toy", check=0)
+        wait_until("nothing to be left running", lambda: not home.own_processes(), 30)
+
+    def test_a_bottle_that_leaks_is_stopped_by_its_self_test(self):
+        kit, source, name = self.new("backend", "cpp", ORDINARY_USER)
+        home = kit.home
+        plugin = source / "plugin.cpp"
+        text = plugin.read_text()
+        self.assertIn('"--net"', text)
+        plugin.write_text(text.replace('"--net"', '""'))  # the bottle stays in the host's network
+        directory = kit.build(source, test=False)
+        checked = home.run("plugin", "check", directory)
+        self.assertEqual(checked.returncode, 1, checked.stdout)
+        kit.install(directory)
+        home.run("plugin", "trust", name, check=0)
+        home.command_agent("worker", ["true"])
+        result = home.run("run", "worker", f"--backend={name}", "-p", "x")
+        self.assertNotEqual(result.returncode, 0)
+        wait_until("nothing to be left running", lambda: not home.own_processes(), 30)
+
+
+if __name__ == "__main__":
+    unittest.main()
