@@ -12,6 +12,7 @@
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "core/sync/git.hpp"
+#include "core/sync/repository_ties.hpp"
 #include "core/sync/worktree_files.hpp"
 
 namespace bot_bottle::sync {
@@ -43,8 +44,8 @@ Repository find_repository(const fs::path& directory) {
   const Git finder = Git::need();
   const GitInput here{.cwd = directory.string(), .env = {}, .text = {}};
   const std::string start_plain = "start without --worktree, or with --cwd DIR";
-  const ProcessResult found =
-      finder.attempt({"rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository"}, here);
+  const ProcessResult found = finder.attempt(
+      {"rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository", "--git-dir"}, here);
   if (found.code != 0) {
     const std::string said(trim(found.err));
     // Somebody else's repository: git's own words say what next.
@@ -64,6 +65,10 @@ Repository find_repository(const fs::path& directory) {
       throw unusable(directory.string() + " is inside of a .git directory", "cd to the working tree");
     repository.top = *top;
   }
+  need_own_repository(directory, {.git_dir = std::string(trim(lines.at(2))),
+                                  .common = repository.git_dir,
+                                  .top = repository.top,
+                                  .is_bare = repository.is_bare});
   const auto head = git.ask({"rev-parse", "--verify", "--quiet", "HEAD^{commit}"}, here);
   if (!head || head->empty())
     throw unusable("the repository " + repository.top.string() + " has no commit yet",

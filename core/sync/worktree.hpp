@@ -24,8 +24,8 @@ struct Repository {
   bool has_submodules = false;
   std::size_t uncommitted = 0;  // tracked files that differ from the commit
 };
-/// failed_precondition, with what next, where there is none, where it has no commit, or where its objects are
-/// elsewhere.
+/// failed_precondition, with what next, where there is none, where it has no commit, where its objects are elsewhere,
+/// or where `directory` leads to a repository that is not its own (repository_ties.hpp).
 Repository find_repository(const std::filesystem::path& directory);
 
 struct Worktree {

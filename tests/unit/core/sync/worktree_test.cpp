@@ -70,6 +70,56 @@ class WorktreeTest : public testing::Test {
   Worktree worktree_;
 };
 
+// Git follows all of these to the operator's repository, and its history would go to the agent.
+TEST_F(WorktreeTest, G1_a_directory_that_leads_to_another_repository_is_refused) {
+  const fs::path theirs = top_ / "unpacked";
+  const std::string secret = (repository() / ".git").string();
+  const auto refused = [this, &theirs](const std::string& script, const char* why, const std::string& below = "") {
+    fs::create_directories(theirs);
+    run(script, theirs);
+    try {
+      find_repository(theirs / below);
+      ADD_FAILURE() << "taken: " << script;
+    } catch (const Failure& failure) {
+      EXPECT_THAT(failure.error().message, HasSubstr(why)) << script;
+    }
+    ASSERT_TRUE(remove_tree(theirs));
+  };
+  refused("echo 'gitdir: " + secret + "' >.git", "which does not know of it");
+  refused("echo 'gitdir: " + secret + "/worktrees/wt' >.git", "which does not know of it");
+  refused("ln -s " + secret + " .git", "which does not know of it");
+  refused("git init -q .; echo " + secret + " >.git/commondir", "leads to");
+  run("git clone -q --bare repository bare.git", top_);
+  refused("git init -q --bare .; echo ../bare.git >commondir", "git finds it in");
+  refused("git init -q .; rm -r .git/refs; ln -s " + secret + "/refs .git/refs", "links that lead out");
+  refused("git init -q .; ln -s " + secret + "/refs/heads/main .git/refs/heads/main", "links that lead out");
+  refused("git init -q .; rm -r .git/objects; ln -s " + secret + "/objects .git/objects", "links that lead out");
+  // An administrative directory of its own, which says what it likes.
+  refused("mkdir -p admin; echo $PWD/.git >admin/gitdir; echo " + secret + " >admin/commondir; cp " + secret +
+              "/HEAD admin/; echo \"gitdir: $PWD/admin\" >.git",
+          "which does not know of it");
+  // The repository's own configuration names its working tree, which this is not.
+  run("git config core.worktree " + repository().string());
+  refused("echo 'gitdir: " + secret + "' >.git", "git finds it in");
+}
+
+TEST_F(WorktreeTest, its_own_repository_is_found_from_wherever_git_put_it) {
+  EXPECT_EQ(find_repository(repository() / "d/e").top, fs::canonical(repository()));
+  const Repository inside = find_repository(worktree_.path);
+  EXPECT_EQ(inside.branch, "agent/box");
+  EXPECT_EQ(fs::canonical(inside.git_dir), fs::canonical(repository() / ".git"));
+  run("git -c protocol.file.allow=always submodule --quiet add " + repository().string() +
+      " part; git commit -qm part");
+  EXPECT_EQ(find_repository(repository() / "part").top, fs::canonical(repository() / "part"));
+  run("git clone -q --bare repository bare.git; ln -s repository other", top_);
+  EXPECT_TRUE(find_repository(top_ / "bare.git/refs").is_bare);
+  EXPECT_EQ(find_repository(top_ / "other/d").branch, "main");
+  run("git clone -q repository apart --separate-git-dir apart.git", top_);
+  EXPECT_THROW(find_repository(top_ / "apart"), Failure);
+  run("git --git-dir=apart.git config core.worktree " + (top_ / "apart").string(), top_);
+  EXPECT_EQ(find_repository(top_ / "apart").branch, "main");
+}
+
 // A link in a directory's place: git refuses to look behind it, and no later sync would ever end.
 TEST_F(WorktreeTest, a_directory_that_becomes_a_link_is_committed) {
   run("mv d real; ln -s real d", worktree_.path);
