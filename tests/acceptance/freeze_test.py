@@ -171,15 +171,14 @@ egress:
         home.run("stop", "--rm", "box", check=0)
         self.assertEqual(self.inside(home, "cat file", "twin"), "x\n")
 
-    def test_a_snapshot_is_of_one_moment(self):
+    def one_moment(self, files, times, *writer):
         """The writer is always at most one step ahead in its first file; only a bottle that holds still is copied so."""
         home = self.box()
-        self.inside(home, "mkdir many; i=0; while [ $i -lt 4000 ]; do : > many/$i; i=$((i+1)); done; echo 0 > ~/a; echo 0 > z")
-        writer = "i=0; while :; do i=$((i+1)); echo $i > ~/t; mv ~/t ~/a; echo $i > t; mv t z; done"
-        process = home.popen("exec", "box", "--", "sh", "-c", writer, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.inside(home, "mkdir many; i=0; while [ $i -lt FILES ]; do : > many/$i; i=$((i+1)); done; echo 0 > ~/a; echo 0 > z".replace("FILES", str(files)))
+        process = home.popen("exec", "box", "--", *writer, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(process.kill)
         wait_until("the writer", lambda: self.inside(home, "cat z").strip() not in ("", "0"))
-        for _ in range(3):
+        for _ in range(times):
             home.run("commit", "box", check=0)
             name, = self.snapshots(home)
             top = home.state("box") / "frozen" / name
@@ -191,6 +190,44 @@ egress:
         process.kill()
         process.wait()
         home.run("stop", "--rm", "box", check=0)
+
+    def test_a_snapshot_is_of_one_moment(self):
+        self.one_moment(4000, 3, "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > ~/t; mv ~/t ~/a; echo $i > t; mv t z; done")
+
+    def test_a_process_that_is_being_born_is_held_too(self):
+        """fork(2) of so many pages takes as long as a look at all processes; a child that finds its parent stopped goes on
+        alone."""
+        self.one_moment(400, 30, "/usr/bin/python3", "-c", """
+import mmap, os, time
+private = mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+private.madvise(15)  # MADV_NOHUGEPAGE
+for page in range(0, len(private), 4096):
+    private[page] = 1
+number, home, parent = 0, os.environ["HOME"], os.getpid()
+def write(path):
+    with open(path + ".t", "w") as file:
+        file.write(str(number))
+    os.rename(path + ".t", path)
+def step():
+    global number
+    number += 1
+    write(home + "/a")
+    write("z")
+while True:
+    child = os.fork()
+    if child == 0:
+        look_until = time.monotonic() + 0.005
+        with open(f"/proc/{parent}/stat") as stat:
+            while time.monotonic() < look_until:
+                while stat.read().rsplit(")", 1)[1].split()[0] == "T":
+                    stat.seek(0)
+                    step()
+                stat.seek(0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    number = int(open("z").read())
+    step()
+""")
 
     def kill_at(self, step, user=None):
         home = self.box(user)

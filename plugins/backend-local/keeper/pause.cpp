@@ -128,8 +128,11 @@ Result<void> hold_still(pid_t keeper, const std::string& record) {
   if (!file) return fail(error_from_errno("cannot write " + record, errno));
   const auto deadline = std::chrono::steady_clock::now() + patience;
   std::set<pid_t> ours;
+  bool was_still = false;
   while (true) {
-    // A process that is seen running may just have made another one: again until a look finds all of them still.
+    // A process that is seen running may just have made another one: again until a look finds all of them still. And
+    // once more: one that was in the midst of fork(2) when its signal came shows its child only then, maybe after /proc
+    // was listed and before it was itself looked at.
     bool all_still = true;
     for (const Process& process : processes_of(keeper)) {
       if (is_still(process.pid)) continue;
@@ -141,7 +144,8 @@ Result<void> hold_still(pid_t keeper, const std::string& record) {
       }
       signal_process(process, SIGSTOP);
     }
-    if (all_still) return {};
+    if (all_still && was_still) return {};
+    was_still = all_still;
     if (std::chrono::steady_clock::now() > deadline)
       return fail(ErrorKind::timeout, "the bottle did not hold still within 5 s", "try again");
     ::poll(nullptr, 0, pause_between_looks_ms);
