@@ -143,6 +143,24 @@ class Tests(CodexTest):
         kept = json.loads((home.top / ".codex" / "auth.json").read_text())
         self.assertEqual(kept["tokens"]["refresh_token"], login.refresh_token, "codex wrote it back")
 
+    def test_of_two_starts_at_once_one_renews_the_login_and_both_have_it(self):
+        login = Login(seconds=-60)
+        server = RefreshServer(login)
+        self.addCleanup(server.close)
+        home = self.logged_in(login=login)
+        home.environment["CODEX_REFRESH_TOKEN_URL_OVERRIDE"] = server.url
+        starts = [home.popen("start", "coder", "--label", label, "--detach", "--yes", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for label in ("one", "two", "three")]
+        for start in starts:
+            self.addCleanup(start.kill)
+        for start in starts:
+            out, err = start.communicate(timeout=200)
+            self.assertEqual(start.returncode, 0, err)
+        self.assertEqual(server.asked, 1, "a refresh token that is spent twice is one that was stolen")
+        kept = json.loads((home.top / ".codex" / "auth.json").read_text())
+        self.assertEqual(kept["tokens"]["refresh_token"], login.refresh_token)
+        self.assertEqual([entry.name for entry in (home.top / ".codex").iterdir() if "bottle" in entry.name], [])
+
     def test_a_login_that_cannot_be_used_is_refused_by_name_before_anything_is_made(self):
         login = Login(seconds=-60)
         server = RefreshServer(login, refuses=True)
@@ -175,6 +193,12 @@ class Tests(CodexTest):
         file.unlink()
         refused("there is no login of Codex in " + str(file), "keyring")
         refused("there is no login of Codex in /nonexistent/auth.json", environment={"CODEX_HOME": "/nonexistent"})
+        kept = login.write(home.workspace / ".codex")
+        result = home.run("run", "coder", "-p", "hi", env={"CODEX_HOME": str(kept.parent)})
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"the workspace {home.workspace} holds the login of Codex", result.stderr)
+        self.assertEqual(home.slugs(), [])
+        kept.unlink()
         login.write(home.top / ".codex")
         home.bottle("dev", "backend: local\nagent_provider: {template: claude, forward_host_credentials: true}")
         self.assertIn("the provider claude cannot forward a login", home.run("run", "coder", "-p", "hi", check=1).stderr)
