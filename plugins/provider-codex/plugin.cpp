@@ -138,7 +138,11 @@ class CodexProvider final : public AgentProvider {
     const std::string directory = codex::host_directory(spec.host_home);
     codex::refuse_in_workspace(directory, spec.host_workspace);
     const codex::HostLogin login = codex::read_host_login(directory);
+    const bool is_below_home = directory.starts_with(spec.host_home + "/");
+    const std::string shown =
+        (is_below_home ? "~" + directory.substr(spec.host_home.size()) : directory) + "/auth.json, which stays outside";
     if (login.kind == codex::HostLogin::Kind::api_key) {
+      plan.summary.push_back("works with the API key of " + shown);
       plan.host_secrets = {login_key};
       return key(login_key);
     }
@@ -153,6 +157,9 @@ class CodexProvider final : public AgentProvider {
     // The second plan, made after the login was renewed, has the time that counts.
     std::int64_t expires_at = login.expires_at;
     if (spec.host_credentials) expires_at = codex::from_rfc3339(spec.host_credentials->expires_at);
+    plan.summary.push_back(
+        "works with your login of " + shown + "; it " +
+        (codex::has_expired(login) ? "is over, and renewed at the start" : "ends " + codex::to_rfc3339(expires_at)));
     plan.placeholders.push_back({.value = codex::make_dummy_token(expires_at), .token_ref = chatgpt_token});
     file(codex::make_dummy_login(expires_at));
   }
@@ -166,7 +173,7 @@ class CodexProvider final : public AgentProvider {
                                    .guest_home = spec.guest.home,
                                    .guest_workspace = spec.guest.workspace},
                                   codex::host_directory(spec.host_home));
-    plan.summary = std::move(copied.summary);
+    plan.summary.insert(plan.summary.end(), copied.summary.begin(), copied.summary.end());
     plan.warnings = std::move(copied.warnings);
     const std::string directory = spec.guest.home + "/.codex/";
     std::string instructions = spec.prompt;

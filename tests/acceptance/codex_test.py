@@ -6,6 +6,7 @@ Codex 0.169.0 asks for a WebSocket first and falls back to POST with server-sent
 import base64
 import json
 import subprocess
+import time
 import unittest
 
 from codex_harness import PLACEHOLDER, PROMPT, CodexTest
@@ -97,6 +98,8 @@ class Tests(CodexTest):
         home = self.logged_in()
         terminal = Terminal(home.argv("start", "coder", "--label", "talk", "--yes"), home.top, home.environment, 100, 30, cwd=home.workspace)
         self.addCleanup(terminal.close)
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.login.expires_at))
+        self.assertIn(f"your login of ~/.codex/auth.json, which stays outside; it ends {ends}", home.run("start", "coder", "--dry-run").stdout)
         # Nothing is asked first: neither trust, nor a login, nor an update.
         self.say(terminal, "hello there", 'heard: "hello there"')
         self.assertIn("/workspace", terminal.screen(), "the status line")
@@ -127,6 +130,7 @@ class Tests(CodexTest):
         shown = home.run("start", "coder", "--dry-run", check=0)  # a look renews nothing
         self.assertEqual(server.asked, 0)
         self.assertIn("chatgpt.com [auth:Bearer]", shown.stdout)
+        self.assertIn("your login of ~/.codex/auth.json, which stays outside; it is over, and renewed at the start", shown.stdout)
 
         # The fake API knows the renewed token: it is made when the server is asked.
         class Renewed(str):
