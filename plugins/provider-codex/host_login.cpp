@@ -34,7 +34,6 @@ constexpr std::size_t max_token_bytes = std::size_t{16} << 10;
 constexpr std::size_t min_account_bytes = 8;
 constexpr std::size_t max_account_bytes = 128;
 constexpr std::int64_t start_takes_s = 120;
-constexpr std::chrono::seconds renewing_takes{60};
 constexpr std::chrono::seconds ending_takes{2};
 constexpr std::int64_t year_10000 = 253'402'300'800;
 
@@ -205,16 +204,13 @@ void pause(const sdk::Call& call) {
 /// Guarded by codex_login_test: of_two_that_would_renew_it_the_second_finds_it_renewed.
 class RenewalLock {
  public:
-  RenewalLock(const std::string& directory, const sdk::Call& call)
+  RenewalLock(const std::string& directory, const sdk::Call& call, std::chrono::milliseconds patience)
       : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    const auto end = Clock::now() + renewing_takes;
-    // A file system without locks: as if two programs of the operator's own renewed it.
-    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
+    // Not without end: who holds it longer than a renewal may take renews nothing (a program that was left behind). A
+    // file system without locks: as if two programs of the operator's own renewed it.
+    const auto end = Clock::now() + patience;
+    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) && Clock::now() < end) {
       try {
-        if (Clock::now() > end)
-          throw sdk::Error(sdk::Status::failed_precondition,
-                           "another bot-bottle renews the login of Codex in " + directory + " and does not end",
-                           "start it again; or run `codex login status` to see whether it is renewed");
         pause(call);
       } catch (...) {
         ::close(fd_);
@@ -235,9 +231,9 @@ class RenewalLock {
 
 /// False: it had to be ended. A program that has spent the refresh token and not yet written its successor may not be
 /// torn off: who is cancelled leaves it, with the lock, and it ends by itself.
-bool wait_for(pid_t pid, const sdk::Call& call) {
+bool wait_for(pid_t pid, const sdk::Call& call, std::chrono::milliseconds patience) {
   const auto has_ended = [pid] { return ::waitpid(pid, nullptr, WNOHANG) != 0; };
-  for (const auto end = Clock::now() + renewing_takes; !has_ended(); pause(call)) {
+  for (const auto end = Clock::now() + patience; !has_ended(); pause(call)) {
     if (Clock::now() <= end) continue;
     ::kill(-pid, SIGTERM);
     for (const auto last = Clock::now() + ending_takes; Clock::now() < last; ::poll(nullptr, 0, 20))
@@ -285,11 +281,12 @@ bool has_expired(const HostLogin& login) {
   return login.kind == HostLogin::Kind::chatgpt && login.expires_at <= std::time(nullptr) + start_takes_s;
 }
 
-HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call) {
+HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call,
+                           std::chrono::milliseconds patience) {
   if (HostLogin login = read_host_login(directory); !has_expired(login)) return login;
   const std::string over = "the login of Codex in " + directory + " has expired";
   call.progress("renewing the login of Codex");
-  const RenewalLock lock(directory, call);
+  const RenewalLock lock(directory, call, patience);
   if (HostLogin login = read_host_login(directory); !has_expired(login)) return login;
   sdk::ProcessRequest request;
   request.argv = {"codex", "app-server"};
@@ -297,8 +294,10 @@ HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, 
   request.session = true;  // Ctrl-C on the terminal is ours alone
   try {
     // Its output goes nowhere: it may tell whose login it is. The lock is its own until it ends.
-    const auto pid = static_cast<pid_t>(host.spawn(call, request, {{.source = lock.fd(), .target = 3}}));
-    if (!wait_for(pid, call))
+    std::vector<sdk::ChildFd> kept;
+    if (lock.fd() >= 0) kept.push_back({.source = lock.fd(), .target = 3});
+    const auto pid = static_cast<pid_t>(host.spawn(call, request, kept));
+    if (!wait_for(pid, call, patience))
       throw sdk::Error(sdk::Status::failed_precondition, over + ", and `codex` could not renew it: it did not end",
                        log_in);
   } catch (const sdk::Error& error) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bot_bottle/plugin.hpp>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -36,8 +37,9 @@ bool has_expired(const HostLogin& login);
 
 /// The login, renewed by the host's own `codex` when its token is over: `codex app-server` renews one that ends within
 /// five minutes as it starts, writes auth.json and ends with its input. That program alone writes there: nothing of
-/// ours holds a refresh token. Waits for another start that renews the same login. Throws sdk::Error when it is over
-/// still.
-HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call);
+/// ours holds a refresh token. Waits `patience` for another start that renews the same login, and as long for the
+/// program, which is ended then. Throws sdk::Error when it is over still.
+HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call,
+                           std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 }  // namespace bot_bottle::provider_codex

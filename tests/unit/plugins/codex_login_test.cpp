@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,8 @@
 #include <array>
 #include <atomic>
 #include <bot_bottle/sdk/fake_host.hpp>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -55,8 +58,9 @@ class CodexLogin : public testing::Test {
     fs::permissions(file(), fs::perms{0600});
   }
   void write_tokens(const std::string& access, const std::string& more = R"("account_id":"acc-0123-4567")") const {
-    write(R"({"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{"id_token":"x.e30.of-nobody-at-all","access_token":")" + access +
-          R"(","refresh_token":"rt_secret_refresh_token")" + (more.empty() ? "" : "," + more) + "}}");
+    write(
+        R"({"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{"id_token":"x.e30.of-nobody-at-all","access_token":")" +
+        access + R"(","refresh_token":"rt_secret_refresh_token")" + (more.empty() ? "" : "," + more) + "}}");
   }
   [[nodiscard]] fs::path file() const { return home_ / "auth.json"; }
   [[nodiscard]] std::string refusal() const {
@@ -158,6 +162,60 @@ TEST_F(CodexLogin, a_link_a_pipe_and_a_file_that_others_write_are_refused) {
   ASSERT_EQ(::chown(file().c_str(), 65533, 65533), 0);
   EXPECT_THAT(refusal(), HasSubstr("belongs to somebody else"));
 }
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BB_SHADOW_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define BB_SHADOW_MEMORY 1
+#endif
+#endif
+
+#ifndef BB_SHADOW_MEMORY  // terabytes to look through, and what was freed is kept
+/// The i-th letter of a token that this process never holds but where it was read.
+char letter(std::size_t i) {
+  return static_cast<char>('a' + (i * i * 7 + i * 3 + i / 26) % 26);
+}
+
+std::size_t copies_in_memory() {
+  std::size_t copies = 0;
+  std::ifstream maps("/proc/self/maps");
+  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  std::string line;
+  while (std::getline(maps, line)) {
+    std::size_t at = 0;
+    std::size_t end = 0;
+    std::array<char, 5> mode{};
+    if (std::sscanf(line.c_str(), "%zx-%zx %4s", &at, &end, mode.data()) != 3 || mode[1] != 'w') continue;
+    std::array<char, 4096> page{};
+    std::size_t matched = 0;
+    for (; at<end&& ::pread(memory, page.data(), page.size(), static_cast<off_t>(at))> 0; at += page.size())
+      for (const char c : page) {
+        matched = c == letter(matched) ? matched + 1 : c == letter(0) ? 1 : 0;
+        if (matched == 48) ++copies;
+      }
+    ::explicit_bzero(page.data(), page.size());
+  }
+  ::close(memory);
+  return copies;
+}
+
+TEST_F(CodexLogin, nothing_of_it_is_left_in_memory) {
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    std::string tail;
+    for (std::size_t i = 0; i < 300; ++i) tail += letter(i);
+    write_tokens("x." + url64(R"({"exp":)" + std::to_string(later_) + "}") + "." + tail);
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(writer, nullptr, 0), writer);
+  {
+    const HostLogin login = read_host_login(home_.string());
+    EXPECT_GT(copies_in_memory(), 0U) << "the search finds what is there";
+  }
+  EXPECT_EQ(copies_in_memory(), 0U);
+}
+#endif
 
 TEST_F(CodexLogin, one_that_names_no_account_is_refused_or_the_agent_would_name_it) {
   write_tokens(real_token(later_), "");
@@ -271,6 +329,42 @@ TEST_F(CodexLogin, who_waits_for_another_ones_renewal_can_be_cancelled) {
     EXPECT_EQ(error.status, sdk::Status::cancelled);
   }
   ::close(other);
+}
+
+TEST_F(CodexLogin, a_lock_that_is_never_given_back_locks_nobody_out) {
+  write_tokens(real_token(1'700'000'000));
+  const int other = ::open(home_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  sdk::FakeHost host;
+  host.on_spawn = [&](const sdk::ProcessRequest&) {
+    write_tokens(real_token(later_));
+    return no_child;
+  };
+  EXPECT_EQ(fresh_host_login(home_.string(), host.host(), host.call(), std::chrono::milliseconds(50)).expires_at,
+            later_);
+  ::close(other);
+}
+
+TEST_F(CodexLogin, a_program_that_does_not_end_is_ended) {
+  write_tokens(real_token(1'700'000'000));
+  sdk::FakeHost host;
+  pid_t child = -1;
+  host.on_spawn = [&](const sdk::ProcessRequest&) -> std::int64_t {
+    child = ::fork();
+    if (child == 0) {
+      ::setsid();
+      ::poll(nullptr, 0, -1);
+    }
+    return child;
+  };
+  try {
+    static_cast<void>(fresh_host_login(home_.string(), host.host(), host.call(), std::chrono::milliseconds(50)));
+    ADD_FAILURE() << "accepted";
+  } catch (const sdk::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("could not renew it: it did not end"));
+  }
+  ASSERT_GT(child, 0);
+  EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), -1) << "it was left";
 }
 
 TEST_F(CodexLogin, a_renewal_that_has_begun_is_not_torn_off_by_a_cancelled_start) {
