@@ -22,7 +22,9 @@ std::string provider_block(const InitAnswers& answers) {
     return text + "  command: [" + join(words, ", ") + "]   # any program; it sees no network but egress\n";
   }
   if (answers.auth_token.empty())
-    return text + "  # auth_token: NAME_OF_A_HOST_VARIABLE   # put on requests outside; the agent sees a placeholder\n";
+    return text +
+           "  # auth_token: NAME_OF_A_HOST_VARIABLE   # put on requests outside; the agent sees a placeholder\n"
+           "  # forward_host_credentials: true         # instead (codex): your own login, which stays outside\n";
   return text + "  auth_token: " + answers.auth_token +
          "   # this variable's value is put on requests outside; the agent sees a placeholder\n";
 }

@@ -106,8 +106,10 @@ json::object make_provider_spec(const Plan& plan) {
   };
   if (!plan.manifest.model.empty()) spec["model"] = plan.manifest.model;
   if (plan.manifest.provider.config == manifest::AgentProvider::Config::copy ||
-      plan.manifest.provider.forward_host_credentials)
+      plan.manifest.provider.forward_host_credentials) {
     spec["host_home"] = plan.host.operator_home.string();
+    if (workspace_mode(plan) != manifest::Workspace::Mode::none) spec["host_workspace"] = plan.choices.cwd.string();
+  }
   if (plan.manifest.provider.config == manifest::AgentProvider::Config::copy) {
     const std::vector<std::string> known = get_strings(plan.description, "config_strategies");
     // One that does not know the word would start fresh and say nothing.
@@ -116,14 +118,30 @@ json::object make_provider_spec(const Plan& plan) {
                                "the provider " + plan.provider + " cannot copy your configuration into the bottle",
                                "take agent_provider.config out of the bottle"));
     spec["config"] = "copy";
-    if (workspace_mode(plan) != manifest::Workspace::Mode::none) spec["host_workspace"] = plan.choices.cwd.string();
   }
   return spec;
 }
 
 namespace {
 
-/// What the provider will read out of the host's login. A route of the bottle's own must not carry that elsewhere.
+/// Whatever else of the bottle sends a secret somewhere: (what it is, the name of its secret).
+std::vector<std::pair<std::string, std::string>> own_references(const Plan& plan) {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const policy::Route& route : plan.manifest.egress.routes)
+    if (route.auth)
+      for (const std::string& name : {route.auth->token_ref, route.auth->account_ref})
+        found.emplace_back("the route for " + route.host, name);
+  if (plan.manifest.egress.upstream_proxy)
+    found.emplace_back("egress.upstream_proxy", plan.manifest.egress.upstream_proxy->token_ref);
+  for (const auto& repo : plan.manifest.git_gate_repos)
+    if (const json::object* auth = repo.value().is_object() ? find_object(repo.value().as_object(), "auth") : nullptr)
+      found.emplace_back("git-gate.repos." + std::string(repo.key()), get_string(*auth, "token_ref"));
+  found.emplace_back("agent_provider.auth_token", plan.manifest.provider.auth_token);
+  return found;
+}
+
+/// What the provider will read out of the host's login. Nothing of the bottle's own may carry that elsewhere.
+/// Guarded by plan_test: a_forwarded_login_is_no_variable_and_goes_to_the_providers_hosts_alone.
 std::vector<std::string> host_secrets_of(const Plan& plan) {
   std::vector<std::string> names = get_strings(plan.provider_plan, "host_secrets");
   const bool asked = plan.manifest.provider.forward_host_credentials;
@@ -135,12 +153,12 @@ std::vector<std::string> host_secrets_of(const Plan& plan) {
   if (!asked && !names.empty())
     throw Failure(make_error(ErrorKind::internal, "provider " + plan.provider +
                                                       " wants a login of this host, which the bottle does not grant"));
-  for (const policy::Route& route : plan.manifest.egress.routes)
-    if (route.auth && std::ranges::find(names, route.auth->token_ref) != names.end())
-      throw Failure(make_error(ErrorKind::invalid_argument,
-                               "the route for " + route.host + " names " + route.auth->token_ref +
-                                   ", which is the host's login: it goes to the provider's own hosts alone",
-                               "give the route a variable of its own"));
+  for (const auto& [what, name] : own_references(plan))
+    if (std::ranges::find(names, name) != names.end())
+      throw Failure(
+          make_error(ErrorKind::invalid_argument,
+                     what + " names " + name + ", which is the host's login: it goes to the provider's own hosts alone",
+                     "give it a variable of its own"));
   std::ranges::sort(names);
   return names;
 }

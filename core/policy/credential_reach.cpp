@@ -30,9 +30,14 @@ Route only_matches(const Route& route) {
   return bare;
 }
 
+/// All that goes along.
+std::string names_of(const Auth& auth) {
+  return auth.account_ref.empty() ? auth.token_ref : auth.token_ref + " and " + auth.account_ref;
+}
+
 void compare(const Egress& before, const Egress& after, const Route& old, const Route& now,
              std::vector<std::string>& lines) {
-  const std::string& token = now.auth->token_ref;
+  const std::string token = names_of(*now.auth);
   if (pin_of(before, now.host) != pin_of(after, now.host))
     lines.push_back(fmt::format("{} for {} goes to {} instead of {}", token, now.host, pin_of(after, now.host),
                                 pin_of(before, now.host)));
@@ -54,10 +59,10 @@ std::vector<std::string> credential_widening(const Egress& before, const Egress&
     if (!now.auth) continue;
     const Route* old = find_route(before, now.host);
     if (old == nullptr || !old->auth)
-      lines.push_back(fmt::format("{} is sent to {}", now.auth->token_ref, now.host));
+      lines.push_back(fmt::format("{} is sent to {}", names_of(*now.auth), now.host));
     else if (*old->auth != *now.auth)
-      lines.push_back(fmt::format("{} is sent to {} in another way, or instead of {}", now.auth->token_ref, now.host,
-                                  old->auth->token_ref));
+      lines.push_back(fmt::format("{} is sent to {} in another way, or instead of {}", names_of(*now.auth), now.host,
+                                  names_of(*old->auth)));
     else
       compare(before, after, *old, now, lines);
   }

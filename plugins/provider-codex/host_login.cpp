@@ -1,11 +1,20 @@
 #include "host_login.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill
 #include <string.h>  // NOLINT(modernize-deprecated-headers): explicit_bzero
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -25,7 +34,7 @@ constexpr std::size_t max_token_bytes = std::size_t{16} << 10;
 constexpr std::size_t min_account_bytes = 8;
 constexpr std::size_t max_account_bytes = 128;
 constexpr std::int64_t start_takes_s = 120;
-constexpr std::int64_t refresh_timeout_ms = 60'000;
+constexpr std::chrono::seconds ending_takes{2};
 constexpr std::int64_t year_10000 = 253'402'300'800;
 
 constexpr const char* log_in =
@@ -159,19 +168,82 @@ class Reader {
       refuse("holds an access token that does not say when it ends");
     login.expires_at = expiry->get_int64();
     login.account = text_of(tokens, "account_id", min_account_bytes, max_account_bytes);
-    if (!login.account.empty()) return;
-    std::string identity = text_of(tokens, "id_token", min_token_bytes, max_token_bytes);
-    const auto known = claims_of(identity, arena_.get());
-    wipe(identity);
-    const json::value* about = known ? known->if_contains("https://api.openai.com/auth") : nullptr;
-    if (about != nullptr && about->is_object())
-      login.account = text_of(about->get_object(), "chatgpt_account_id", min_account_bytes, max_account_bytes);
+    if (login.account.empty()) {
+      std::string identity = text_of(tokens, "id_token", min_token_bytes, max_token_bytes);
+      login.account = account_in(claims_of(identity, arena_.get()));
+      wipe(identity);
+    }
+    if (login.account.empty()) login.account = account_in(claims);
+    // Without one the agent would say itself for which of your accounts it works: nothing would be put in its place.
+    if (login.account.empty()) refuse("does not say which account is meant");
+  }
+
+  [[nodiscard]] std::string account_in(const std::optional<json::object>& claims) const {
+    const json::value* about = claims ? claims->if_contains("https://api.openai.com/auth") : nullptr;
+    if (about == nullptr || !about->is_object()) return {};
+    return text_of(about->get_object(), "chatgpt_account_id", min_account_bytes, max_account_bytes);
   }
 
   std::string file_;
   HostTree tree_;
   Arena arena_;
 };
+
+using Clock = std::chrono::steady_clock;
+
+/// Sleeps a little; throws when the call is cancelled.
+void pause(const sdk::Call& call) {
+  pollfd entry{call.cancel_fd(), POLLIN, 0};
+  ::poll(&entry, 1, 20);
+  call.check_cancelled();
+}
+
+/// One renews a login at a time. A refresh token is worth something once: of two programs that spend the same one the
+/// second is told that it was stolen, and its owner may be logged out. Codex 0.169.0 does not prevent that (three of
+/// them started at once asked three times). The login's directory itself is locked, so that nothing is left there.
+/// Guarded by codex_login_test: of_two_that_would_renew_it_the_second_finds_it_renewed.
+class RenewalLock {
+ public:
+  RenewalLock(const std::string& directory, const sdk::Call& call, std::chrono::milliseconds patience)
+      : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    // Not without end: who holds it longer than a renewal may take renews nothing (a program that was left behind). A
+    // file system without locks: as if two programs of the operator's own renewed it.
+    const auto end = Clock::now() + patience;
+    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) && Clock::now() < end) {
+      try {
+        pause(call);
+      } catch (...) {
+        ::close(fd_);
+        throw;
+      }
+    }
+  }
+  RenewalLock(const RenewalLock&) = delete;
+  RenewalLock& operator=(const RenewalLock&) = delete;
+  ~RenewalLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// False: it had to be ended. A program that has spent the refresh token and not yet written its successor may not be
+/// torn off: who is cancelled leaves it, with the lock, and it ends by itself.
+bool wait_for(pid_t pid, const sdk::Call& call, std::chrono::milliseconds patience) {
+  const auto has_ended = [pid] { return ::waitpid(pid, nullptr, WNOHANG) != 0; };
+  for (const auto end = Clock::now() + patience; !has_ended(); pause(call)) {
+    if (Clock::now() <= end) continue;
+    ::kill(-pid, SIGTERM);
+    for (const auto last = Clock::now() + ending_takes; Clock::now() < last; ::poll(nullptr, 0, 20))
+      if (has_ended()) return false;
+    ::kill(-pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -188,6 +260,19 @@ std::string host_directory(const std::string& host_home) {
   return given;
 }
 
+void refuse_in_workspace(const std::string& directory, const std::string& workspace) {
+  if (workspace.empty()) return;
+  std::error_code ignored;
+  const std::filesystem::path inner = std::filesystem::weakly_canonical(directory, ignored);
+  const std::filesystem::path outer = std::filesystem::weakly_canonical(workspace, ignored);
+  const auto [end, rest] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  if (end == outer.end())
+    throw sdk::Error(sdk::Status::invalid_argument,
+                     "the workspace " + workspace + " holds the login of Codex in " + directory +
+                         ": all of it would be in the bottle",
+                     "use --cwd DIR with one project, or --no-workspace");
+}
+
 HostLogin read_host_login(const std::string& directory) {
   return Reader(directory).read();
 }
@@ -196,24 +281,29 @@ bool has_expired(const HostLogin& login) {
   return login.kind == HostLogin::Kind::chatgpt && login.expires_at <= std::time(nullptr) + start_takes_s;
 }
 
-HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call) {
-  HostLogin login = read_host_login(directory);
-  if (!has_expired(login)) return login;
+HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call,
+                           std::chrono::milliseconds patience) {
+  if (HostLogin login = read_host_login(directory); !has_expired(login)) return login;
   const std::string over = "the login of Codex in " + directory + " has expired";
+  call.progress("renewing the login of Codex");
+  const RenewalLock lock(directory, call, patience);
+  if (HostLogin login = read_host_login(directory); !has_expired(login)) return login;
   sdk::ProcessRequest request;
   request.argv = {"codex", "app-server"};
-  request.cwd = "/";  // a project's own .codex/config.toml has no say here
-  request.timeout_ms = refresh_timeout_ms;
-  request.max_output = 0;  // it may tell whose login it is
+  request.cwd = "/";       // a project's own .codex/config.toml has no say here
+  request.session = true;  // Ctrl-C on the terminal is ours alone
   try {
-    static_cast<void>(host.run(call, request));
+    // Its output goes nowhere: it may tell whose login it is. The lock is its own until it ends.
+    std::vector<sdk::ChildFd> kept;
+    if (lock.fd() >= 0) kept.push_back({.source = lock.fd(), .target = 3});
+    const auto pid = static_cast<pid_t>(host.spawn(call, request, kept));
+    if (!wait_for(pid, call, patience))
+      throw sdk::Error(sdk::Status::failed_precondition, over + ", and `codex` could not renew it: it did not end",
+                       log_in);
   } catch (const sdk::Error& error) {
-    if (error.status == sdk::Status::cancelled) throw;
-    throw sdk::Error(
-        sdk::Status::failed_precondition,
-        over + (error.status == sdk::Status::not_found ? ", and there is no `codex` on your PATH that could renew it"
-                                                       : ", and `codex` could not renew it: it did not end"),
-        log_in);
+    if (error.status != sdk::Status::not_found) throw;
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     over + ", and there is no `codex` on your PATH that could renew it", log_in);
   }
   HostLogin renewed = read_host_login(directory);
   if (has_expired(renewed))

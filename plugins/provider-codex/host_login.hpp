@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bot_bottle/plugin.hpp>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -16,7 +17,7 @@ std::string host_directory(const std::string& host_home);
 struct HostLogin {
   enum class Kind : unsigned char { chatgpt, api_key } kind = Kind::chatgpt;
   std::string token;            // access token or API key
-  std::string account;          // ChatGPT's id of the account that is meant, or empty
+  std::string account;          // ChatGPT's id of the account that is meant; empty for an API key
   std::int64_t expires_at = 0;  // seconds since 1970; 0 for an API key, which does not say
 
   HostLogin() = default;
@@ -25,15 +26,20 @@ struct HostLogin {
   ~HostLogin();
 };
 
+/// Throws sdk::Error for a workspace, which the agent gets all of, that the login's directory is in. Empty: none.
+void refuse_in_workspace(const std::string& directory, const std::string& workspace);
+
 /// Throws sdk::Error, which names the file and what is wrong with it and nothing that stands in it.
 HostLogin read_host_login(const std::string& directory);
 
 /// Whether the token is over, or will be before a bottle has started.
 bool has_expired(const HostLogin& login);
 
-/// The login, renewed by the host's own `codex` when its token is over: `codex app-server` renews it as it starts,
-/// writes auth.json and ends with its input. Throws sdk::Error when it is over still. Nothing of the program's output
-/// is kept.
-HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call);
+/// The login, renewed by the host's own `codex` when its token is over: `codex app-server` renews one that ends within
+/// five minutes as it starts, writes auth.json and ends with its input. That program alone writes there: nothing of
+/// ours holds a refresh token. Waits `patience` for another start that renews the same login, and as long for the
+/// program, which is ended then. Throws sdk::Error when it is over still.
+HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, const sdk::Call& call,
+                           std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 }  // namespace bot_bottle::provider_codex

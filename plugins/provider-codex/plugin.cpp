@@ -106,8 +106,8 @@ class CodexProvider final : public AgentProvider {
       out.secrets = {{.name = login_key, .size = login.token.size()}};
     } else {
       out.expires_at = codex::to_rfc3339(login.expires_at);
-      out.secrets = {{.name = chatgpt_token, .size = login.token.size()}};
-      if (!login.account.empty()) out.secrets.push_back({.name = chatgpt_account, .size = login.account.size()});
+      out.secrets = {{.name = chatgpt_token, .size = login.token.size()},
+                     {.name = chatgpt_account, .size = login.account.size()}};
     }
     write_whole(secret_fd, login.token);
     write_whole(secret_fd, login.account);
@@ -135,24 +135,31 @@ class CodexProvider final : public AgentProvider {
       plan.egress_routes.push_back(make_route("api.openai.com", "/v1/", {}));
       return;
     }
-    const codex::HostLogin login = codex::read_host_login(codex::host_directory(spec.host_home));
+    const std::string directory = codex::host_directory(spec.host_home);
+    codex::refuse_in_workspace(directory, spec.host_workspace);
+    const codex::HostLogin login = codex::read_host_login(directory);
+    const bool is_below_home = directory.starts_with(spec.host_home + "/");
+    const std::string shown =
+        (is_below_home ? "~" + directory.substr(spec.host_home.size()) : directory) + "/auth.json, which stays outside";
     if (login.kind == codex::HostLogin::Kind::api_key) {
+      plan.summary.push_back("works with the API key of " + shown);
       plan.host_secrets = {login_key};
       return key(login_key);
     }
-    plan.host_secrets = {chatgpt_token};
-    json::object auth{{"scheme", "Bearer"}, {"token_ref", chatgpt_token}};
-    if (!login.account.empty()) {
-      plan.host_secrets.emplace_back(chatgpt_account);
-      // Injected, so that the bottle does not hold whose account it is.
-      auth["account"] = json::object{{"header", "chatgpt-account-id"}, {"token_ref", chatgpt_account}};
-    }
+    plan.host_secrets = {chatgpt_token, chatgpt_account};
+    // The account is injected, so that the bottle does not hold whose it is and cannot name another.
+    json::object auth{{"scheme", "Bearer"},
+                      {"token_ref", chatgpt_token},
+                      {"account", json::object{{"header", "chatgpt-account-id"}, {"token_ref", chatgpt_account}}}};
     // Codex brings the cookies of what stands before ChatGPT along; refused, no turn would come through. They are taken
     // off, as is any other credential there.
     plan.egress_routes.push_back(make_route("chatgpt.com", "/backend-api/codex/", std::move(auth), "strip"));
     // The second plan, made after the login was renewed, has the time that counts.
     std::int64_t expires_at = login.expires_at;
     if (spec.host_credentials) expires_at = codex::from_rfc3339(spec.host_credentials->expires_at);
+    plan.summary.push_back(
+        "works with your login of " + shown + "; it " +
+        (codex::has_expired(login) ? "is over, and renewed at the start" : "ends " + codex::to_rfc3339(expires_at)));
     plan.placeholders.push_back({.value = codex::make_dummy_token(expires_at), .token_ref = chatgpt_token});
     file(codex::make_dummy_login(expires_at));
   }
@@ -166,7 +173,7 @@ class CodexProvider final : public AgentProvider {
                                    .guest_home = spec.guest.home,
                                    .guest_workspace = spec.guest.workspace},
                                   codex::host_directory(spec.host_home));
-    plan.summary = std::move(copied.summary);
+    plan.summary.insert(plan.summary.end(), copied.summary.begin(), copied.summary.end());
     plan.warnings = std::move(copied.warnings);
     const std::string directory = spec.guest.home + "/.codex/";
     std::string instructions = spec.prompt;

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <sstream>
+#include <utility>
 
 namespace bot_bottle::provider_codex {
 namespace {
@@ -37,7 +38,8 @@ void with_toml(const json::value& value, const Add& add);
 
 toml::array to_array(const json::array& items) {  // NOLINT(misc-no-recursion): likewise
   toml::array array;
-  for (const json::value& item : items) with_toml(item, [&array](auto&& it) { array.push_back(std::move(it)); });
+  for (const json::value& item : items)
+    with_toml(item, [&array](auto&& it) { array.push_back(std::forward<decltype(it)>(it)); });
   return array;
 }
 
@@ -62,7 +64,8 @@ void with_toml(const json::value& value, const Add& add) {  // NOLINT(misc-no-re
 toml::table to_table(const json::object& object) {  // NOLINT(misc-no-recursion): likewise
   toml::table table;
   for (const auto& member : object)
-    with_toml(member.value(), [&](auto&& it) { table.insert_or_assign(std::string(member.key()), std::move(it)); });
+    with_toml(member.value(),
+              [&](auto&& it) { table.insert_or_assign(std::string(member.key()), std::forward<decltype(it)>(it)); });
   return table;
 }
 

@@ -231,11 +231,11 @@ bool is_credential_file(std::string_view name) {
   const std::string large = upper(name);
   for (const std::string_view ending : {".EXAMPLE", ".SAMPLE", ".TEMPLATE"})
     if (large.ends_with(ending)) return false;
-  static constexpr std::array<std::string_view, 22> names{
-      ".NETRC",       "_NETRC",       ".NPMRC",           ".PYPIRC",      ".PGPASS",   ".GIT-CREDENTIALS", ".MY.CNF",
-      "CREDENTIALS",  ".CREDENTIALS", "CREDENTIALS.JSON", "TOKEN",        "TOKEN.TXT", "TOKEN.JSON",       "SECRETS",
-      "SECRETS.JSON", "SECRETS.YAML", "SECRETS.YML",      "SECRETS.TOML", "ID_RSA",    "ID_ED25519",       "ID_ECDSA",
-      "ID_DSA"};
+  static constexpr std::array<std::string_view, 24> names{
+      ".NETRC",     "_NETRC",      ".NPMRC",       ".PYPIRC",          ".PGPASS",     ".GIT-CREDENTIALS",
+      ".MY.CNF",    "CREDENTIALS", ".CREDENTIALS", "CREDENTIALS.JSON", "TOKEN",       "TOKEN.TXT",
+      "TOKEN.JSON", "SECRETS",     "SECRETS.JSON", "SECRETS.YAML",     "SECRETS.YML", "SECRETS.TOML",
+      "ID_RSA",     "ID_ED25519",  "ID_ECDSA",     "ID_DSA",           "AUTH.JSON",   ".CREDENTIALS.JSON"};
   if (large == ".ENV" || large.starts_with(".ENV.") || std::ranges::find(names, large) != names.end()) return true;
   return std::ranges::any_of(
       std::array<std::string_view, 7>{".PEM", ".KEY", ".P12", ".PFX", ".JKS", ".KDBX", ".KEYSTORE"},

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <string.h>  // NOLINT(modernize-deprecated-headers): explicit_bzero
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +132,8 @@ HostText HostTree::read(const std::string& relative, std::size_t max_bytes) cons
   } else {
     out.is_program = (status.st_mode & S_IXUSR) != 0;
     out.is_own = (status.st_uid == ::geteuid() || status.st_uid == 0) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    // A file may hold a login: the text never moves while it grows, so that no copy is left behind.
+    if (status.st_size > 0) out.text.reserve(std::min(max_bytes, static_cast<std::size_t>(status.st_size)));
     std::array<char, 65536> piece{};
     while (out.fault == HostText::Fault::none) {
       const ssize_t got = ::read(fd, piece.data(), piece.size());
@@ -144,6 +147,7 @@ HostText HostTree::read(const std::string& relative, std::size_t max_bytes) cons
         out.text.append(piece.data(), static_cast<std::size_t>(got));
       }
     }
+    ::explicit_bzero(piece.data(), piece.size());
     if (out.fault == HostText::Fault::none && !is_text(out.text)) out.fault = HostText::Fault::not_text;
   }
   ::close(fd);

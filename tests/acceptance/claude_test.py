@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import unittest
 
-from harness import CLAUDE_BIN, AcceptanceTest, Fake, Terminal, wait_until, processes
+from harness import CLAUDE_BIN, AcceptanceTest, Fake, Terminal, processes, wait_for_transcript, wait_until
 
 ORDINARY_USER = 65533
 
@@ -159,14 +159,7 @@ egress:
         terminal.wait_for("remember the word plum")
         terminal.key("Enter")
         terminal.wait_for("turn 1, heard")
-        # The program writes its transcript a little after it shows the answer, and in pieces; a snapshot has what is on disk.
-        seen = []
-
-        def is_written():
-            text = home.run("exec", "cold", "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
-            seen.append(text)
-            return "turn 1, heard" in text and len(seen) > 15 and len(set(seen[-15:])) == 1
-        wait_until("the transcript to rest", is_written)
+        wait_for_transcript(home, "cold", "turn 1, heard")
         home.run("commit", "cold", check=0)
         # It goes on while its terminal is open; what is said now is not in the snapshot.
         terminal.type("forget this")

@@ -6,6 +6,7 @@ Codex 0.169.0 asks for a WebSocket first and falls back to POST with server-sent
 import base64
 import json
 import subprocess
+import time
 import unittest
 
 from codex_harness import PLACEHOLDER, PROMPT, CodexTest
@@ -97,6 +98,8 @@ class Tests(CodexTest):
         home = self.logged_in()
         terminal = Terminal(home.argv("start", "coder", "--label", "talk", "--yes"), home.top, home.environment, 100, 30, cwd=home.workspace)
         self.addCleanup(terminal.close)
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.login.expires_at))
+        self.assertIn(f"your login of ~/.codex/auth.json, which stays outside; it ends {ends}", home.run("start", "coder", "--dry-run").stdout)
         # Nothing is asked first: neither trust, nor a login, nor an update.
         self.say(terminal, "hello there", 'heard: "hello there"')
         self.assertIn("/workspace", terminal.screen(), "the status line")
@@ -127,6 +130,7 @@ class Tests(CodexTest):
         shown = home.run("start", "coder", "--dry-run", check=0)  # a look renews nothing
         self.assertEqual(server.asked, 0)
         self.assertIn("chatgpt.com [auth:Bearer]", shown.stdout)
+        self.assertIn("your login of ~/.codex/auth.json, which stays outside; it is over, and renewed at the start", shown.stdout)
 
         # The fake API knows the renewed token: it is made when the server is asked.
         class Renewed(str):
@@ -142,6 +146,24 @@ class Tests(CodexTest):
             self.assertNotIn(value, result.stdout + result.stderr + shown.stdout + shown.stderr, name)
         kept = json.loads((home.top / ".codex" / "auth.json").read_text())
         self.assertEqual(kept["tokens"]["refresh_token"], login.refresh_token, "codex wrote it back")
+
+    def test_of_two_starts_at_once_one_renews_the_login_and_both_have_it(self):
+        login = Login(seconds=-60)
+        server = RefreshServer(login)
+        self.addCleanup(server.close)
+        home = self.logged_in(login=login)
+        home.environment["CODEX_REFRESH_TOKEN_URL_OVERRIDE"] = server.url
+        starts = [home.popen("start", "coder", "--label", label, "--detach", "--yes", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for label in ("one", "two", "three")]
+        for start in starts:
+            self.addCleanup(start.kill)
+        for start in starts:
+            out, err = start.communicate(timeout=200)
+            self.assertEqual(start.returncode, 0, err)
+        self.assertEqual(server.asked, 1, "a refresh token that is spent twice is one that was stolen")
+        kept = json.loads((home.top / ".codex" / "auth.json").read_text())
+        self.assertEqual(kept["tokens"]["refresh_token"], login.refresh_token)
+        self.assertEqual([entry.name for entry in (home.top / ".codex").iterdir() if "bottle" in entry.name], [])
 
     def test_a_login_that_cannot_be_used_is_refused_by_name_before_anything_is_made(self):
         login = Login(seconds=-60)
@@ -175,6 +197,12 @@ class Tests(CodexTest):
         file.unlink()
         refused("there is no login of Codex in " + str(file), "keyring")
         refused("there is no login of Codex in /nonexistent/auth.json", environment={"CODEX_HOME": "/nonexistent"})
+        kept = login.write(home.workspace / ".codex")
+        result = home.run("run", "coder", "-p", "hi", env={"CODEX_HOME": str(kept.parent)})
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"the workspace {home.workspace} holds the login of Codex", result.stderr)
+        self.assertEqual(home.slugs(), [])
+        kept.unlink()
         login.write(home.top / ".codex")
         home.bottle("dev", "backend: local\nagent_provider: {template: claude, forward_host_credentials: true}")
         self.assertIn("the provider claude cannot forward a login", home.run("run", "coder", "-p", "hi", check=1).stderr)

@@ -161,6 +161,19 @@ class Home:
 _prefixes = {}
 
 
+def wait_for_transcript(home, slug, answer):
+    """Until Claude Code's transcript has `answer` and is whole. It shows an answer before it writes it, and writes in pieces, the answer
+    before the question (2.1.197): a snapshot that is taken in between has an answer to nothing, and no session continues it."""
+    def is_whole():
+        text = home.run("exec", slug, "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
+        lines = text.splitlines(keepends=True)
+        if answer not in text or not all(line.endswith("\n") for line in lines):
+            return False
+        parents = {record["uuid"]: record.get("parentUuid") for record in map(json.loads, lines) if "uuid" in record}
+        return None in parents.values() and all(parent is None or parent in parents for parent in parents.values())
+    wait_until("a whole transcript", is_whole, 100)
+
+
 def link_or_copy(source, target):
     try:
         os.link(source, target)

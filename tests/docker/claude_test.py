@@ -3,8 +3,8 @@ fork with its conversation continued. What is not real: the API, and the base im
 import secrets
 import unittest
 
-from docker_harness import FACTS, DockerTest, Terminal, docker, engine, json, pathlib, setUpModule, wait_until  # noqa: F401
-from harness import Fake
+from docker_harness import FACTS, DockerTest, Terminal, docker, engine, json, pathlib, setUpModule  # noqa: F401
+from harness import Fake, wait_for_transcript
 
 
 class Tests(DockerTest):
@@ -59,13 +59,7 @@ egress:
         terminal.wait_for("remember the word plum")
         terminal.key("Enter")
         terminal.wait_for("turn 1, heard")
-        # The program writes its transcript a little after it shows the answer, and in pieces; a snapshot has what is on disk.
-        seen = []
-
-        def is_written():
-            seen.append(home.run("exec", "cold", "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout)
-            return "turn 1, heard" in seen[-1] and len(seen) > 15 and len(set(seen[-15:])) == 1
-        wait_until("the transcript to rest", is_written, 40)
+        wait_for_transcript(home, "cold", "turn 1, heard")
         home.run("commit", "cold", check=0, timeout=120)
         # It goes on while its terminal is open; what is said now is not in the snapshot.
         terminal.type("forget this")

@@ -74,7 +74,7 @@ struct ProviderSpec {
   std::string model;
   std::string config = "fresh";  // "copy": from the operator's own configuration
   std::string host_home;         // with "copy" or `forward_host_credentials` alone: the operator's
-  std::string host_workspace;    // with "copy" alone: what becomes guest.workspace; may be empty
+  std::string host_workspace;    // likewise: what becomes guest.workspace; empty for none
   /// After host_credentials(): what it said, when the plan is asked for again with the login as it is.
   std::optional<HostLoginFacts> host_credentials;
   json::object extra;

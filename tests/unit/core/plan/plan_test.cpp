@@ -167,6 +167,24 @@ TEST(PlanEgress, a_forwarded_login_is_no_variable_and_goes_to_the_providers_host
   plan.provider_plan["host_secrets"].as_array().emplace_back("OTHER_TOKEN");
   EXPECT_EQ(kind_of([&] { plan_egress(plan); }), ErrorKind::invalid_argument)
       << "the bottle's own route would carry it";
+  plan.provider_plan["host_secrets"] = json::array{"API_TOKEN", "API_ACCOUNT"};
+  const auto is_carried_by = [&](const auto& change) {
+    Plan other = plan;
+    change(other.manifest);
+    return kind_of([&] { plan_egress(other); }) == ErrorKind::invalid_argument;
+  };
+  EXPECT_TRUE(is_carried_by([](manifest::Manifest& it) {
+    it.egress.routes.front().auth->account_header = "x-account";
+    it.egress.routes.front().auth->account_ref = "API_TOKEN";
+  })) << "as the account of another host";
+  EXPECT_TRUE(is_carried_by([](manifest::Manifest& it) {
+    it.egress.upstream_proxy = policy::UpstreamProxy{"proxy.example.com", 3128, "API_TOKEN"};
+  })) << "as the login at a proxy";
+  EXPECT_TRUE(is_carried_by([](manifest::Manifest& it) {
+    it.git_gate_repos["app"] =
+        json::object{{"url", "https://git.example.com/app.git"}, {"auth", json::object{{"token_ref", "API_TOKEN"}}}};
+  })) << "as the login at a forge";
+  EXPECT_TRUE(is_carried_by([](manifest::Manifest& it) { it.provider.auth_token = "API_TOKEN"; }));
   plan.provider_plan["host_secrets"] = json::array{"API_TOKEN"};
   plan.manifest.provider.forward_host_credentials = false;
   EXPECT_EQ(kind_of([&] { plan_egress(plan); }), ErrorKind::internal) << "the bottle does not grant it";

@@ -55,7 +55,11 @@ TEST(CredentialReach, each_way_to_send_it_further_is_told) {
        "T is sent to b.example.com"},
       {changed(R"({"host": "b.example.com")",
                R"({"host": "c.example.com", "auth": {"scheme": "token", "token_ref": "T"})"),
-       "T is sent to c.example.com"}};
+       "T is sent to c.example.com"},
+      {changed(R"({"host": "b.example.com")",
+               R"({"host": "c.example.com", "auth": {"scheme": "Bearer", "token_ref": "U", )"
+               R"("account": {"header": "x-a", "token_ref": "T"}})"),
+       "U and T is sent to c.example.com"}};
   for (const auto& [text, line] : table)
     EXPECT_THAT(credential_widening(read(base), read(text)), ElementsAre(line)) << text;
   EXPECT_THAT(credential_widening(read(base), read(changed(R"("auth")", R"("plain": true, "ports": [443], "auth")"))),
