@@ -91,6 +91,13 @@ sdk::Bottle AppleBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
         {.state_dir = plan.state_dir, .commands = {{"stop", "--time", "3", container}, {"kill", container}}},
         lifeline_fd);
     if (!there) with.create(create_arguments(plan));
+    // What the tool made of it, before it runs; what it does is asked for inside, by the self-test.
+    const auto made = with.find(plan.state_dir);
+    if (!made || !made->is_without_network)
+      throw sdk::Error(sdk::Status::failed_precondition,
+                       made ? "the container " + made->id + " has a network, although it was made with --network none"
+                            : "the container " + container + " was made and is not there",
+                       "container inspect " + container + "; update container");
     start_agent(call, plan, inputs, container, !keeps);
   } catch (...) {
     // On failure nothing is left behind but, on resume, what was there before.
