@@ -42,7 +42,8 @@ std::chrono::milliseconds deadline_of(const ToolRun& run) {
   const std::string shorter = environment("BB_TOOL_DEADLINES").value_or("");
   for (const std::string_view entry : split(shorter, ',')) {
     const std::size_t equals = entry.find('=');
-    if (equals != std::string_view::npos && std::ranges::find(run.arguments, entry.substr(0, equals)) != run.arguments.end())
+    if (equals != std::string_view::npos &&
+        std::ranges::find(run.arguments, entry.substr(0, equals)) != run.arguments.end())
       return std::chrono::milliseconds(std::stoi(std::string(entry.substr(equals + 1))));
   }
 #endif
@@ -187,8 +188,7 @@ ToolResult Tool::run(const ToolRun& run, int cancel_fd) const {
       if (cancelled)
         stopped.emplace(sdk::Status::cancelled, "cancelled");
       else
-        stopped.emplace(sdk::Status::timeout,
-                        name + " did not end in " + std::to_string(allowed.count() / 1000) + " s",
+        stopped.emplace(sdk::Status::timeout, name + " did not end in " + std::to_string(allowed.count() / 1000) + " s",
                         "look what it waits for: run it by hand");
       child.signal(SIGTERM);
       deadline = Clock::now() + grace;

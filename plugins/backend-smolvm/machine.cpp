@@ -245,7 +245,8 @@ std::string Machines::directory_of(const std::string& name) {
 void Machines::end_leftovers(const std::string& name, const std::string& directory, std::int64_t recorded) {
   if (directory.empty()) return;
   std::vector<std::int64_t> pids{recorded};
-  if (const auto text = read_file(directory + "/agent.pid", 64)) pids.push_back(std::strtoll(text->c_str(), nullptr, 10));
+  if (const auto text = read_file(directory + "/agent.pid", 64))
+    pids.push_back(std::strtoll(text->c_str(), nullptr, 10));
   for (const std::int64_t pid : pids)
     for (const auto& [number, patience] : {std::pair{SIGTERM, leftover_grace}, std::pair{SIGKILL, leftover_grace}}) {
       if (!is_machine_process(pid, directory)) break;

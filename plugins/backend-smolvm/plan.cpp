@@ -132,8 +132,10 @@ sdk::Probe SmolvmBackend::probe(const sdk::Call& call) {
       if (const std::string path = host().path(call, "libexec") + "/" + program; ::access(path.c_str(), X_OK) != 0)
         throw sdk::Error(sdk::Status::unavailable, path + " is missing", "install bot-bottle again");
     probe.available = true;
-    probe.features = {"detach",       "freeze", "image",  "limits.cpus", "limits.disk", "limits.memory",
-                      "limits.pids",  "pty",    "resume", "sessions",    can.has_socket_wire ? "wire.socket" : "wire.address",
+    probe.features = {"detach",        "freeze",      "image",
+                      "limits.cpus",   "limits.disk", "limits.memory",
+                      "limits.pids",   "own-kernel",  "pty",
+                      "resume",        "sessions",    can.has_socket_wire ? "wire.socket" : "wire.address",
                       "workspace.copy"};
   } catch (const sdk::Error& error) {
     if (error.status == sdk::Status::cancelled) throw;

@@ -93,8 +93,8 @@ TEST(Tool, input_larger_than_a_pipe_arrives_whole) {
 }
 
 TEST(Tool, nothing_of_the_operators_environment_reaches_it_but_what_it_needs) {
-  for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "SSH_AUTH_SOCK", "ANTHROPIC_API_KEY", "SMOLVM_EGRESS_FLOOR",
-                           "SMOLVM_DATA_DIR", "RUST_LOG", "CONTAINER_DEBUG"})
+  for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "SSH_AUTH_SOCK", "ANTHROPIC_API_KEY",
+                           "SMOLVM_EGRESS_FLOOR", "SMOLVM_DATA_DIR", "RUST_LOG", "CONTAINER_DEBUG"})
     ::setenv(name, "of-the-operator", 1);
   ::setenv("TMPDIR", ("/nowhere-" + random_base36(8)).c_str(), 1);
   const Tool::Environment env = tool_environment();
