@@ -9,6 +9,7 @@
 #include "plugins/backend-apple/images.hpp"
 #include "plugins/backend-driven/guest_files.hpp"
 #include "plugins/backend-driven/host_sidecar.hpp"
+#include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
 #include "plugins/backend-driven/wire_sockets.hpp"
@@ -37,6 +38,8 @@ void AppleBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
 
 sdk::Sidecar AppleBackend::start_sidecar(const sdk::Call& call, const sdk::Plan& plan, int config_fd, int lifeline_fd) {
   check_usable(tool(call));
+  // From here on there may be something of ours: others that keep sockets or a sidecar there leave it alone.
+  driven::save_record(plan.state_dir, {{"backend", backend_name}, {"name", container_name(plan.state_dir)}});
   return driven::start_host_sidecar(host(), call,
                                     {.slug = plan.slug,
                                      .agent = get_string(plan.data, "agent"),

@@ -163,17 +163,17 @@ class Tests(AcceptanceTest):
         home.set(faults={"network": "leak"})
         refused = home.run("run", "agent", timeout=PATIENCE)
         self.assertNotEqual(refused.returncode, 0)
-        self.assertIn("besides lo: eth0", refused.stderr)
+        self.assertIn("an interface besides lo", refused.stderr)
         self.assertEqual((home.names(), home.own_processes()), ([], {}))
 
     def test_a_tool_that_hangs_is_given_up_in_time(self):
         home = self.apple_home()
         home.apple_agent("agent", ["true"])
-        for verb, step in (("build", "build"), ("create", "create"), ("start", "start"), ("exec", "exec"), ("list", "list")):
+        for verb in ("build", "create", "start", "exec", "list"):
             home.set(faults={verb: ["hang"]})
             failed = home.run("run", "agent", env={"BB_TOOL_DEADLINES": f"{verb}=700"}, timeout=PATIENCE)
             self.assertNotEqual(failed.returncode, 0, verb)
-            self.assertIn(f"container {step} did not end", failed.stderr)
+            self.assertRegex(failed.stderr, f"container {verb} ?[-a-z0-9]* did not end")
             self.assertEqual((home.names(), home.slugs(), home.own_processes()), ([], [], {}), verb)
         container = home.start()
         guest = home.state_of(container)["guest"]
@@ -189,7 +189,9 @@ class Tests(AcceptanceTest):
         home.set(faults={"stop": "stopping"})  # for ever
         failed = home.run("stop", "box", "--rm", env={"BB_TOOL_DEADLINES": "stop=700"}, timeout=PATIENCE)
         self.assertNotEqual(failed.returncode, 0)
-        self.assertIn(container, failed.stderr)
+        self.assertIn(f"{container} still runs after stop and kill", failed.stderr)
+        failed = home.run("cleanup", "--all", "--yes", env={"BB_TOOL_DEADLINES": "stop=700"}, timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
         self.assertIn("can not be deleted", failed.stderr)
         self.assertEqual(home.slugs(), ["box"], "what may still be there keeps its state")
         (home.data / "containers" / container / "state.json").write_text(json.dumps({**home.state_of(container), "state": "stopped"}))
@@ -271,7 +273,7 @@ class Tests(AcceptanceTest):
         self.addCleanup(process.kill)
 
         def value(name):
-            return int(home.run("exec", "box", "--", "sh", "-c", f"cat {name}", check=0).stdout or 0)
+            return int(home.run("exec", "box", "--", "sh", "-c", f"cat {name} 2>/dev/null || :", check=0).stdout or 0)
 
         wait_until("the writer", lambda: value("b") > 0, PATIENCE)
         home.run("commit", "box", check=0, timeout=PATIENCE)

@@ -178,8 +178,7 @@ def keep(store, config):
 
     def leave(*_):
         with contextlib.suppress(OSError):
-            os.kill(guest, signal.SIGKILL)  # pid 1, and so all of them
-        child.wait()
+            os.kill(guest, signal.SIGKILL)  # pid 1, and so all of them; bwrap reaps it (child.wait() may be what was interrupted)
         while os.path.exists(f"/proc/{guest}"):
             time.sleep(0.005)
         os._exit(0)
