@@ -214,6 +214,22 @@ class Tests(AcceptanceTest):
         self.assertRegex(allowed, r"^127\.77\.\d+\.\d+/32$")
         self.assertNotIn("--mount-socket", create)
 
+    def test_what_an_address_without_ports_opens_is_named(self):
+        listener = socket.create_server(("0.0.0.0", 0))
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+        script = ("a=$(tr '\\0' '\\n' </proc/1/cmdline | sed -n 's/.*tcp:\\(127[.0-9]*\\):9099/\\1/p' | head -n 1);"
+                  f"curl -sS --noproxy '*' -m 2 http://$a:{port}/ >/dev/null 2>&1; echo $?")
+        home = self.smolvm_home(version="0.8.0")
+        home.smolvm_agent("agent", ["sh", "-c", script])
+        done = home.run("run", "agent", "--rm", timeout=PATIENCE)
+        self.assertEqual(done.stdout, "28\n", "it was connected, and nobody answered: a limit of that wire")
+        self.assertRegex(done.stderr, rf"listens on all addresses \(ports [0-9, ]*\b{port}\b")
+        home.set(version=SOCKET_WIRE)
+        done = home.run("run", "agent", "--rm", timeout=PATIENCE)
+        self.assertNotEqual(done.stdout, "28\n")
+        self.assertNotIn("all addresses", done.stderr)
+
     def test_an_allow_list_that_did_not_stick_ends_the_launch(self):
         home = self.smolvm_home(version="0.8.0")
         home.smolvm_agent("agent", ["true"])
@@ -426,6 +442,20 @@ class Tests(AcceptanceTest):
         cleaned = home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
         self.assertNotIn("(local)", cleaned.stdout, "its directory is the record by which the machine is found")
         self.assertEqual((home.machines(), home.slugs(), home.own_processes()), ([], [], {}), machine)
+
+    def test_a_program_that_is_gone_does_not_make_bottles_look_ended(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        home.program_link.rename(home.bin / "elsewhere")
+        self.assertIn("no program smolvm", home.run("list", check=None).stderr)
+        failed = home.run("cleanup", "--all", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("no program smolvm", failed.stderr)
+        self.assertEqual(home.slugs(), ["box"], "it may run: nobody says that it does not")
+        (home.bin / "elsewhere").rename(home.program_link)
+        self.assertEqual(home.states(), {machine["name"]: "running"})
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
 
     def test_what_is_not_ours_is_not_touched(self):
         home = self.smolvm_home()

@@ -87,7 +87,10 @@ class Tsi:
             fields = line.split()
             address, port = fields[1].split(":")
             text = ".".join(str(byte) for byte in reversed(bytes.fromhex(address)))
-            if fields[3] == "0A" and text.startswith("127.") and (self.allowed is None or text + "/32" in self.allowed):
+            if fields[3] == "0A" and text == "0.0.0.0":  # an allow-list has no ports
+                for allowed in self.allowed if self.allowed is not None else ["127.0.0.1/32"]:
+                    yield allowed.partition("/")[0], int(port, 16)
+            elif fields[3] == "0A" and text.startswith("127.") and (self.allowed is None or text + "/32" in self.allowed):
                 yield text, int(port, 16)
 
     def watch(self):
