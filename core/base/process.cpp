@@ -74,7 +74,7 @@ Result<Prepared> prepare(const ProcessRequest& request) {
   ::close_range(static_cast<unsigned>(top) + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 
   sigset_t none;
-  ::sigemptyset(&none);
+  sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGCHLD, SIGWINCH, SIGTSTP})
     ::signal(number, SIG_DFL);
@@ -141,8 +141,8 @@ ssize_t write_to_child(int fd, std::string_view text) {
   sigset_t pipe_signal;
   sigset_t before;
   sigset_t pending;
-  ::sigemptyset(&pipe_signal);
-  ::sigaddset(&pipe_signal, SIGPIPE);
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
   ::sigpending(&pending);
   ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
   const ssize_t written = ::write(fd, text.data(), text.size());
@@ -165,7 +165,7 @@ Result<pid_t> spawn_process(const ProcessRequest& request) {
   // Signals stay blocked over fork, so that a handler of ours never runs in the child.
   sigset_t all;
   sigset_t before;
-  ::sigfillset(&all);
+  sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
   const int fork_errno = errno;

@@ -116,6 +116,8 @@ std::vector<Owned> parse_containers(std::string_view text) {
     owned.endpoints = label(label_endpoints);
     owned.made_as = label(label_made_as);
     owned.started_at = read_started(container);
+    const json::array* networks = find_array(configuration, "networks");
+    owned.is_without_network = networks != nullptr && networks->empty();
     if (!owned.id.empty()) found.push_back(std::move(owned));
   }
   return found;

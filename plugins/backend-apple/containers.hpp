@@ -52,7 +52,8 @@ struct Owned {
   std::string label;
   std::string endpoints;  // "egress,supervise"
   std::string made_as;
-  std::string started_at;  // RFC 3339, or empty
+  std::string started_at;           // RFC 3339, or empty
+  bool is_without_network = false;  // said so: the list of its networks is there, and empty
   [[nodiscard]] bool is_stopped() const { return state == "stopped"; }
 };
 

@@ -43,7 +43,7 @@ class Stillness {
     run_.output = [this](std::string_view bytes) { or_throw(write_all(word_.write.get(), bytes)); };
     worker_ = std::thread([this] {
       sigset_t all;
-      ::sigfillset(&all);
+      sigfillset(&all);
       ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
       try {
         static_cast<void>(run_in_guest(*channel_, run_));

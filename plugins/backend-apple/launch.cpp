@@ -9,6 +9,7 @@
 #include "plugins/backend-apple/images.hpp"
 #include "plugins/backend-driven/guest_files.hpp"
 #include "plugins/backend-driven/host_sidecar.hpp"
+#include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
 #include "plugins/backend-driven/wire_sockets.hpp"
@@ -37,6 +38,8 @@ void AppleBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
 
 sdk::Sidecar AppleBackend::start_sidecar(const sdk::Call& call, const sdk::Plan& plan, int config_fd, int lifeline_fd) {
   check_usable(tool(call));
+  // From here on there may be something of ours: others that keep sockets or a sidecar there leave it alone.
+  driven::save_record(plan.state_dir, {{"backend", backend_name}, {"name", container_name(plan.state_dir)}});
   return driven::start_host_sidecar(host(), call,
                                     {.slug = plan.slug,
                                      .agent = get_string(plan.data, "agent"),
@@ -91,6 +94,13 @@ sdk::Bottle AppleBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
         {.state_dir = plan.state_dir, .commands = {{"stop", "--time", "3", container}, {"kill", container}}},
         lifeline_fd);
     if (!there) with.create(create_arguments(plan));
+    // What the tool made of it, before it runs; what it does is asked for inside, by the self-test.
+    const auto made = with.find(plan.state_dir);
+    if (!made || !made->is_without_network)
+      throw sdk::Error(sdk::Status::failed_precondition,
+                       made ? "the container " + made->id + " has a network, although it was made with --network none"
+                            : "the container " + container + " was made and is not there",
+                       "container inspect " + container + "; update container");
     start_agent(call, plan, inputs, container, !keeps);
   } catch (...) {
     // On failure nothing is left behind but, on resume, what was there before.

@@ -9,6 +9,7 @@
 #include "core/base/text.hpp"
 #include "plugins/backend-apple/apple_backend.hpp"
 #include "plugins/backend-driven/host_sidecar.hpp"
+#include "plugins/backend-driven/machine_record.hpp"
 
 namespace bot_bottle::backend_apple {
 namespace {
@@ -48,7 +49,8 @@ std::vector<std::string> states_with_parts(const std::string& root) {
   for (const auto& entry : fs::directory_iterator(root, code)) {
     if (!entry.is_directory(code) || entry.is_symlink(code)) continue;
     const std::string state = entry.path().string();
-    if (fs::exists(state + "/backend/sockets", code)) found.push_back(state);
+    if (const auto record = driven::load_record(state); record && get_string(*record, "backend") == backend_name)
+      found.push_back(state);
   }
   std::ranges::sort(found);
   return found;

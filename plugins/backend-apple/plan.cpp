@@ -102,8 +102,8 @@ sdk::Probe AppleBackend::probe(const sdk::Call& call) {
     probe.version = "container " + to_string(with.version());
     check_usable(with);
     probe.available = true;
-    probe.features = {"detach",      "freeze", "image",  "limits.cpus", "limits.memory",
-                      "limits.pids", "pty",    "resume", "sessions",    "workspace.copy"};
+    probe.features = {"detach",     "freeze", "image",  "limits.cpus", "limits.memory", "limits.pids",
+                      "own-kernel", "pty",    "resume", "sessions",    "workspace.copy"};
   } catch (const sdk::Error& error) {
     if (error.status == sdk::Status::cancelled) throw;
     probe.reason = error.message;

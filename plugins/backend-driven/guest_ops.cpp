@@ -79,7 +79,7 @@ void send_tree(const sdk::Call& call, const OpenChannel& open, int root, const s
   bool packed = false;
   std::thread packer([&] {
     sigset_t all;
-    ::sigfillset(&all);
+    sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     const auto sink = [&](std::string_view bytes) {
       if (sent != nullptr) *sent += bytes.size();

@@ -47,6 +47,12 @@ void remove_made(const std::string& backend) {
       if (path.is_string()) ::rmdir(path.as_string().c_str());
 }
 
+/// A bottle of another backend whose sidecar is a process of this machine (backend-driven, machine_record.hpp): that
+/// backend's to name and to end, for only it can ask for the rest.
+bool is_a_machines(const std::string& state_dir) {
+  return fs::exists(state_dir + "/backend/machine.json");
+}
+
 std::string slug_of(const std::string& state_dir) {
   return fs::path(state_dir).filename().string();
 }
@@ -95,6 +101,7 @@ sdk::Bottles LocalBackend::enumerate(const sdk::Call& call) {
   const std::string root = host().path(call, "state");
   for (const std::string& slug : directories_in(root)) {
     const std::string state = root + "/" + slug;
+    if (is_a_machines(state)) continue;
     const bool bottle = find_lock_holder(lock_path(state, Component::bottle)).has_value();
     const bool sidecar = find_lock_holder(lock_path(state, Component::sidecar)).has_value();
     if (!bottle && !sidecar) continue;
@@ -124,6 +131,7 @@ sdk::Orphans LocalBackend::orphans(const sdk::Call& call, const std::vector<std:
   const auto is_known = [&](const std::string& slug) { return std::ranges::find(known, slug) != known.end(); };
   for (const std::string& slug : directories_in(root)) {
     const std::string state = root + "/" + slug;
+    if (is_a_machines(state)) continue;
     bool running = false;
     for (const Component component : {Component::bottle, Component::sidecar}) {
       const std::string lock = lock_path(state, component);

@@ -11,9 +11,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <set>
 
+#include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/machine_record.hpp"
@@ -173,6 +176,25 @@ std::string reserve_address(const std::string& home, const std::string& state_ro
                    tried.size() == 1 ? "the bottle's address " + tried.front() + " is taken"
                                      : "all loopback addresses for bottles are taken",
                    "stop a bottle");
+}
+
+std::vector<int> ports_on_all_addresses() {
+  std::set<int> ports;
+  for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    const auto text = read_file(path, std::size_t{4} << 20);
+    if (!text) continue;
+    for (const std::string_view line : split(*text, '\n')) {
+      // proc_net(5): "  0: ADDRESS:PORT REMOTE:PORT STATE …" in hex; 0A is listening, zeros are any address.
+      const std::size_t start = line.find(": ");
+      const std::size_t colon = line.find(':', start == std::string_view::npos ? start : start + 2);
+      if (colon == std::string_view::npos || line.size() < colon + 5) continue;
+      if (line.substr(start + 2, colon - start - 2).find_first_not_of('0') != std::string_view::npos) continue;
+      const std::size_t state = line.find(' ', line.find(' ', colon) + 1);
+      if (state != std::string_view::npos && line.substr(state + 1, 2) == "0A")
+        ports.insert(static_cast<int>(std::strtol(std::string(line.substr(colon + 1, 4)).c_str(), nullptr, 16)));
+    }
+  }
+  return {ports.begin(), ports.end()};
 }
 
 void check_stored_allow_list(const driven::Tool& tool, const std::string& name, const std::string& address) {

@@ -18,6 +18,10 @@ inline constexpr int report_port = 9053;
 std::string reserve_address(const std::string& home, const std::string& state_root, const std::string& state_dir,
                             json::object record);
 
+/// Ports on which something of this machine listens on all its addresses, and so on the bottle's: an allow-list has no
+/// ports. In order; empty where the system does not say it (macOS).
+std::vector<int> ports_on_all_addresses();
+
 /// What smolvm stored with the machine, read from its own data base: up to 1.7.7 an allow-list can be dropped without a
 /// word. Throws failed_precondition when it is anything but this address, or cannot be read.
 void check_stored_allow_list(const driven::Tool& tool, const std::string& name, const std::string& address);

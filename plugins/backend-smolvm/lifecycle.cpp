@@ -38,6 +38,18 @@ class Stayed {
   std::string text_;
 };
 
+/// Where bottles of ours are. A program that cannot be asked is "unavailable", which the core takes for "nothing of it
+/// runs": that would be a lie, and cleanup would forget machines that run.
+template <typename List>
+std::vector<MachineStatus> list_where_it_matters(List&& list) {
+  try {
+    return list();
+  } catch (const sdk::Error& error) {
+    if (error.status != sdk::Status::unavailable) throw;
+    throw sdk::Error(sdk::Status::failed_precondition, error.message, error.hint);
+  }
+}
+
 bool is_running(const std::vector<MachineStatus>& machines, const std::string& name) {
   return std::ranges::any_of(machines, [&](const MachineStatus& status) {
     return status.name == name && (status.state == "running" || status.state == "unreachable");
@@ -109,13 +121,7 @@ sdk::Bottles SmolvmBackend::enumerate(const sdk::Call& call) {
   sdk::Bottles found;
   const std::vector<driven::RecordedMachine> records = driven::list_records(host().path(call, "state"), backend_name);
   if (records.empty()) return found;  // the program is not asked for nothing: `list` is fast
-  std::vector<MachineStatus> there;
-  try {
-    there = machines(call).list();
-  } catch (const sdk::Error& error) {
-    if (error.status == sdk::Status::cancelled) throw;
-    host().warning("smolvm cannot be asked for its machines: " + error.message);
-  }
+  const std::vector<MachineStatus> there = list_where_it_matters([&] { return machines(call).list(); });
   for (const driven::RecordedMachine& machine : records) {
     const bool bottle = is_running(there, driven::machine_name(machine.state_dir));
     const bool sidecar = driven::is_sidecar_running(machine.state_dir);
@@ -146,11 +152,15 @@ sdk::Orphans SmolvmBackend::orphans(const sdk::Call& call, const std::vector<std
   }
   // A machine whose state is gone: by its label, and only of this home.
   std::vector<MachineStatus> there;
-  try {
-    there = machines(call).list();
-  } catch (const sdk::Error& error) {
-    if (error.status != sdk::Status::unavailable || !found.items.empty()) throw;
-    return found;  // no program, no machines
+  if (found.items.empty()) {
+    try {
+      there = machines(call).list();
+    } catch (const sdk::Error& error) {
+      if (error.status != sdk::Status::unavailable) throw;
+      return found;  // no program, no machines
+    }
+  } else {
+    there = list_where_it_matters([&] { return machines(call).list(); });
   }
   for (const MachineStatus& status : there) {
     const std::string state_dir = get_string(status.labels, label_state);

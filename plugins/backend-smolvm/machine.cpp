@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
@@ -28,7 +30,7 @@ constexpr auto short_call = 30s;     // a live but silent machine costs the prog
 constexpr auto create_call = 10min;  // unpacks an image
 constexpr auto start_call = 5min;
 constexpr auto stop_call = 60s;
-constexpr auto gone_within = 10s;
+constexpr auto leftover_grace = 5s;  // the program's own way from SIGTERM to SIGKILL is about 3 s
 constexpr int look_ms = 50;
 
 bool says_unknown(const driven::ToolResult& result, const std::string& name) {
@@ -38,17 +40,30 @@ bool says_unknown(const driven::ToolResult& result, const std::string& name) {
          said.find("Machine '" + name + "' not found") != std::string::npos;
 }
 
-/// Whether the machine's own process is that pid: the number may be another's by now.
-bool is_machine_process(std::int64_t pid) {
-  if (pid <= 1 || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)) return false;
+/// As `ps` shows it; empty when it has ended.
+std::string command_of(std::int64_t pid) {
+  if (pid <= 1 || pid > std::numeric_limits<pid_t>::max()) return {};
+  if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return {};
 #ifdef __linux__
-  const auto command = read_file("/proc/" + std::to_string(pid) + "/cmdline", 65536);
-  if (!command || command->find("_boot-vm") == std::string::npos) return false;
   const auto status = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
-  return status && status->find(") Z ") == std::string::npos;
+  if (!status || status->find(") Z ") != std::string::npos) return {};
+  auto command = read_file("/proc/" + std::to_string(pid) + "/cmdline", 65536);
+  if (!command) return {};
+  std::ranges::replace(*command, '\0', ' ');
+  return std::move(*command);
 #else
-  return true;
+  driven::ToolRun run;
+  run.arguments = {"-ww", "-o", "command=", "-p", std::to_string(pid)};
+  run.deadline = short_call;
+  return driven::Tool("/bin/ps", driven::tool_environment()).run(run, -1).out;
 #endif
+}
+
+/// Whether that is the process of the machine with this directory: the number may be another's by now.
+bool is_machine_process(std::int64_t pid, const std::string& directory) {
+  const std::string command = command_of(pid);
+  return command.find("_boot-vm") != std::string::npos &&
+         command.find(directory + "/boot-config.json") != std::string::npos;
 }
 
 }  // namespace
@@ -218,7 +233,39 @@ std::vector<std::string> Machines::stop_arguments(const std::string& name) {
   return {"machine", "stop", "--name", name};
 }
 
+std::string Machines::directory_of(const std::string& name) {
+  std::vector<std::string> arguments{"machine", "data-dir"};
+  if (abilities().names_by_flag) arguments.emplace_back("--name");
+  arguments.push_back(name);
+  const driven::ToolResult result = run(std::move(arguments), short_call);
+  const std::string directory(trim(result.out));
+  return result.code == 0 && directory.starts_with('/') ? directory : std::string();
+}
+
+void Machines::end_leftovers(const std::string& name, const std::string& directory, std::int64_t recorded) {
+  if (directory.empty()) return;
+  std::vector<std::int64_t> pids{recorded};
+  if (const auto text = read_file(directory + "/agent.pid", 64))
+    pids.push_back(std::strtoll(text->c_str(), nullptr, 10));
+  for (const std::int64_t pid : pids)
+    for (const auto& [number, patience] : {std::pair{SIGTERM, leftover_grace}, std::pair{SIGKILL, leftover_grace}}) {
+      if (!is_machine_process(pid, directory)) break;
+      ::kill(static_cast<pid_t>(pid), number);
+      const auto deadline = std::chrono::steady_clock::now() + patience;
+      while (is_machine_process(pid, directory)) {
+        if (std::chrono::steady_clock::now() > deadline) {
+          if (number == SIGTERM) break;
+          throw sdk::Error(sdk::Status::failed_precondition,
+                           "the process " + std::to_string(pid) + " of the machine " + name + " does not end",
+                           "end it: kill -9 " + std::to_string(pid));
+        }
+        ::poll(nullptr, 0, look_ms);
+      }
+    }
+}
+
 void Machines::stop(const std::string& name) {
+  const auto before = find(name);
   // A machine that is not there: code 0 in 0.8.0, code 1 from 0.8.1 on.
   const driven::ToolResult result = run(stop_arguments(name), stop_call);
   if (result.code != 0 && !says_unknown(result, name)) {
@@ -231,11 +278,15 @@ void Machines::stop(const std::string& name) {
     throw sdk::Error(sdk::Status::failed_precondition,
                      "the machine " + name + " still is " + status->state + " after smolvm machine stop",
                      "end its process " + std::to_string(status->pid));
+  // Up to 1.4.7 a start that failed leaves its process (issue 582), up to 1.6.13 one may outlive its stop (issue 787):
+  // it would hold the disk, and run on when the record is gone.
+  if (before) end_leftovers(name, directory_of(name), before->pid);
 }
 
 void Machines::remove(const std::string& name) {
   const auto status = find(name);
   if (!status) return;
+  const std::string directory = directory_of(name);  // afterwards nobody says it
   stop(name);
   std::vector<std::string> arguments{"machine", "delete"};
   if (abilities().names_by_flag)
@@ -252,16 +303,7 @@ void Machines::remove(const std::string& name) {
   if (find(name))
     throw sdk::Error(sdk::Status::failed_precondition, "smolvm did not delete the machine " + name,
                      "run it by hand: smolvm machine delete");
-  // Up to 1.6 the record could go while its process stayed.
-  const auto deadline = std::chrono::steady_clock::now() + gone_within;
-  while (is_machine_process(status->pid)) {
-    if (std::chrono::steady_clock::now() > deadline)
-      throw sdk::Error(
-          sdk::Status::failed_precondition,
-          "the machine " + name + " is deleted and its process " + std::to_string(status->pid) + " runs on",
-          "end it: kill " + std::to_string(status->pid));
-    ::poll(nullptr, 0, look_ms);
-  }
+  end_leftovers(name, directory, status->pid);
 }
 
 driven::ToolResult Machines::exec_as_root(const std::string& name, const std::vector<std::string>& argv,

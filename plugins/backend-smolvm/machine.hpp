@@ -78,7 +78,8 @@ class Machines {
   std::optional<MachineStatus> find(const std::string& name);
   void create(const Creation& creation);
   void start(const std::string& name);
-  /// Nothing of that name, or one that is stopped, is success. Afterwards it does not run, or this throws.
+  /// Nothing of that name, or one that is stopped, is success. Afterwards neither it nor a process of it runs, or this
+  /// throws.
   void stop(const std::string& name);
   /// Stopped first: before 0.8.1 the program deletes the record and leaves the machine's process. With its data.
   void remove(const std::string& name);
@@ -93,6 +94,10 @@ class Machines {
   [[nodiscard]] driven::OpenChannel relay(const std::string& name) const;
 
  private:
+  /// The machine's own; empty when the program does not say it.
+  std::string directory_of(const std::string& name);
+  /// Ends what runs on as a process of a machine that is not running: by its command line, which names the directory.
+  static void end_leftovers(const std::string& name, const std::string& directory, std::int64_t recorded);
   driven::ToolResult run(std::vector<std::string> arguments, std::chrono::milliseconds deadline,
                          std::string input = {});
   void run_or_throw(std::vector<std::string> arguments, std::chrono::milliseconds deadline, const std::string& what);

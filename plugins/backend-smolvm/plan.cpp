@@ -14,6 +14,7 @@
 #include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/wire_sockets.hpp"
+#include "plugins/backend-smolvm/address_wire.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
 
 namespace bot_bottle::backend_smolvm {
@@ -132,9 +133,10 @@ sdk::Probe SmolvmBackend::probe(const sdk::Call& call) {
       if (const std::string path = host().path(call, "libexec") + "/" + program; ::access(path.c_str(), X_OK) != 0)
         throw sdk::Error(sdk::Status::unavailable, path + " is missing", "install bot-bottle again");
     probe.available = true;
-    probe.features = {"detach",        "image",         "limits.cpus",
-                      "limits.disk",   "limits.memory", "limits.pids",
-                      "resume",        "sessions",      can.has_socket_wire ? "wire.socket" : "wire.address",
+    probe.features = {"detach",        "freeze",      "image",
+                      "limits.cpus",   "limits.disk", "limits.memory",
+                      "limits.pids",   "own-kernel",  "pty",
+                      "resume",        "sessions",    can.has_socket_wire ? "wire.socket" : "wire.address",
                       "workspace.copy"};
   } catch (const sdk::Error& error) {
     if (error.status == sdk::Status::cancelled) throw;
@@ -169,6 +171,15 @@ sdk::Plan SmolvmBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
                     {"wire", plan.wire}};
   plan.summary.push_back("isolation: a virtual machine (smolvm " + to_text(with.version()) + "), " +
                          (can.has_socket_wire ? "no network" : "one address: the sidecar's"));
+  if (const std::vector<int> ports = can.has_socket_wire ? std::vector<int>{} : ports_on_all_addresses();
+      !ports.empty()) {
+    std::string list;
+    for (const int port : ports) list += (list.empty() ? "" : ", ") + std::to_string(port);
+    plan.warnings.push_back(
+        "smolvm before 1.7 opens an address, not a port: the agent reaches what of this machine "
+        "listens on all addresses (ports " +
+        list + "); install smolvm 1.7.0 or newer");
+  }
   driven::plan_workspace(spec, home, host().path(call, "operator-home"), plan, data);
   if (get_string(data, "workspace_mode") == "mount")
     throw sdk::Error(

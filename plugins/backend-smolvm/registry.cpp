@@ -82,7 +82,7 @@ Registry::~Registry() {
 
 void Registry::serve() {
   sigset_t all;
-  ::sigfillset(&all);
+  sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's; SIGPIPE must end nobody
   while (true) {
     std::array<pollfd, 2> polled{{{.fd = listener_.get(), .events = POLLIN, .revents = 0},

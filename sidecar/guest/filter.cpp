@@ -35,9 +35,10 @@ constexpr std::uint32_t tiocsti = 0x5412;
 constexpr std::uint32_t tioclinux = 0x541C;
 
 /// The same numbers everywhere from 424 on (asm-generic/unistd.h); older headers do not name them.
-constexpr std::array<std::uint32_t, 10> numbered{425, 426, 427,                 // io_uring_setup, _enter, _register
+constexpr std::array<std::uint32_t, 11> numbered{425, 426, 427,                 // io_uring_setup, _enter, _register
                                                  428, 429, 430, 431, 432, 433,  // open_tree … fspick
-                                                 442};                          // mount_setattr
+                                                 442,                           // mount_setattr
+                                                 447};                          // memfd_secret
 constexpr std::uint32_t clone3 = 435;
 
 constexpr std::array<std::uint32_t, 26> refused{__NR_ptrace,
@@ -123,6 +124,15 @@ bool install_filter() {
     program.give(deny);
     program.give(allow);
   }
+#ifdef __NR_modify_ldt
+  program.give_if(__NR_modify_ldt, deny);
+#endif
+  // Asking for it is harmless; others switch randomised addresses off or make data executable.
+  program.add(BPF_JMP | BPF_JEQ | BPF_K, __NR_personality, 0, 6);
+  program.load(argument(0));
+  program.give_if(0, allow);
+  program.give_if(0xffffffff, allow);
+  program.give(deny);
   program.add(BPF_JMP | BPF_JEQ | BPF_K, __NR_ioctl, 0, 6);
   program.load(argument(1));
   program.give_if(tiocsti, deny);

@@ -101,7 +101,13 @@ class Tests(AcceptanceTest):
         return next(json.dumps(fact) for fact in report["facts"] if fact["name"] == "apple")
 
     def test_the_conformance_suite_passes(self):
-        home = self.apple_home()
+        self.conformance_on("1.2.2")
+
+    def test_the_conformance_suite_passes_on_the_oldest_that_is_driven(self):
+        self.conformance_on("1.1.0")
+
+    def conformance_on(self, version):
+        home = self.apple_home(version=version)
         done = subprocess.run([str(BUILD / "bin/bot-bottle"), "plugin", "check", str(BUILD / "lib/bot-bottle/plugins/backend-apple")],
                               env=home.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE * 2)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -144,9 +150,62 @@ class Tests(AcceptanceTest):
         self.assert_told_well(home)
         self.assertNotIn("tok-that-must-stay-outside", (home.data / "calls.jsonl").read_text())
 
+    def test_a_machine_with_a_network_never_gets_an_agent(self):
+        home = self.apple_home()
+        home.apple_agent("agent", ["touch", "/workspace/ran"])
+        # Attached although none was asked for: seen before it runs.
+        home.set(faults={"create": "attach"})
+        refused = home.run("run", "agent", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("has a network", refused.stderr)
+        self.assertEqual(home.calls("start"), [], "it never ran")
+        # Said by nobody: only the self-test inside tells.
+        home.set(faults={"network": "leak"})
+        refused = home.run("run", "agent", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("an interface besides lo", refused.stderr)
+        self.assertEqual((home.names(), home.own_processes()), ([], {}))
+
+    def test_a_tool_that_hangs_is_given_up_in_time(self):
+        home = self.apple_home()
+        home.apple_agent("agent", ["true"])
+        for verb in ("build", "create", "start", "exec", "list"):
+            home.set(faults={verb: ["hang"]})
+            failed = home.run("run", "agent", env={"BB_TOOL_DEADLINES": f"{verb}=700"}, timeout=PATIENCE)
+            self.assertNotEqual(failed.returncode, 0, verb)
+            self.assertRegex(failed.stderr, f"container {verb} ?[-a-z0-9]* did not end")
+            self.assertEqual((home.names(), home.slugs(), home.own_processes()), ([], [], {}), verb)
+        container = home.start()
+        guest = home.state_of(container)["guest"]
+        home.set(faults={"stop": "hang"})
+        home.run("stop", "box", "--rm", env={"BB_TOOL_DEADLINES": "stop=700"}, check=0, timeout=PATIENCE)
+        self.assertEqual(home.names(), [])
+        self.assertFalse(pathlib.Path(f"/proc/{guest}").exists())
+        self.assertEqual([call[0] for call in home.calls() if call[0] in ("stop", "kill", "delete")][-3:], ["stop", "kill", "delete"])
+
+    def test_a_machine_that_neither_stops_nor_goes_is_named_and_kept(self):
+        home = self.apple_home()
+        container = home.start()
+        home.set(faults={"stop": "stopping"})  # for ever
+        failed = home.run("stop", "box", "--rm", env={"BB_TOOL_DEADLINES": "stop=700"}, timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn(f"{container} still runs after stop and kill", failed.stderr)
+        failed = home.run("cleanup", "--all", "--yes", env={"BB_TOOL_DEADLINES": "stop=700"}, timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("can not be deleted", failed.stderr)
+        self.assertEqual(home.slugs(), ["box"], "what may still be there keeps its state")
+        (home.data / "containers" / container / "state.json").write_text(json.dumps({**home.state_of(container), "state": "stopped"}))
+        home.set(faults={})
+        home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual((home.names(), home.slugs(), home.own_processes()), ([], [], {}))
+
     def test_doctor_says_why_it_cannot_be_used(self):
         home = self.apple_home()
         self.assertIn("1.2.2", self.apple_row(home))
+        home.set(faults={"version": ["hang"]})
+        self.assertIn("did not end", self.apple_row(home, BB_TOOL_DEADLINES="--version=700"))
+        home.set(faults={"status": ["hang"]})
+        self.assertIn("did not end", self.apple_row(home, BB_TOOL_DEADLINES="status=700"))
         without = home.environment.pop("BOT_BOTTLE_CONTAINER")
         self.assertIn("macOS only", self.apple_row(home))
         home.environment["BOT_BOTTLE_CONTAINER"] = without
@@ -214,7 +273,7 @@ class Tests(AcceptanceTest):
         self.addCleanup(process.kill)
 
         def value(name):
-            return int(home.run("exec", "box", "--", "sh", "-c", f"cat {name}", check=0).stdout or 0)
+            return int(home.run("exec", "box", "--", "sh", "-c", f"cat {name} 2>/dev/null || :", check=0).stdout or 0)
 
         wait_until("the writer", lambda: value("b") > 0, PATIENCE)
         home.run("commit", "box", check=0, timeout=PATIENCE)

@@ -4,15 +4,15 @@ from apple.errors import Usage
 # name: (short, takes a value, may be repeated, first version)
 FLAG, ONE, MANY = "flag", "one", "many"
 PROCESS = {"env": ("e", MANY), "env-file": (None, MANY), "user": ("u", ONE), "uid": (None, ONE), "gid": (None, ONE),
-           "workdir": ("w", ONE), "cwd": (None, ONE), "interactive": ("i", FLAG), "tty": ("t", FLAG), "ulimit": (None, MANY)}
+           "workdir": ("w", ONE), "cwd": (None, ONE), "interactive": ("i", FLAG), "tty": ("t", FLAG), "ulimit": (None, MANY, (0, 9))}
 CREATE = {**PROCESS,
           "name": (None, ONE), "rm": (None, FLAG), "remove": (None, FLAG), "entrypoint": (None, ONE), "cpus": ("c", ONE), "memory": ("m", ONE),
           "volume": ("v", MANY), "mount": (None, MANY), "tmpfs": (None, MANY), "network": (None, MANY), "publish": ("p", MANY),
           "publish-socket": (None, MANY), "ssh": (None, FLAG), "dns": (None, MANY), "dns-domain": (None, ONE), "dns-search": (None, MANY),
           "dns-option": (None, MANY), "no-dns": (None, FLAG), "cap-drop": (None, MANY, (0, 12)), "cap-add": (None, MANY, (0, 12)),
-          "read-only": (None, FLAG), "init": (None, FLAG), "shm-size": (None, ONE, (1, 0)), "label": ("l", MANY), "cidfile": (None, ONE),
+          "read-only": (None, FLAG, (0, 8)), "init": (None, FLAG, (0, 10)), "shm-size": (None, ONE, (1, 0)), "label": ("l", MANY), "cidfile": (None, ONE),
           "platform": (None, ONE), "os": (None, ONE), "arch": ("a", ONE), "rosetta": (None, FLAG), "virtualization": (None, FLAG),
-          "kernel": ("k", ONE), "kernel-arg": (None, MANY, (1, 2)), "init-image": (None, ONE), "runtime": (None, ONE), "scheme": (None, ONE),
+          "kernel": ("k", ONE), "kernel-arg": (None, MANY, (1, 2)), "init-image": (None, ONE, (0, 10)), "runtime": (None, ONE, (0, 10)), "scheme": (None, ONE),
           "max-concurrent-downloads": (None, ONE), "progress": (None, ONE), "masked-path": (None, MANY, (1, 2, 1)),
           "read-only-path": (None, MANY, (1, 2, 1))}
 FORMAT = {"format": (None, ONE)}
@@ -39,7 +39,7 @@ VERBS = {
                      "disable-kernel-install": (None, FLAG), "timeout": (None, ONE)},
     "system stop": {"prefix": ("p", ONE)},
     "system version": FORMAT,
-    "network create": {"internal": (None, FLAG), "subnet": (None, ONE), "subnet-v6": (None, ONE), "label": (None, MANY), "option": (None, MANY),
+    "network create": {"internal": (None, FLAG, (0, 9)), "subnet": (None, ONE), "subnet-v6": (None, ONE), "label": (None, MANY), "option": (None, MANY),
                        "plugin": (None, ONE)},
     "network delete": {}, "network inspect": {}, "network list": {"quiet": ("q", FLAG), **FORMAT}, "network prune": {},
     "image list": {"quiet": ("q", FLAG), "verbose": ("v", FLAG), **FORMAT}, "image inspect": {}, "image tag": {}, "image prune": {"all": ("a", FLAG)},
@@ -49,7 +49,7 @@ VERBS = {
 }
 SYNONYMS = {"rm": "delete", "ls": "list", "cp": "copy", "image rm": "image delete", "image ls": "image list", "network rm": "network delete",
             "network ls": "network list", "n": "network", "i": "image", "s": "system"}
-SINCE = {"copy": (1, 0)}
+SINCE = {"copy": (1, 0), "export": (0, 10), "prune": (0, 9)}
 GROUPS = ("image", "network", "system")
 
 

@@ -1,5 +1,6 @@
 """From words to a verb; what is the same for all of them."""
 import sys
+import time
 
 from apple import arguments, containers, guest, images, shapes
 from apple.errors import Down, Failure, Usage, report
@@ -7,6 +8,8 @@ from apple.store import Store, read_json, write_json
 
 
 def system_status(store, found):
+    if store.fault("status") == "hang":
+        time.sleep(3600)
     down = read_json(store.root / "fake.json", {}).get("down")
     if found.get("format") == "json":
         print(shapes.compact({"status": "unregistered" if down else "running", "appRoot": "" if down else str(store.root), "installRoot": "",
@@ -112,6 +115,8 @@ def main(root, words):
         return guest.keep(store, words[1])
     store.log(words)
     if words == ["--version"]:
+        if store.fault("version") == "hang":
+            time.sleep(3600)
         print(f"container CLI version {store.version_text} (build: release, commit: fake)")
         return 0
     try:

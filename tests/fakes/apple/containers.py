@@ -102,14 +102,13 @@ def create(store, arguments):
         raise Failure(f"container ID {name} is not a valid container ID")
     if store.configuration(name) is not None:
         raise Failure(f"container with id {name} already exists")
-    if store.fault("create") == "hang":
+    word = store.fault("create")
+    if word == "hang":
         time.sleep(3600)
-    attached = networks(store, arguments)
+    attached = ["default"] if word == "attach" else networks(store, arguments)
     mounts, sockets = volumes(store, arguments)
     if mounts:
         raise Failure("fake: directory mounts are not imitated")
-    if not arguments.many("network"):
-        print("fake: without --network this would be on the NAT network, with the internet", file=sys.stderr)
     reference, image = images.find(store, arguments.rest[0])
     words = arguments.rest[1:]
     executable = arguments.get("entrypoint") or (words.pop(0) if words else "/bin/sh")
@@ -129,7 +128,7 @@ def create(store, arguments):
         "runtimeHandler": "container-runtime-linux", "rosetta": False, "virtualization": False, "ssh": bool(arguments.get("ssh")),
         "readOnly": bool(arguments.get("read-only")), "useInit": bool(arguments.get("init")), "capAdd": arguments.many("cap-add"),
         "capDrop": arguments.many("cap-drop"), "_sockets": sockets, "_auto_remove": bool(arguments.get("rm") or arguments.get("remove")),
-        "_base": image["base"], "_isolated": True}
+        "_base": image["base"]}
     if not arguments.get("no-dns"):
         configuration["dns"] = {"nameservers": arguments.many("dns") or ["192.168.64.1"], "searchDomains": [], "options": []}
 
@@ -254,6 +253,8 @@ def delete(store, arguments):
 
 
 def listing(store, arguments):
+    if store.fault("list") == "hang":
+        time.sleep(3600)
     names = [name for name in store.names() if not store.configuration(name).get("unreadable")
              and (arguments.get("all") or store.shown_state(name) == "running")]
     if arguments.get("quiet"):

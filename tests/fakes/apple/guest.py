@@ -106,6 +106,14 @@ def relay_sockets(store, name, configuration):
         threading.Thread(target=accept_all, args=(listener, entry["host"]), daemon=True).start()
 
 
+def give_network(pid, address, gateway):
+    """An interface of the machine with a route to everywhere: what a tool attaches that was not told not to. (It ends nowhere.)"""
+    import subprocess
+    for words in (["link", "add", "eth0", "type", "veth", "peer", "name", "host0"], ["addr", "add", address, "dev", "eth0"],
+                  ["link", "set", "host0", "up"], ["link", "set", "eth0", "up"], ["route", "add", "default", "via", gateway]):
+        subprocess.run(["nsenter", "--target", str(pid), "--net", "ip", *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
 def keep(store, name):
     """The helper of one container: from here to its end. One line on standard output when it runs, or why it does not."""
     import subprocess
@@ -117,12 +125,12 @@ def keep(store, name):
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
     argv = ["bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1", "--die-with-parent", "--info-fd",
-            str(write_end), "--hostname", name[:60], "--bind", str(root), "/"]
-    if not configuration["networks"] or configuration["_isolated"]:
-        argv.append("--unshare-net")
+            str(write_end), "--unshare-net", "--hostname", name[:60], "--bind", str(root), "/"]
     if configuration["_base"] == "host":
         argv += ["--ro-bind", "/usr", "/usr"]
     argv += ["--proc", "/proc", "--dev", "/dev", "--chdir", process["workingDirectory"], "--clearenv", "--cap-drop", "ALL"]
+    if store.version >= (1, 2):
+        argv += ["--ro-bind", "/proc/sys", "/proc/sys"]  # and masked paths, which nothing here asks for
     for capability in capabilities(configuration):
         argv += ["--cap-add", "CAP_" + capability]
     for entry in process["environment"]:
@@ -138,6 +146,8 @@ def keep(store, name):
         store.set_state(name, state="stopped")
         print("the virtual machine could not be made: " + (store.directory(name) / "log").read_text()[-300:], flush=True)
         return 1
+    if configuration["networks"] or store.fault("network") == "leak":
+        give_network(json.loads(said)["child-pid"], "192.168.64.2/24", "192.168.64.1")
     store.set_state(name, state="running", guest=json.loads(said)["child-pid"], helper=os.getpid(), startedDate=shapes.now())
     print("ok", flush=True)
     os.close(1)

@@ -87,6 +87,13 @@ def check_name(name):
         raise Failure(f"config operation failed: create machine: machine name {name!r} is not valid")
 
 
+def number(arguments, option, otherwise):
+    text = arguments.get(option, otherwise)
+    if text is not None and not re.fullmatch(r"\d+", str(text)):
+        raise Usage(f"error: invalid value '{text}' for '{option} <N>': invalid digit found in string")
+    return None if text is None else int(text)
+
+
 def allow_list(store, arguments):
     cidrs = []
     for text in arguments.many("--allow-cidr"):
@@ -99,6 +106,8 @@ def allow_list(store, arguments):
     if hosts:
         raise Failure("fake: --allow-host is not imitated")
     policy = bool(cidrs)
+    if store.is_before(1, 1, 3) and [text for text in cidrs if not text.startswith(("127.", "::1/"))]:
+        cidrs.append("1.1.1.1/32")  # the host's name server, where the list is not loopback's alone
     backend = arguments.get("--net-backend")
     if policy and store.is_before(1, 1, 3) and backend == "virtio-net":
         raise Failure("config operation failed: --net-backend: allow-cidr/allow-host policies are not supported by the current virtio-net implementation")
@@ -115,13 +124,14 @@ def create(store, arguments):
         time.sleep(3600)
     if word == "busy":
         raise Failure("database operation failed: insert vm: database is locked")
-    cpus, memory = int(arguments.get("--cpus", 4)), int(arguments.get("--mem", 8192))
+    if os.environ.get("TMPDIR") and not os.path.isdir(os.environ["TMPDIR"]):
+        raise Failure(f"io operation failed: {os.environ['TMPDIR']}: No such file or directory (os error 2)")
+    cpus, memory = number(arguments, "--cpus", 4), number(arguments, "--mem", 8192)
     if cpus < 1 or memory < 64:
         raise Failure("config operation failed: validate resources: cpus must be at least 1 and memory at least 64 MiB")
     cidrs = allow_list(store, arguments)
     record = {"name": name, "state": "created", "pid": None, "cpus": cpus, "mem": memory, "created_at": int(time.time()),
-              "storage_gb": int(arguments["--storage"]) if "--storage" in arguments else None,
-              "overlay_gb": int(arguments["--overlay"]) if "--overlay" in arguments else None,
+              "storage_gb": number(arguments, "--storage", None), "overlay_gb": number(arguments, "--overlay", None),
               "network": bool(arguments.get("--net") or cidrs is not None), "allowed_cidrs": cidrs, "image": arguments.get("--image"),
               "entrypoint": [], "cmd": list(arguments.rest), "env": [text.split("=", 1) for text in arguments.many("--env") if "=" in text],
               "sockets": [], "mounts": [], "labels": dict(text.split("=", 1) for text in arguments.many("--label")), "init_completed": False,
@@ -147,6 +157,10 @@ def create(store, arguments):
         images.read_smolfile(arguments["--smolfile"], record)
     if word == "drop-allow-list":
         record["allowed_cidrs"] = None
+    if word == "widen-allow-list":
+        record["allowed_cidrs"].append("1.1.1.1/32")
+    if word == "add-host":
+        record["dns_filter_hosts"] = ["example.com"]
     local = images.is_local(record["image"] or "")
     if local and store.is_before(1, 1, 0):
         local = False  # taken for a registry's reference
@@ -169,7 +183,7 @@ def create(store, arguments):
 
 def state_of(store, record):
     """By the process, and a ping of the agent."""
-    if record["pid"] and guest.is_alive(record["pid"]):
+    if record["pid"] and not record.get("lingers") and guest.is_alive(record["pid"]):
         return "unreachable" if store.settings().get("unreachable") else "running"
     return "stopped" if record["state"] == "running" else record["state"]
 
@@ -177,9 +191,13 @@ def state_of(store, record):
 def start(store, arguments):
     name = arguments["name"] or "default"
     record = store.record(name)
-    if state_of(store, record) == "running":
+    state = state_of(store, record)
+    if state == "running":
         print(f"Machine '{name}' already running (PID: {record['pid']})")
         return 0
+    if state == "unreachable":
+        print(f"Machine '{name}' does not answer: it is started again")
+        guest.end(record["pid"])
     print(f"Starting machine '{name}'…", file=sys.stderr)
     word = store.fault("start")
     if word == "hang":
@@ -193,9 +211,17 @@ def start(store, arguments):
         if not os.path.exists(host):
             raise Failure(f"agent operation failed: mount-socket: {host} does not exist")
     pid = guest.boot(store, name)
-    store.update(name, state="running", pid=pid, init_completed=True)
+    (store.directory(name) / "agent.pid").write_text(f"{pid}\n")
     if word == "fail":
-        raise Failure("agent operation failed: start: agent did not become ready")  # up to 1.4.7 the process stays
+        # Up to 1.4.7 the process stays, and no record names it (issue 582).
+        if not store.is_before(1, 4, 8):
+            guest.end(pid)
+        store.update(name, state="failed", pid=None)
+        raise Failure("agent operation failed: start: agent did not become ready")
+    settings = store.settings()
+    if settings.get("unreachable"):
+        store.set(unreachable=False)
+    store.update(name, state="running", pid=pid, init_completed=True, lingers=False)
     print(f"Machine '{name}' running (PID: {pid})")
     return 0
 
@@ -216,7 +242,9 @@ def stop(store, arguments):
         print(f"Machine '{name}' is not running (state: {state})")
         return 0
     print(f"Stopping machine '{name}'...")
-    if word != "noop":
+    if word == "linger":
+        store.update(name, state="stopped", lingers=True)  # up to 1.6.13 (issue 787)
+    elif word != "noop":
         guest.end(record["pid"])
         store.update(name, state="stopped")
     print(f"Stopped machine: {name}")
@@ -253,6 +281,8 @@ def shape(store, record):
              "ephemeral": False, "gpu": False, "gpu_vram_mib": None, "restart_policy": "never", "restart_max_retries": 0, "restart_count": 0,
              "health_cmd": None, "health_interval_secs": None, "health_timeout_secs": None, "health_retries": None,
              "health_startup_grace_secs": None, "network": record["network"]}
+    if not store.is_before(1, 0):
+        shown.update(cuda=False, forkable=False, forkpoint_held=False, cuda_fork_pool_size=None, cuda_vram_limit_mib=None)
     if not store.is_before(1, 8, 0):
         shown["labels"] = record["labels"]
     return shown
@@ -301,8 +331,8 @@ def execute(store, arguments):
         raise Failure("agent operation failed: exec: connection to VM lost")
     if state_of(store, record) != "running":
         raise Failure(f"agent operation failed: connect: machine '{name}' is not running. Use 'smolvm machine start --name {name}' first.")
-    if arguments.get("--tty"):
-        raise Failure("fake: -t is not imitated")
+    if arguments.get("--tty") or arguments.get("--detach") or arguments.get("--timeout") or arguments.get("--stream"):
+        raise Failure("fake: -t, -d, --stream and --timeout are not imitated")
     environment = dict(record.get("image_env", []))
     environment.update(record["env"])
     environment.update(text.split("=", 1) for text in arguments.many("--env") if "=" in text)

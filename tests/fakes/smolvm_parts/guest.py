@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 
-from apple.guest import CAPABILITIES, DEFAULT, accept_all, feed_input
+from apple.guest import CAPABILITIES, DEFAULT, accept_all, feed_input, give_network
 from smolvm_parts.store import Failure
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+MOST_BUFFERED = 11 << 20
 RUN = "/run"
 
 
@@ -49,9 +51,11 @@ def boot(store, name):
     return child.pid
 
 
-def workload(record):
-    """None: the image's own, or just the agent."""
-    return record["entrypoint"] + record["cmd"] or record.get("image_entrypoint") or ["/usr/bin/sleep", "1000000"]
+def workload(store, record):
+    """The machine's, from 1.0 on else the image's; or just the agent."""
+    given = record["entrypoint"] + record["cmd"]
+    image = record.get("image_entrypoint") if not store.is_before(1, 0) or record["source_smolmachine"] else None
+    return given or image or ["/usr/bin/sleep", "1000000"]
 
 
 def mount_sockets(record, run):
@@ -83,7 +87,10 @@ class Tsi:
             fields = line.split()
             address, port = fields[1].split(":")
             text = ".".join(str(byte) for byte in reversed(bytes.fromhex(address)))
-            if fields[3] == "0A" and text.startswith("127.") and (self.allowed is None or text + "/32" in self.allowed):
+            if fields[3] == "0A" and text == "0.0.0.0":  # an allow-list has no ports
+                for allowed in self.allowed if self.allowed is not None else ["127.0.0.1/32"]:
+                    yield allowed.partition("/")[0], int(port, 16)
+            elif fields[3] == "0A" and text.startswith("127.") and (self.allowed is None or text + "/32" in self.allowed):
                 yield text, int(port, 16)
 
     def watch(self):
@@ -155,7 +162,7 @@ def keep(store, config):
         argv += ["--cap-add", "CAP_" + capability]
     for key, value in [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), *record.get("image_env", []), *record["env"]]:
         argv += ["--setenv", key, value]
-    argv += ["--", *workload(record)]
+    argv += ["--", *workload(store, record)]
     with open(directory / "agent-console.log", "ab") as log:
         child = subprocess.Popen(argv, pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     os.close(write_end)
@@ -167,13 +174,14 @@ def keep(store, config):
         return 1
     guest = json.loads(said)["child-pid"]
     (directory / "init.pid").write_text(str(guest))
+    if store.fault("network") == "leak" or (record["network"] and not store.is_before(1, 1, 3)):
+        give_network(guest, "100.96.0.2/30", "100.96.0.1")
     if record["network"] and store.is_before(1, 1, 3):
         Tsi(guest, None if store.fault("tsi") == "ignore-allow-list" else record["allowed_cidrs"], directory / "tsi")
 
     def leave(*_):
         with contextlib.suppress(OSError):
-            os.kill(guest, signal.SIGKILL)  # pid 1, and so all of them
-        child.wait()
+            os.kill(guest, signal.SIGKILL)  # pid 1, and so all of them; bwrap reaps it (child.wait() may be what was interrupted)
         while os.path.exists(f"/proc/{guest}"):
             time.sleep(0.005)
         os._exit(0)
@@ -242,6 +250,7 @@ def execute(store, name, record, argv, environment, user, interactive):
                 os.close(descriptor)
             os.chdir("/")
             become(user)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the agent kills it when the program's connection goes
             environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **environment}
             os.execvpe(argv[0], argv, environment)
         except OSError as error:
@@ -268,7 +277,10 @@ def execute(store, name, record, argv, environment, user, interactive):
                 if not data:
                     selector.unregister(key.fd)
     _, status = os.waitpid(child, 0)
+    if any(len(data) > MOST_BUFFERED for data in collected) and not store.is_before(1, 0):
+        raise Failure("agent operation failed: exec: command output too large")
     for number, data in enumerate(collected, 1):
+        data = data[:MOST_BUFFERED]
         while data:
             data = data[os.write(number, data):]
     if said:

@@ -81,6 +81,9 @@ def pull(store, name, record):
     host = registry.rpartition(":")[0] or registry
     if not record["network"] or (record["allowed_cidrs"] is not None and host + "/32" not in record["allowed_cidrs"]):
         raise Failure(f"agent operation failed: pull: {record['image']}: connection refused by egress policy")
+    for variable in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        if os.environ.get(variable):  # of the caller's environment, and used in the guest
+            raise Failure(f"agent operation failed: pull: {record['image']}: proxy {os.environ[variable]}: connection refused by egress policy")
     repository, _, tag = rest.rpartition(":")
 
     def get(path):

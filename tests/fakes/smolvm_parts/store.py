@@ -34,6 +34,12 @@ class Store:
             return json.loads((self.root / "fake.json").read_text())
         return {}
 
+    def set(self, **values):
+        with self.locked():
+            fresh = self.root / f".fake.{os.getpid()}"
+            fresh.write_text(json.dumps({**self.settings(), **values}))
+            fresh.rename(self.root / "fake.json")
+
     def is_before(self, *version):
         return self.version < version
 

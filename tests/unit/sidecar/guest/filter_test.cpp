@@ -80,6 +80,8 @@ TEST(Filter, what_leads_out_or_into_the_kernels_less_trodden_parts_is_refused) {
             {"keyctl", [] { return ::syscall(SYS_keyctl, -1L, 0L, 0L, 0L, 0L); }, EPERM},
             {"bpf", [] { return ::syscall(SYS_bpf, -1L, nullptr, 0L); }, EPERM},
             {"io_uring", [] { return ::syscall(425L, 0L, nullptr); }, EPERM},
+            {"memfd_secret", [] { return ::syscall(447L, 0L); }, EPERM},
+            {"personality", [] { return ::syscall(SYS_personality, 0x0040000L); }, EPERM},
             {"TIOCSTI", [] { return long{::ioctl(-1, TIOCSTI, "")}; }, EPERM},
             // The kernel looks at the low half alone, and so does the filter.
             {"TIOCSTI with a high half", [] { return ::syscall(SYS_ioctl, -1L, 0x100000000L | TIOCSTI, ""); }, EPERM},
@@ -87,6 +89,13 @@ TEST(Filter, what_leads_out_or_into_the_kernels_less_trodden_parts_is_refused) {
       }),
       "");
 }
+
+#ifdef SYS_modify_ldt
+TEST(Filter, segments_of_ones_own_are_refused) {
+  const std::vector<Tried> list{{"modify_ldt", [] { return ::syscall(SYS_modify_ldt, 0L, nullptr, 0L); }, EPERM}};
+  EXPECT_EQ(filtered([&] { return wrong_ones(list); }), "");
+}
+#endif
 
 TEST(Filter, what_programs_do_works) {
   EXPECT_EQ(filtered([]() -> std::string {
@@ -96,6 +105,8 @@ TEST(Filter, what_programs_do_works) {
                 ::close(fd);
               }
               if (::unshare(CLONE_FILES) != 0) return "unshare(CLONE_FILES)";
+              if (::syscall(SYS_personality, 0xffffffffL) != 0 || ::syscall(SYS_personality, 0L) != 0)
+                return "personality, asked for";
               const pid_t pid = ::fork();
               if (pid == 0) {
                 ::execl("/bin/sh", "sh", "-c", "x=$(echo sub | cat); [ \"$x\" = sub ]", nullptr);
