@@ -1,15 +1,19 @@
 #include "core/plugins/describe.hpp"
 
 #include <bot_bottle/plugin.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <map>
 #include <set>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
+#include "core/base/unique_fd.hpp"
 
 namespace bot_bottle::plugins {
 namespace {
@@ -172,6 +176,21 @@ std::string interface_id_of(const std::string& kind) {
   return {};
 }
 
+namespace {
+
+/// A stranger's file, read by every command that lists plugins: a pipe would hold all of them up, and what a link
+/// points to may be somebody else's to change.
+std::string read_description(const fs::path& file) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && errno == ELOOP) refuse("it is a link; put the file itself there");
+  if (!fd) throw Failure(error_from_errno("cannot open it", errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) refuse("it is not a regular file");
+  return or_throw(read_all(fd.get(), max_description_bytes));
+}
+
+}  // namespace
+
 Description describe_directory(const fs::path& directory, Description::Location location) {
   Description out;
   out.directory = directory;
@@ -179,15 +198,14 @@ Description describe_directory(const fs::path& directory, Description::Location 
   out.name = directory.filename().string();
   const fs::path file = directory / "plugin.toml";
   std::error_code code;
-  if (!fs::exists(file, code)) {
+  if (!fs::exists(fs::symlink_status(file, code))) {
     out.state = Description::State::not_described;
     out.reason = "there is no plugin.toml in " + directory.string();
     out.fix = "bot-bottle plugin trust " + directory.string() + "/LIBRARY";
     return out;
   }
   try {
-    const std::string text = or_throw(read_file(file, max_description_bytes));
-    fill(out, toml::parse(text, file.string()));
+    fill(out, toml::parse(read_description(file), file.string()));
   } catch (const Failure& failure) {
     out.state = Description::State::refused;
     out.reason = file.string() + ": " + failure.error().message;

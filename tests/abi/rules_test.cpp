@@ -74,7 +74,7 @@ constexpr Rule backend_rules[] = {
     {"a_lifeline_ignored", "lifeline ignored", "a bottle ends with its lifeline", "still runs"},
 };
 INSTANTIATE_TEST_SUITE_P(Rules, BrokenBackend, ::testing::ValuesIn(backend_rules),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST(BrokenBackend, without_a_fault_passes) {
   EXPECT_EQ(failed_checks(check_with("none")), "");
@@ -100,7 +100,7 @@ constexpr Rule provider_rules[] = {
     {"no_entry", "no_symbol", "the library loads and is what plugin.toml says", "exports no bb_plugin_entry"},
 };
 INSTANTIATE_TEST_SUITE_P(Rules, BrokenProvider, ::testing::ValuesIn(provider_rules),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST(BrokenProvider, a_lie_in_plugin_toml_is_told) {
   PluginHome home;

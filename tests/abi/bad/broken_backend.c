@@ -132,7 +132,7 @@ static bb_status copy_in(void* self, const bb_call* call, bb_str bottle, bb_str 
   char state[512];
   char source[512];
   char dest[512];
-  char command[4096];
+  char command[8192];
   if (!is("written through links")) return good.copy_in(self, call, bottle, request);
   member(bottle, "state_dir", state, sizeof state);
   member(request, "source", source, sizeof source);
