@@ -82,6 +82,16 @@ int show_plugin(Context& context, const std::string& name) {
 int trust_plugin(Context& context, const std::string& name) {
   context.registry().trust(name);
   context.note("trusted " + escape_untrusted(name) + "; recorded in " + short_path(context.home().trust()));
+  // What the name of the plugin does not tell: it may be the backend that everybody means by `local` from now on.
+  for (const Description& plugin : context.registry().list()) {
+    if (plugin.name != name || plugin.state != Description::State::ready) continue;
+    for (const Description& other : context.registry().list())
+      for (const std::string& item : other.provides)
+        if (other.name != name && other.state == Description::State::ready &&
+            plugin.location == Description::Location::contrib && other.location == Description::Location::installed &&
+            std::ranges::find(plugin.provides, item) != plugin.provides.end())
+          context.warn(plugin.name + " offers " + item + " and comes before " + other.name + ", which offers it, too");
+  }
   return 0;
 }
 

@@ -32,6 +32,12 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 63 && text.front() != '-' && std::ranges::all_of(text, is_good);
 }
 
+/// "com.example.thing"
+bool is_foreign_kind(std::string_view kind) {
+  const std::vector<std::string_view> parts = split(kind, '.');
+  return parts.size() > 1 && std::ranges::all_of(parts, is_name);
+}
+
 void check_text(std::string_view key, std::string_view text) {
   if (text.size() > max_text_bytes)
     refuse("\"" + std::string(key) + "\" is longer than " + std::to_string(max_text_bytes) + " bytes");
@@ -67,8 +73,9 @@ void fill(Description& out, const toml::table& table) {
     const auto near = nearest(key.str(), known);
     refuse("unknown key \"" + std::string(key.str()) + "\"" + (near ? ", did you mean \"" + *near + "\"?" : ""));
   }
-  out.name = need_text(table, "name");
-  if (!is_name(out.name)) refuse("\"name\" may only have a-z, 0-9 and -");
+  std::string own_name = need_text(table, "name");
+  if (!is_name(own_name)) refuse("\"name\" may only have a-z, 0-9 and -");
+  out.name = std::move(own_name);
   out.version = need_text(table, "version");
   out.abi = need_text(table, "abi");
   out.library = need_text(table, "library");
@@ -85,7 +92,7 @@ void fill(Description& out, const toml::table& table) {
     const auto [kind, name] = split_provided(text->get());
     if (!is_name(name)) refuse("\"provides\": \"" + text->get() + "\" is not of the form \"backend:name\"");
     // A third party's own kind carries its domain; nobody here asks for it.
-    if (interface_id_of(kind).empty() && kind.find('.') == std::string::npos) {
+    if (interface_id_of(kind).empty() && !is_foreign_kind(kind)) {
       refuse("\"provides\": unknown kind \"" + kind + "\" (backend, provider, freezer and deploy-key are known)");
     }
     out.provides.push_back(text->get());
@@ -216,9 +223,14 @@ Description describe_directory(const fs::path& directory, Description::Location 
                  std::to_string(error.source().begin.column) + ": " + std::string(error.description());
     return out;
   }
-  if (!fs::exists(directory / out.library, code)) {
+  // As open_library has it; told here, before anything reads the file.
+  const fs::file_status library = fs::symlink_status(directory / out.library, code);
+  if (!fs::is_regular_file(library)) {
     out.state = Description::State::refused;
-    out.reason = "there is no " + out.library + " in " + directory.string();
+    const std::string path = (directory / out.library).string();
+    out.reason = !fs::exists(library)      ? "there is no " + out.library + " in " + directory.string()
+                 : fs::is_symlink(library) ? path + " is a link; put the library itself there"
+                                           : path + " is not a regular file";
     return out;
   }
   if (const auto refusal = refuse_unsafe_directory(directory, out.library)) {
