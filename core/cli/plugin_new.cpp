@@ -17,12 +17,16 @@ namespace {
 
 constexpr std::size_t longest_name = 40;
 
-/// Targets of the generated CMakeLists.txt and of CMake itself, and what cargo refuses as a crate.
-constexpr std::array<std::string_view, 42> taken{
-    "all",   "clean", "help", "install", "package", "test",   "unit",  "load",  "check", "bot-bottle", "as",
-    "async", "await", "box",  "break",   "const",   "crate",  "do",    "dyn",   "else",  "enum",       "extern",
-    "false", "fn",    "for",  "if",      "impl",    "in",     "let",   "loop",  "match", "mod",        "move",
-    "self",  "super", "std",  "core",    "static",  "struct", "trait", "while", "deps"};
+/// Targets of the generated CMakeLists.txt and of CMake itself, and what cargo and rustc refuse as a crate.
+constexpr std::array taken = std::to_array<std::string_view>(
+    {"all",      "clean",      "help",     "install",     "package",   "preinstall", "test",  "unit",   "load",
+     "check",    "as",         "async",    "await",       "become",    "box",        "break", "const",  "crate",
+     "continue", "core",       "deps",     "do",          "dyn",       "else",       "enum",  "extern", "false",
+     "final",    "fn",         "for",      "if",          "impl",      "in",         "let",   "loop",   "macro",
+     "match",    "mod",        "move",     "mut",         "alloc",     "abstract",   "build", "ref",    "return",
+     "self",     "static",     "std",      "struct",      "super",     "trait",      "true",  "try",    "type",
+     "typeof",   "unsafe",     "use",      "unsized",     "virtual",   "where",      "while", "yield",  "priv",
+     "override", "proc-macro", "examples", "incremental", "bot-bottle"});
 
 std::string_view template_text(std::string_view name) {
   const auto& all = plugin_templates();
@@ -35,13 +39,22 @@ std::string_view template_text(std::string_view name) {
 
 using Words = std::vector<std::pair<std::string, std::string>>;
 
+/// In one pass, the first word that fits: what was put in is not looked at again ("toy" is in "toy-box").
 std::string fill(std::string_view name, const Words& words) {
-  std::string text(template_text(name));
-  for (const auto& [word, value] : words) {
-    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + value.size()))
-      text.replace(at, word.size(), value);
+  const std::string_view text = template_text(name);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto found =
+        std::ranges::find_if(words, [&](const auto& word) { return text.substr(at).starts_with(word.first); });
+    if (found == words.end()) {
+      out += text[at++];
+    } else {
+      out += found->second;
+      at += found->first.size();
+    }
   }
-  return text;
+  return out;
 }
 
 }  // namespace

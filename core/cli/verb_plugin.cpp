@@ -82,6 +82,16 @@ int show_plugin(Context& context, const std::string& name) {
 int trust_plugin(Context& context, const std::string& name) {
   context.registry().trust(name);
   context.note("trusted " + escape_untrusted(name) + "; recorded in " + short_path(context.home().trust()));
+  // What the name of the plugin does not tell: it may be the backend that everybody means by `local` from now on.
+  for (const Description& plugin : context.registry().list()) {
+    if (plugin.name != name || plugin.state != Description::State::ready) continue;
+    for (const Description& other : context.registry().list())
+      for (const std::string& item : other.provides)
+        if (other.name != name && other.state == Description::State::ready &&
+            plugin.location == Description::Location::contrib && other.location == Description::Location::installed &&
+            std::ranges::find(plugin.provides, item) != plugin.provides.end())
+          context.warn(plugin.name + " offers " + item + " and comes before " + other.name + ", which offers it, too");
+  }
   return 0;
 }
 
@@ -115,9 +125,23 @@ struct NewOptions {
   std::string directory;
 };
 
+/// As a word of sh.
+std::string shell_word(const std::string& text) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/._-+:@%").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::ranges::all_of(text, is_plain)) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 /// The command that builds what was written; it names this program's prefix where CMake would not look by itself.
-std::string build_command(Context& context, const NewOptions& options, const std::string& directory) {
-  if (options.plugin.language == "rust") return "cd " + directory + " && cargo test --offline";
+std::string build_command(Context& context, const NewOptions& options, const std::filesystem::path& directory) {
+  const std::string source = shell_word(directory.string());
+  if (options.plugin.language == "rust") return "cd " + source + " && cargo test --offline";
+  const std::string build = shell_word((directory / "build").string());
   const std::filesystem::path prefix = context.installation().bin.parent_path();
   std::error_code code;
   const bool has_sdk = std::filesystem::exists(prefix / "lib" / "cmake" / "BotBottlePluginApi", code);
@@ -125,12 +149,11 @@ std::string build_command(Context& context, const NewOptions& options, const std
   if (!has_sdk)
     where = " -DCMAKE_PREFIX_PATH=SDK";
   else if (prefix != "/usr" && prefix != "/usr/local")
-    where = " -DCMAKE_PREFIX_PATH=" + prefix.string();
+    where = " -DCMAKE_PREFIX_PATH=" + shell_word(prefix.string());
   if (!has_sdk)
     context.note(
         "SDK is where `cmake --install BUILD --component plugin-api --prefix SDK` of bot-bottle's source puts it");
-  return "cmake -S " + directory + " -B " + directory + "/build" + where + " && cmake --build " + directory +
-         "/build && ctest --test-dir " + directory + "/build";
+  return "cmake -S " + source + " -B " + build + where + " && cmake --build " + build + " && ctest --test-dir " + build;
 }
 
 int write_new_plugin(Context& context, const NewOptions& options) {
@@ -150,7 +173,7 @@ int write_new_plugin(Context& context, const NewOptions& options) {
   const auto files = make_plugin_project(plugin);
   write_project(directory, files);
   for (const ProjectFile& file : files) context.out((directory / file.path).string());
-  context.note("next: " + build_command(context, options, directory.string()));
+  context.note("next: " + build_command(context, options, directory));
   return 0;
 }
 

@@ -64,6 +64,11 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
                         [&, name = name] { return provider = adapt_provider(*plugin, name), std::string(); })) {
         check_provider(context, *provider);
       }
+    } else if (kind == "deploy-key") {
+      std::unique_ptr<DeployKeyProvisioner> provisioner;
+      if (checker.check(item + " can be created",
+                        [&, name = name] { return provisioner = adapt_deploy_key(*plugin, name), std::string(); }))
+        check_deploy_key(context, *provisioner);
     } else if (kind == "freezer" &&
                std::ranges::find(described.provides, "backend:" + name) != described.provides.end()) {
       continue;  // checked with its backend

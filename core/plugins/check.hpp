@@ -29,6 +29,8 @@ std::string leaked_secrets(const CheckContext& context, const json::object& docu
 void check_provider(CheckContext& context, Provider& provider);
 /// The probe; a pure plan; and, where the probe says it can, the whole life of a bottle.
 void check_backend(CheckContext& context, Backend& backend);
+/// What can be asked without a forge.
+void check_deploy_key(CheckContext& context, DeployKeyProvisioner& provisioner);
 /// Freezes the running bottle; the snapshot, when there is one.
 std::optional<json::object> check_freeze(CheckContext& context, Freezer& freezer, const json::object& bottle);
 /// Removes it again.

@@ -1,9 +1,14 @@
 #include "core/plugins/child.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -53,24 +58,112 @@ std::string signal_name(int number) {
   }
 }
 
-/// Takes whole lines off `buffer` into `report`; `running` is the check that has begun and not ended, `limit` what it
-/// may take.
-void take_lines(std::string& buffer, ChildReport& report, std::string& running, std::chrono::milliseconds& limit) {
+/// In the child, before anything of the plugin: what it may not disturb of ours.
+void leave_the_terminal() {
+  // A group of its own, so that what the plugin started ends with it; no core file of a crash that is expected.
+  ::setpgid(0, 0);
+#if defined(__linux__)
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  // Standard output is the answer's (--json); what a plugin prints goes beside it.
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (null) ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGABRT, SIGSEGV}) ::signal(number, SIG_DFL);
+}
+
+/// Whether the child has ended; it stays to be reaped.
+bool has_ended(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/// Ends the child with all that is still in its group, and reaps it. Before that, so that its id is nobody else's.
+int end_child(pid_t pid) {
+  ::kill(-pid, SIGKILL);
+  ::kill(pid, SIGKILL);  // it may have left its group
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+/// The report so far, and what the next read of it has to know.
+struct Hearing {
+  ChildReport report;
+  std::string buffer;
+  std::string running;  // the check that has begun and not ended
+  std::chrono::milliseconds limit{};
+  std::chrono::steady_clock::time_point begun;
+  bool done = false;
+};
+
+/// Takes whole lines off the buffer.
+void take_lines(Hearing& hearing) {
+  std::string& buffer = hearing.buffer;
   for (std::size_t end = buffer.find('\n'); end != std::string::npos; end = buffer.find('\n')) {
     const auto line = parse_json_object(std::string_view(buffer).substr(0, end));
     buffer.erase(0, end + 1);
     if (!line) continue;
     if (line->contains("begin")) {
-      running = get_string(*line, "begin");
-      limit = std::chrono::milliseconds(get_int(*line, "limit_ms", 0));
+      hearing.running = get_string(*line, "begin");
+      hearing.limit = std::chrono::milliseconds(get_int(*line, "limit_ms", 0));
+      hearing.begun = std::chrono::steady_clock::now();
     } else if (line->contains("check")) {
-      report.lines.push_back(
+      hearing.report.lines.push_back(
           {get_string(*line, "check"), get_bool(*line, "passed", false), get_string(*line, "detail")});
-      running.clear();
+      hearing.running.clear();
+    } else if (line->contains("done")) {
+      hearing.done = true;
     } else {
-      report.sent.push_back(*line);
+      hearing.report.sent.push_back(*line);
     }
   }
+}
+
+/// "" when the child has said all that it had to say, or what has to end it. Its end is not waited for.
+std::string hear(Hearing& hearing, pid_t pid, int reader, std::chrono::milliseconds limit, int cancel_fd) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto seconds = [](std::chrono::milliseconds time) { return std::to_string(time.count() / 1000) + " s"; };
+  std::size_t total = 0;
+  for (bool ended = false; !hearing.done;) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool check_first = !hearing.running.empty() && hearing.begun + hearing.limit < deadline;
+    const auto until = check_first ? hearing.begun + hearing.limit : deadline;
+    if (now >= until)
+      return check_first ? "did not return within " + seconds(hearing.limit) : "did not end in " + seconds(limit);
+    // What the plugin started may hold the pipe open after the child's end: so that is looked for, too.
+    constexpr std::chrono::milliseconds look_again{250};
+    const auto left = std::min(look_again, std::chrono::ceil<std::chrono::milliseconds>(until - now));
+    std::array<pollfd, 2> entries{{{reader, POLLIN, 0}, {cancel_fd, POLLIN, 0}}};
+    const int ready = ::poll(entries.data(), entries.size(), ended ? 0 : static_cast<int>(left.count()));
+    if (ready < 0) continue;
+    if (entries[1].revents != 0) return "was cancelled";
+    if (ready == 0) {
+      if (ended) return {};
+      ended = has_ended(pid);  // and once more, for what it wrote before
+      continue;
+    }
+    std::array<char, 65536> bytes{};
+    const ssize_t got = ::read(reader, bytes.data(), bytes.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      // At its end, usually; a plugin that closes every descriptor it finds leaves us here while it runs.
+      const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+      while (!has_ended(pid)) {
+        if (std::chrono::steady_clock::now() > patience) return "closed descriptors that are not its own";
+        ::poll(nullptr, 0, 5);
+      }
+      return {};
+    }
+    total += static_cast<std::size_t>(got);
+    if (total > max_report_bytes) return "said too much";
+    hearing.buffer.append(bytes.data(), static_cast<std::size_t>(got));
+    take_lines(hearing);
+  }
+  return {};
 }
 
 }  // namespace
@@ -104,69 +197,37 @@ ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono:
   if (::pipe(ends) != 0) throw Failure(error_from_errno("cannot make a pipe", errno));
   UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
+  for (const int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);  // not for what a plugin starts
   const pid_t pid = ::fork();
   if (pid < 0) throw Failure(error_from_errno("cannot start a child for the checks", errno));
   if (pid == 0) {
     reader.reset();
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGABRT, SIGSEGV}) ::signal(number, SIG_DFL);
+    leave_the_terminal();
     int code = 0;
     try {
       Checker checker(writer.get());
       body(checker);
+      // Said, not only left with 0: a plugin that calls exit(3) in the middle of a check would leave with 0, too.
+      checker.send({{"done", true}});
     } catch (...) {  // said by the exit code: nobody up the stack belongs to this process
       code = 3;
     }
     ::_exit(code);
   }
+  ::setpgid(pid, pid);  // whoever is first
   writer.reset();
 
-  ChildReport report;
-  std::string buffer;
-  std::string running;
-  std::string stopped;
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  std::chrono::milliseconds check_limit = limit;
-  auto begun = std::chrono::steady_clock::now();  // what is running
-  std::size_t total = 0;
-  for (;;) {
-    const auto now = std::chrono::steady_clock::now();
-    const bool check_first = !running.empty() && begun + check_limit < deadline;
-    const auto until = check_first ? begun + check_limit : deadline;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
-    if (left <= 0)
-      stopped = check_first ? "did not return within " + std::to_string(check_limit.count() / 1000) + " s"
-                            : "did not end in " + std::to_string(limit.count() / 1000) + " s";
-    if (!stopped.empty()) break;
-    std::array<pollfd, 2> entries{{{reader.get(), POLLIN, 0}, {cancel_fd, POLLIN, 0}}};
-    if (::poll(entries.data(), entries.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) <= 0) continue;
-    if (entries[1].revents != 0) {
-      stopped = "was cancelled";
-      break;
-    }
-    std::array<char, 65536> bytes{};
-    const ssize_t got = ::read(reader.get(), bytes.data(), bytes.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    total += static_cast<std::size_t>(got);
-    if (total > max_report_bytes) {
-      stopped = "said too much";
-      break;
-    }
-    buffer.append(bytes.data(), static_cast<std::size_t>(got));
-    const std::string before = running;
-    take_lines(buffer, report, running, check_limit);
-    if (running != before) begun = std::chrono::steady_clock::now();
-  }
-  if (!stopped.empty()) ::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (stopped.empty() && WIFSIGNALED(status)) stopped = "died of " + signal_name(WTERMSIG(status));
-  if (stopped.empty() && WEXITSTATUS(status) != 0) stopped = "ended with status " + std::to_string(WEXITSTATUS(status));
+  Hearing hearing;
+  std::string stopped = hear(hearing, pid, reader.get(), limit, cancel_fd);
+  const int status = end_child(pid);
+  if (stopped.empty() && !hearing.done)
+    stopped = WIFSIGNALED(status)
+                  ? "died of " + signal_name(WTERMSIG(status))
+                  : "ended with status " + std::to_string(WEXITSTATUS(status)) + " before its checks had";
   if (!stopped.empty())
-    report.lines.push_back(
-        {running.empty() ? "the plugin's process" : running, false, "the plugin's process " + stopped});
-  return report;
+    hearing.report.lines.push_back(
+        {hearing.running.empty() ? "the plugin's process" : hearing.running, false, "the plugin's process " + stopped});
+  return std::move(hearing.report);
 }
 
 InspectedLibrary inspect_library(const std::filesystem::path& directory, const std::string& library,

@@ -1,15 +1,19 @@
 #include "core/plugins/describe.hpp"
 
 #include <bot_bottle/plugin.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <map>
 #include <set>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
+#include "core/base/unique_fd.hpp"
 
 namespace bot_bottle::plugins {
 namespace {
@@ -26,6 +30,12 @@ constexpr std::size_t max_text_bytes = 256;
 bool is_name(std::string_view text) {
   const auto is_good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
   return !text.empty() && text.size() <= 63 && text.front() != '-' && std::ranges::all_of(text, is_good);
+}
+
+/// "com.example.thing"
+bool is_foreign_kind(std::string_view kind) {
+  const std::vector<std::string_view> parts = split(kind, '.');
+  return parts.size() > 1 && std::ranges::all_of(parts, is_name);
 }
 
 void check_text(std::string_view key, std::string_view text) {
@@ -63,8 +73,9 @@ void fill(Description& out, const toml::table& table) {
     const auto near = nearest(key.str(), known);
     refuse("unknown key \"" + std::string(key.str()) + "\"" + (near ? ", did you mean \"" + *near + "\"?" : ""));
   }
-  out.name = need_text(table, "name");
-  if (!is_name(out.name)) refuse("\"name\" may only have a-z, 0-9 and -");
+  std::string own_name = need_text(table, "name");
+  if (!is_name(own_name)) refuse("\"name\" may only have a-z, 0-9 and -");
+  out.name = std::move(own_name);
   out.version = need_text(table, "version");
   out.abi = need_text(table, "abi");
   out.library = need_text(table, "library");
@@ -81,7 +92,7 @@ void fill(Description& out, const toml::table& table) {
     const auto [kind, name] = split_provided(text->get());
     if (!is_name(name)) refuse("\"provides\": \"" + text->get() + "\" is not of the form \"backend:name\"");
     // A third party's own kind carries its domain; nobody here asks for it.
-    if (interface_id_of(kind).empty() && kind.find('.') == std::string::npos) {
+    if (interface_id_of(kind).empty() && !is_foreign_kind(kind)) {
       refuse("\"provides\": unknown kind \"" + kind + "\" (backend, provider, freezer and deploy-key are known)");
     }
     out.provides.push_back(text->get());
@@ -172,6 +183,21 @@ std::string interface_id_of(const std::string& kind) {
   return {};
 }
 
+namespace {
+
+/// A stranger's file, read by every command that lists plugins: a pipe would hold all of them up, and what a link
+/// points to may be somebody else's to change.
+std::string read_description(const fs::path& file) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && errno == ELOOP) refuse("it is a link; put the file itself there");
+  if (!fd) throw Failure(error_from_errno("cannot open it", errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) refuse("it is not a regular file");
+  return or_throw(read_all(fd.get(), max_description_bytes));
+}
+
+}  // namespace
+
 Description describe_directory(const fs::path& directory, Description::Location location) {
   Description out;
   out.directory = directory;
@@ -179,15 +205,14 @@ Description describe_directory(const fs::path& directory, Description::Location 
   out.name = directory.filename().string();
   const fs::path file = directory / "plugin.toml";
   std::error_code code;
-  if (!fs::exists(file, code)) {
+  if (!fs::exists(fs::symlink_status(file, code))) {
     out.state = Description::State::not_described;
     out.reason = "there is no plugin.toml in " + directory.string();
     out.fix = "bot-bottle plugin trust " + directory.string() + "/LIBRARY";
     return out;
   }
   try {
-    const std::string text = or_throw(read_file(file, max_description_bytes));
-    fill(out, toml::parse(text, file.string()));
+    fill(out, toml::parse(read_description(file), file.string()));
   } catch (const Failure& failure) {
     out.state = Description::State::refused;
     out.reason = file.string() + ": " + failure.error().message;
@@ -198,9 +223,14 @@ Description describe_directory(const fs::path& directory, Description::Location 
                  std::to_string(error.source().begin.column) + ": " + std::string(error.description());
     return out;
   }
-  if (!fs::exists(directory / out.library, code)) {
+  // As open_library has it; told here, before anything reads the file.
+  const fs::file_status library = fs::symlink_status(directory / out.library, code);
+  if (!fs::is_regular_file(library)) {
     out.state = Description::State::refused;
-    out.reason = "there is no " + out.library + " in " + directory.string();
+    const std::string path = (directory / out.library).string();
+    out.reason = !fs::exists(library)      ? "there is no " + out.library + " in " + directory.string()
+                 : fs::is_symlink(library) ? path + " is a link; put the library itself there"
+                                           : path + " is not a regular file";
     return out;
   }
   if (const auto refusal = refuse_unsafe_directory(directory, out.library)) {

@@ -292,7 +292,7 @@ int main(int argc, char** argv) {
   // What the backend runs beside pid 1: one verb and what it is about.
   const std::string_view verb = argc > 1 ? argv[1] : "";
   if (verb == "--relay") return run_relay(exec_socket_name);
-  if (argc == 3 && verb == "--pack") return run_pack(argv[2]);
+  if ((argc == 3 || argc == 4) && verb == "--pack") return run_pack(argv[2], argc == 4 ? argv[3] : "copy");
   if (argc == 3 && verb == "--unpack") return run_unpack(argv[2]);
   if (argc == 3 && verb == "--seal-network") return seal_network(argv[2]);
   Options options = parse(argc, argv);

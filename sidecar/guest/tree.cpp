@@ -265,7 +265,9 @@ int complain(const std::string& text) {
 
 }  // namespace
 
-int run_pack(const std::string& path) {
+int run_pack(const std::string& path, const std::string& entry) {
+  if (entry.empty() || entry == "." || entry == ".." || entry.find('/') != std::string::npos)
+    return complain("an entry's name is one part of a path");
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return complain("not an absolute path");
   const UniqueFd parent(::open(slash == 0 ? "/" : path.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -281,7 +283,7 @@ int run_pack(const std::string& path) {
     return true;
   };
   std::string problem;
-  if (!pack_tree(parent.get(), name, "copy", {}, sink, problem) || !sink(make_tar_end())) return complain(problem);
+  if (!pack_tree(parent.get(), name, entry, {}, sink, problem) || !sink(make_tar_end())) return complain(problem);
   return 0;
 }
 

@@ -60,8 +60,9 @@ class TreeWriter final : public TarReader::Sink {
   std::string problem_;
 };
 
-/// `bottle-init --pack PATH`: an archive of the absolute PATH on standard output, its entry called like its last part.
-int run_pack(const std::string& path);
+/// `bottle-init --pack PATH [ENTRY]`: an archive of the absolute PATH on standard output, in which it is called ENTRY,
+/// "copy" without one. The SDK of plugins relies on both (sdk/bottle_parts.hpp): they stay as long as ABI 1 does.
+int run_pack(const std::string& path, const std::string& entry);
 /// `bottle-init --unpack DIRECTORY`: the archive on standard input into it; it is made if missing.
 int run_unpack(const std::string& directory);
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Holds today's headers against a frozen version with abidiff: what was in it is still there, unchanged; tables may have grown.
+"""Holds today's headers against a frozen version: what was in it is still there, unchanged; tables may have grown.
 
-abi_guard.py check [INCLUDE]   exit 0: good, 1: broken (abidiff's words), 77: no abidiff here
-abi_guard.py renew             makes today's headers and their baseline those of the frozen version
+abi_guard.py check [INCLUDE]   exit 0: good, 1: broken, with what and why; 77: no abidiff here
+abi_guard.py comments          copies today's headers into the frozen version, when nothing but comments differs
 
-`renew` is allowed as long as bot-bottle 1.0 has not been released, and then only for what `check` lets pass: a slot or member at a
-table's end, a new table, a comment. From the release on 1.0 stays as it is; what grows is 1.1, in a directory of its own beside it.
-A baseline is a description of the public headers' types alone, so compiler, flags and paths do not matter.
+1.0 is frozen: as long as BB_ABI_MINOR is 0 its headers are today's, word for word but for comments. Growth raises BB_ABI_MINOR first,
+and 1.0 stays in its directory as it is; what is frozen next gets one beside it. Types are compared with abidiff, as abidw describes
+those of the public headers alone, so compiler, flags and paths do not matter; names and values of macros by the preprocessor.
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ BY_VALUE = {"bb_str", "bb_writer"}  # passed by value: they cannot grow
 def describe(include, into):
     library = into.with_suffix(".so")
     subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-g", "-shared", "-fPIC", "-I", str(include), "-o", str(library),
-                    str(HERE / "surface.c")], check=True)
+                    str(HERE / "surface.c")], check=True, capture_output=True, text=True)
     subprocess.run(["abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path", "--no-elf-needed", "--no-architecture",
                     "--out-file", str(into), str(library)], check=True)
     document = tree.parse(into)
@@ -55,29 +56,66 @@ def cut_growth(baseline, today):
     document.write(today)
 
 
-def check(include, baseline=FROZEN / "surface.abi"):
-    """(whether it is good, what abidiff says)"""
+def words_of(include):
+    """The headers as a compiler reads them: no comments, every run of blanks one."""
+    text = "".join((pathlib.Path(include) / "bot_bottle" / name).read_text() + "\n" for name in HEADERS)
+    return re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.S).split()
+
+
+def macros_of(include):
+    """What the headers define: names of interfaces and services, values of enumerators."""
+    done = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-dM", "-E", "-I", str(include), str(HERE / "surface.c")], check=True, text=True,
+                          capture_output=True)
+    lines = (line.split(None, 2) for line in done.stdout.splitlines() if line.startswith("#define BB_"))
+    return {**{line[1]: " ".join(line[2:]) for line in lines}, **dict(re.findall(r"\b(BB_\w+) = (\w+)", " ".join(words_of(include))))}
+
+
+def broken_words(include, frozen):
+    """"" or what differs that abidiff cannot see."""
+    today, then = macros_of(include), macros_of(frozen)
+    said = ""
+    for name, value in then.items():
+        if name != "BB_ABI_MINOR" and today.get(name) != value:
+            said += f"{name}: was '{value}', is {'gone' if name not in today else repr(today[name])}\n"
+    if int(today["BB_ABI_MINOR"]) < int(then["BB_ABI_MINOR"]):
+        said += f"BB_ABI_MINOR: was {then['BB_ABI_MINOR']}, is {today['BB_ABI_MINOR']}\n"
+    if today["BB_ABI_MINOR"] == then["BB_ABI_MINOR"] and words_of(include) != words_of(frozen):
+        said += f"BB_ABI_MINOR is {today['BB_ABI_MINOR']} still, and the headers are not those that were frozen under that number\n"
+    return said
+
+
+def check(include, frozen=FROZEN):
+    """(whether it is good, what is wrong)"""
     with tempfile.TemporaryDirectory(prefix="bb-abi-") as directory:
         today = pathlib.Path(directory) / "today.abi"
-        describe(include, today)
+        baseline = frozen / "surface.abi"
+        try:
+            describe(include, today)
+        except subprocess.CalledProcessError as error:
+            return False, f"{error.stderr}error: the headers lack what the frozen version had, or do not compile\n"
         cut_growth(baseline, today)
         done = subprocess.run(["abidiff", "--no-added-syms", "--no-show-locs", str(baseline), str(today)], text=True, capture_output=True)
-        return done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout + done.stderr if done.returncode != 0 else ""
+        said += broken_words(include, frozen / "include")
+        if said:
+            said += "error: plugins that were built for the frozen version would not run any more\nnext: put it back; or append it, with BB_ABI_MINOR raised\n"
+        return not said, said
 
 
-def renew():
-    if (FROZEN / "surface.abi").exists():
-        good, words = check(TODAY)
-        if not good:
-            print(words + "error: this is not growth: no plugin of 1.0 would load any more\nnext: put it back, or append instead")
-            return 1
-    (FROZEN / "include" / "bot_bottle").mkdir(parents=True, exist_ok=True)
+def baseline_is_of_its_headers(frozen=FROZEN):
+    """The committed description against one made of the committed headers: neither was changed without the other."""
+    with tempfile.TemporaryDirectory(prefix="bb-abi-") as directory:
+        made = pathlib.Path(directory) / "made.abi"
+        describe(frozen / "include", made)
+        return subprocess.run(["abidiff", "--no-show-locs", str(frozen / "surface.abi"), str(made)], text=True, capture_output=True).returncode == 0
+
+
+def copy_comments():
+    if words_of(TODAY) != words_of(FROZEN / "include"):
+        print("error: more than comments differs, and 1.0 is frozen")
+        return 1
     for name in HEADERS:
         shutil.copy(TODAY / "bot_bottle" / name, FROZEN / "include" / "bot_bottle" / name)
-    with tempfile.TemporaryDirectory(prefix="bb-abi-") as directory:
-        made = pathlib.Path(directory) / "surface.abi"
-        describe(TODAY, made)
-        shutil.copy(made, FROZEN / "surface.abi")
     return 0
 
 
@@ -85,12 +123,14 @@ def main():
     if shutil.which("abidiff") is None:
         print("SKIPPED: abidiff is not installed: sudo apt-get install abigail-tools")
         return 1 if os.environ.get("CI") == "true" or os.environ.get("BB_MUST_WORK") == "1" else 77
-    if sys.argv[1:] == ["renew"]:
-        return renew()
+    if sys.argv[1:] == ["comments"]:
+        return copy_comments()
     if sys.argv[1:2] != ["check"]:
         print(__doc__)
         return 2
-    good, words = check(sys.argv[2] if len(sys.argv) > 2 else TODAY)
+    good, words = check(pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else TODAY)
+    if not baseline_is_of_its_headers():
+        good, words = False, words + "error: 1.0/surface.abi is not the description of 1.0/include\n"
     print(words, end="")
     return 0 if good else 1
 

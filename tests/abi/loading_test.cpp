@@ -216,6 +216,7 @@ TEST(Discovery, plugin_toml_is_read_strictly) {
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"subject\"")), HasSubstr("unknown kind"));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"backnd:x\"")), HasSubstr("unknown kind \"backnd\""));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:a b\"")), HasSubstr("not of the form"));
+  EXPECT_THAT(reason(PluginHome::toml("subject", "\"com.exa mple/../x:thing\"")), HasSubstr("unknown kind"));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\\u001b[2J\"\nabi = \"1.0\"\n")),
               HasSubstr("control character"));
   EXPECT_THAT(reason(PluginHome::toml("subject", "\"provider:subject\"", "version = \"1\"\nabi = \"2.0\"\n")),
@@ -228,6 +229,26 @@ TEST(Discovery, plugin_toml_is_read_strictly) {
   std::string missing = good;
   missing.replace(missing.find("it.so"), 5, "no.so");
   EXPECT_THAT(reason(missing), HasSubstr("there is no no.so"));
+}
+
+TEST(Discovery, what_is_no_regular_file_is_refused_and_holds_nobody_up) {
+  for (const std::string file : {"plugin.toml", "it.so"}) {
+    for (const bool is_pipe : {true, false}) {
+      PluginHome home;
+      const auto directory = home.add_installed("good");
+      std::filesystem::rename(directory / file, directory / "elsewhere");
+      if (is_pipe)
+        ASSERT_EQ(::mkfifo((directory / file).c_str(), 0600), 0);
+      else
+        std::filesystem::create_symlink("elsewhere", directory / file);
+      const Registry registry(home.options());
+      EXPECT_EQ(find(registry, directory)->state, State::refused) << file;
+      EXPECT_THAT(find(registry, directory)->reason, HasSubstr(is_pipe ? "not a regular file" : "is a link")) << file;
+      const auto lines = check_plugin(directory, home.options());
+      ASSERT_EQ(lines.size(), 1U) << file;
+      EXPECT_FALSE(lines[0].passed);
+    }
+  }
 }
 
 TEST(Discovery, a_bare_library_is_listed_and_never_opened_unasked) {

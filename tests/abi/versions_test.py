@@ -35,18 +35,37 @@ def grow(include):
         path.write_text(text)
 
 
+def includes(top):
+    grow(top / "grown")
+    return {"1.0": HERE / "1.0" / "include", "grown": top / "grown"}
+
+
+def build_host(top, cc, version, include):
+    host = top / f"host-{version}"
+    run(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{include}", *(["-DGREW"] if version == "grown" else []), HERE / "versions" / "host.c", "-ldl",
+        "-o", host)
+    return host
+
+
+def bot_bottle_takes(place):
+    """Whether `plugin check` passes it, on this build."""
+    with tempfile.TemporaryDirectory(prefix="bb-abi-") as home:
+        done = subprocess.run([str(BUILD / "bin" / "bot-bottle"), "plugin", "check", str(place)], text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "HOME": home, "BOT_BOTTLE_HOME": f"{home}/home"})
+    print(f"{place.name} on this bot-bottle: {done.stderr.strip()}")
+    if done.returncode != 0:
+        print(done.stdout)
+    return done.returncode == 0
+
+
 def main():
     cc, cxx = os.environ.get("CC", "cc"), os.environ.get("CXX", "c++")
     script = f"-Wl,--version-script,{SOURCE}/plugin-api/plugin.version"
     with tempfile.TemporaryDirectory(prefix="bb-abi-") as directory:
         top = pathlib.Path(directory)
-        grow(top / "grown")
-        includes = {"1.0": HERE / "1.0" / "include", "grown": top / "grown"}
         hosts, plugins = {}, []
-        for version, include in includes.items():
-            hosts[version] = top / f"host-{version}"
-            run(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{include}", *(["-DGREW"] if version == "grown" else []),
-                HERE / "versions" / "host.c", "-ldl", "-o", hosts[version])
+        for version, include in includes(top).items():
+            hosts[version] = build_host(top, cc, version, include)
             for name, source in (("hello-c", "plugin.c"), ("hello-cpp", "plugin.cpp")):
                 place = top / f"{name}-{version}"
                 place.mkdir(mode=0o755)
@@ -62,12 +81,7 @@ def main():
                 said = run(host, library).strip()
                 sizes.add(said)
                 print(f"{place.name} on a host in C of {version}: {said}")
-            environment = {"PATH": "/usr/bin:/bin", "HOME": directory, "BOT_BOTTLE_HOME": f"{directory}/home"}
-            done = subprocess.run([str(BUILD / "bin" / "bot-bottle"), "plugin", "check", str(place)], text=True, capture_output=True,
-                                  stdin=subprocess.DEVNULL, env=environment)
-            print(f"{place.name} on this bot-bottle: {done.stderr.strip()}")
-            if done.returncode != 0:
-                print(done.stdout)
+            if not bot_bottle_takes(place):
                 return 1
         if len(sizes) != 4:
             print(f"the versions do not differ: {sizes}")

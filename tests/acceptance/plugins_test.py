@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
 
-from harness import SOURCE, AcceptanceTest, wait_until
+from harness import BUILD, SOURCE, AcceptanceTest, wait_until
 from plugin_kit import EXAMPLES, Kit
 
 sys.path.insert(0, str(SOURCE / "tests" / "fakes"))
@@ -72,6 +73,122 @@ class Tests(AcceptanceTest):
     def test_new_backend_in_rust(self):
         self.new_with_cargo("backend")
 
+    def test_new_takes_names_and_places_that_are_odd(self):
+        home = self.home()
+        kit = Kit(self, home)
+        # The template's own word in the name; a directory that a shell would take apart. The command that is told works as it is.
+        said = home.run("plugin", "new", "toy-box", "--kind", "backend", "--dir", "my plugins here", check=0)
+        self.assertNotIn("toy-box-box", (home.workspace / "my plugins here" / "plugin.cpp").read_text())
+        command = next(line for line in said.stderr.splitlines() if line.startswith("next: ")).removeprefix("next: ").replace("=SDK", f"={kit.prefix}")
+        kit.run("sh", "-c", command)
+        self.assertTrue((home.workspace / "my plugins here" / "build" / "plugins" / "toy-box" / "toy-box.so").exists())
+
+    def subject(self, home, name, kind="provider", library=None):
+        """A plugin of tests/abi/bad as a directory."""
+        directory = home.workspace / name
+        directory.mkdir(mode=0o755)
+        shutil.copy(BUILD / "tests" / "abi" / f"{library or name}.so", directory / "it.so")
+        (directory / "plugin.toml").write_text(f'name = "subject"\nversion = "1.0.0"\nabi = "1.0"\nprovides = ["{kind}:subject"]\n'
+                                               'description = "under test"\nlibrary = "it.so"\n')
+        return directory
+
+    def check(self, home, plugin, code):
+        result = home.run("plugin", "check", plugin, "--json", timeout=110)
+        document = json.loads(result.stdout)
+        self.assertEqual(result.returncode, code, [line for line in document["checks"] if not line["passed"]])
+        return document["checks"]
+
+    def test_check_passes_every_built_in(self):
+        """As an ordinary user and as root. A backend whose program is absent says so, and passes what can be asked."""
+        directories = sorted(path.parent.name for path in (SOURCE / "plugins").glob("*/plugin.toml"))
+        self.assertGreaterEqual(len(directories), 10)
+        for user in (ORDINARY_USER, None):
+            home = self.home(user)
+            for name in directories:
+                lines = self.check(home, name, 0)
+                said = {line["check"]: line["detail"] for line in lines}
+                self.assertTrue(said, name)
+                kind, _, what = name.replace("deploykey", "deploy-key").rpartition("-")
+                life = said.get(f"backend:{what}: the life of a bottle")
+                if kind == "backend" and life is None:
+                    self.assertIn(f"backend:{what}: the self-test passes", said)
+                elif kind == "backend":
+                    self.assertRegex(life, "^not run, it is not available here: .")
+                elif kind == "provider":
+                    self.assertIn(f"provider:{what}: plan (interactive) holds no secret", said)
+                else:
+                    self.assertIn(f"deploy-key:{what}: an address that names no repository is a failure", said)
+                if name == "backend-local":
+                    self.assertIsNone(life, "this one works everywhere here")
+                    self.assertEqual(said[f"backend:{what}: the attacks on isolation are refused"], "")
+
+    def test_check_outlives_a_plugin_that_dies_hangs_leaves_or_prints(self):
+        home = self.home()
+        for name, rule, words in (("crashes", "plan (interactive) fits its schema", "died of SIGSEGV"),
+                                  ("aborts", "describe fits its schema", "died of SIGABRT"),
+                                  ("exits", "describe fits its schema", "ended with status 0"),
+                                  ("closes_all", "describe fits its schema", "closed descriptors"),
+                                  ("lingers", "describe fits its schema", "died of SIGABRT"),
+                                  ("hangs", "describe fits its schema", "did not return within 10 s")):
+            failed = [line for line in self.check(home, self.subject(home, name), 1) if not line["passed"]]
+            self.assertEqual(len(failed), 1, failed)
+            self.assertIn(rule, failed[0]["check"])
+            self.assertIn(words, failed[0]["detail"])
+        self.check(home, self.subject(home, "prints"), 0)  # and the answer is JSON still
+        wait_until("nothing to be left of them", lambda: not home.own_processes(), 10)
+
+    def test_ctrl_c_ends_a_check_that_hangs_with_its_child(self):
+        home = self.home()
+        running = home.popen("plugin", "check", self.subject(home, "hangs"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True)
+        wait_until("the child to hang", lambda: len(home.own_processes()) >= 2)
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=8)
+        self.assertNotEqual(running.returncode, 0, said)
+        wait_until("nothing to be left", lambda: not home.own_processes(), 10)
+
+    def test_a_strangers_directory_holds_nothing_up_and_writes_nothing_to_the_terminal(self):
+        home = self.home()
+        contrib = home.root / "contrib"
+        contrib.mkdir(mode=0o755)
+        names = {}
+        for kind in ("pipe", "zero", "library-pipe", "library-directory", "writable", "escapes", "up"):
+            path = self.subject(home, kind, library="good")
+            names[kind] = contrib / (kind if kind != "escapes" else "bad\x1b[2Jname")
+            path.rename(names[kind])
+        (names["pipe"] / "plugin.toml").unlink()
+        os.mkfifo(names["pipe"] / "plugin.toml")
+        (names["zero"] / "plugin.toml").unlink()
+        (names["zero"] / "plugin.toml").symlink_to("/dev/zero")
+        (names["library-pipe"] / "it.so").unlink()
+        os.mkfifo(names["library-pipe"] / "it.so")
+        (names["library-directory"] / "it.so").unlink()
+        (names["library-directory"] / "it.so").mkdir()
+        names["writable"].chmod(0o777)
+        with (names["escapes"] / "plugin.toml").open("a") as file:
+            file.write('"a\\u001b[2Jb" = 1\n')
+        (names["up"] / "plugin.toml").write_text((names["up"] / "plugin.toml").read_text().replace('"subject"', '"../../x"'))
+        for command in (["plugin", "list"], ["list", "providers"], ["doctor"], *(["plugin", "check", str(path)] for path in names.values()),
+                        *(["plugin", "trust", str(path)] for path in names.values())):
+            result = home.run(*command, timeout=30)
+            self.assertNotIn("\x1b", result.stdout + result.stderr)
+            if command[0] == "plugin" and command[1] != "list":
+                self.assertNotEqual(result.returncode, 0, command)
+        listed = json.loads(home.run("plugin", "list", "--json", check=0).stdout)["plugins"]
+        states = [plugin["state"] for plugin in listed if plugin["location"] == "contrib"]
+        self.assertEqual(len(states), len(names))
+        self.assertLessEqual(set(states), {"refused", "shadowed"})  # two call themselves "subject"
+        self.assertFalse((home.root / "trust.toml").exists())
+
+    def test_trust_tells_when_a_plugin_comes_before_a_built_in(self):
+        home = self.home()
+        (home.root / "contrib").mkdir(mode=0o755)
+        path = self.subject(home, "good")
+        (path / "plugin.toml").write_text((path / "plugin.toml").read_text().replace("provider:subject", "provider:claude"))
+        path.rename(home.root / "contrib" / "subject")
+        said = home.run("plugin", "trust", "subject", check=0).stderr
+        self.assertIn("offers provider:claude and comes before provider-claude", said)
+
     def test_new_refuses_what_it_would_spoil(self):
         home = self.home()
         (home.workspace / "mine").mkdir()
@@ -82,6 +199,9 @@ class Tests(AcceptanceTest):
                                        (("local", "--kind", "backend"), 1, "backend-local"),
                                        (("other", "--kind", "backend", "--dir", "not/there"), 1, "cannot make"),
                                        (("other", "--kind", "freezer"), 2, "--kind"),
+                                       (("mut", "--kind", "provider", "--lang", "rust"), 2, "word of the build tools"),
+                                       (("", "--kind", "provider"), 2, "a-z, 0-9 and -"),
+                                       (("x" * 41, "--kind", "provider"), 2, "at most 40"),
                                        (("other", "--kind", "provider", "--lang", "go"), 2, "--lang"),
                                        (("other",), 2, "--kind")):
             result = home.run("plugin", "new", *arguments)
@@ -138,6 +258,7 @@ egress:
         checked = home.run("plugin", "check", directory)
         self.assertEqual(checked.returncode, 0, checked.stdout)
         self.assertNotIn("not run", checked.stdout, "the whole life of a bottle was tried")
+        self.assertNotIn("not tried", checked.stdout, "and the attacker ran in it")
         kit.install(directory)
         home.command_agent("worker", ["sh", "-c", "id -u; cat given; echo made > made; cat"])
         (home.workspace / "given").write_text("given\n")

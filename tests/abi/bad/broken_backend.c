@@ -107,12 +107,15 @@ static bb_status exec(void* self, const bb_call* call, bb_str bottle, bb_str req
 
 static bb_status attach_argv(void* self, const bb_call* call, bb_str bottle, bb_str request, bb_writer out) {
   char hidden[256];
-  char document[512];
+  char words[512];
+  bb_status status;
   if (!is("a value on argv")) return good.attach_argv(self, call, bottle, request, out);
+  status = good.attach_argv(self, call, bottle, request, kept());
+  if (status != BB_OK) return status;
   member(request, "HIDDEN", hidden, sizeof hidden);
-  snprintf(document, sizeof document,
-           "{\"schema\":\"bot-bottle.attach/1\",\"argv\":[\"env\",\"HIDDEN=%s\",\"true\"],\"env\":{}}", hidden);
-  return out.write(out.context, text(document));
+  snprintf(words, sizeof words, "\"argv\":[\"env\",\"HIDDEN=%s\",", hidden);
+  replace("\"argv\":[", words);
+  return out.write(out.context, text(buffer.data));
 }
 
 static bb_status copy_out(void* self, const bb_call* call, bb_str bottle, bb_str request) {
@@ -124,7 +127,8 @@ static bb_status copy_out(void* self, const bb_call* call, bb_str bottle, bb_str
   member(bottle, "state_dir", state, sizeof state);
   member(request, "source", source, sizeof source);
   member(request, "dest", dest, sizeof dest);
-  snprintf(command, sizeof command, "cp -rL '%s/backend%s' '%s' 2>/dev/null", state, source, dest);
+  snprintf(command, sizeof command, "cp -rL '%s/backend%s' '%s' 2>/dev/null; find '%s' -type p -delete", state, source,
+           dest, dest);
   return system(command) >= 0 ? BB_OK : BB_INTERNAL;
 }
 

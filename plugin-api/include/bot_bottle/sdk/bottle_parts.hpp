@@ -190,24 +190,24 @@ class SocketCopy {
 
   void in(const CopyRequest& request) const {
     const std::filesystem::path dest = std::filesystem::path(request.dest).lexically_normal();
-    const std::filesystem::path named = scratch_ / "tree" / dest.filename();
+    const std::filesystem::path named = scratch_ / "tree" / packed_name;
     check_kind(request.source, request);
     std::filesystem::copy(request.source, named, recursively);
     if (request.mode) std::filesystem::permissions(named, static_cast<std::filesystem::perms>(*request.mode & 0777));
-    pipe("\"$0\" --pack \"$1\" >\"$2\" && exec \"$3\" attach --socket \"$4\" <\"$2\"", named.string(),
-         {std::string(guest_init), "--unpack", dest.parent_path().string()});
+    pipe("\"$0\" --pack \"$1\" \"$5\" >\"$2\" && exec \"$3\" attach --socket \"$4\" <\"$2\"", named.string(),
+         {std::string(guest_init), "--unpack", dest.parent_path().string()}, dest.filename().string());
   }
 
   void out(const CopyRequest& request) const {
     const std::filesystem::path source = std::filesystem::path(request.source).lexically_normal();
     const std::filesystem::path tree = scratch_ / "tree";
     pipe("\"$3\" attach --socket \"$4\" >\"$2\" && exec \"$0\" --unpack \"$1\" <\"$2\"", tree.string(),
-         {std::string(guest_init), "--pack", source.string()});
+         {std::string(guest_init), "--pack", source.string(), packed_name});
     std::vector<std::filesystem::path> links;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(tree))
       if (entry.is_symlink()) links.push_back(entry.path());
     for (const std::filesystem::path& link : links) std::filesystem::remove(link);
-    const std::filesystem::path made = tree / source.filename();
+    const std::filesystem::path made = tree / packed_name;
     if (!std::filesystem::exists(made))
       throw Error(Status::permission_denied, request.source + " is a link, or nothing that can be copied");
     check_kind(made, request);
@@ -216,6 +216,7 @@ class SocketCopy {
   }
 
  private:
+  static constexpr const char* packed_name = "copy";
   static constexpr auto recursively =
       std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks;
 
@@ -224,8 +225,10 @@ class SocketCopy {
       throw Error(Status::invalid_argument, request.source + " is a directory", "copy it recursively");
   }
 
-  /// `$1` what is packed or where to unpack, `$2` the archive, `$3` and `$4` the way into the bottle.
-  void pipe(const std::string& script, const std::string& path, std::vector<std::string> inside) const {
+  /// `$1` what is packed or where to unpack, `$2` the archive, `$3` and `$4` the way into the bottle, `$5` the name
+  /// that it has in the archive.
+  void pipe(const std::string& script, const std::string& path, std::vector<std::string> inside,
+            const std::string& entry = packed_name) const {
     ExecRequest request;
     request.argv = std::move(inside);
     request.cwd = "/";
@@ -236,7 +239,8 @@ class SocketCopy {
     run.argv = {"/bin/sh",      "-c",
                 script,         host_.path(call_, "libexec") + "/bottle-init",
                 path,           (scratch_ / "archive").string(),
-                attach.argv[0], attach.argv[3]};
+                attach.argv[0], attach.argv[3],
+                entry};
     if (const ProcessResult done = host_.run(call_, run); done.code != 0)
       throw Error(Status::failed_precondition,
                   "cannot copy: " + done.err.substr(0, done.err.find_last_not_of("\r\n") + 1));

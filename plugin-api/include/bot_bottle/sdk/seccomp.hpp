@@ -45,11 +45,33 @@ inline void forbid_dangerous_calls() {
   std::vector<sock_filter> code{
       load(arch_at),   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 1, 0), end(SECCOMP_RET_KILL_PROCESS),
       load(number_at), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, x32, 0, 1),  end(refuse)};
-  for (const long call :
-       {SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp, SYS_keyctl, SYS_add_key,
-        SYS_request_key, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter,
-        SYS_io_uring_register, SYS_open_by_handle_at, SYS_setns, SYS_kexec_load, SYS_init_module, SYS_finit_module})
+  constexpr int memfd_secret = 447;  // younger than some headers; the same number everywhere
+  for (const long call : {memfd_secret,
+                          SYS_ptrace,
+                          SYS_process_vm_readv,
+                          SYS_process_vm_writev,
+                          SYS_pidfd_getfd,
+                          SYS_kcmp,
+                          SYS_keyctl,
+                          SYS_add_key,
+                          SYS_request_key,
+                          SYS_bpf,
+                          SYS_perf_event_open,
+                          SYS_userfaultfd,
+                          SYS_io_uring_setup,
+                          SYS_io_uring_enter,
+                          SYS_io_uring_register,
+                          SYS_open_by_handle_at,
+                          SYS_setns,
+                          SYS_syslog,
+                          SYS_fanotify_init,
+                          SYS_kexec_load,
+                          SYS_init_module,
+                          SYS_finit_module})
     code.insert(code.end(), {is(static_cast<unsigned>(call), 1), end(refuse)});
+#if defined(__x86_64__)
+  code.insert(code.end(), {is(SYS_modify_ldt, 1), end(refuse)});
+#endif
   struct Argument {
     long call;
     unsigned at;
@@ -60,6 +82,10 @@ inline void forbid_dangerous_calls() {
                               Argument{SYS_socket, first_at, AF_VSOCK}, Argument{SYS_socket, first_at, AF_PACKET}})
     code.insert(code.end(),
                 {load(number_at), is(static_cast<unsigned>(one.call), 3), load(one.at), is(one.value, 1), end(refuse)});
+  // Executable stacks and no randomisation; 0 is what everything has, and all ones only asks.
+  code.insert(code.end(),
+              {load(number_at), is(SYS_personality, 4), load(first_at), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0),
+               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 1, 0), end(refuse)});
   code.push_back(end(SECCOMP_RET_ALLOW));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)

@@ -35,8 +35,11 @@ typedef struct bb_provider {
   bb_status (*plan)(void* self, const bb_call* call, bb_str spec, bb_writer out);
   /* For what cannot be declared; after the declared files, before the declared commands. Optional. [serial] */
   bb_status (*provision)(void* self, const bb_call* call, bb_str spec, const bb_bottle_ops* ops);
-  /* Reads the host's login and hands each secret to the host through `out`: bot-bottle.host-credentials/1 {expires_at,
-   * account} and the secret itself on the descriptor `secret_fd` (borrowed; a pipe's write end). Optional. [serial] */
+  /* Reads the host's login, after the plan was agreed to: out is bot-bottle.host-credentials/1 {expires_at, secrets:
+   * [{name, size}]}, the octets of the secrets go one after the other to the descriptor `secret_fd` (borrowed; a pipe's
+   * write end), `size` of each. Their names are those of the plan's `host_secrets`; without `secrets` there is one.
+   * May run the program that keeps the login, to renew it. The plan is then asked for again, with `host_credentials` in
+   * its spec: files and placeholders are taken from that one. Optional. [serial] */
   bb_status (*host_credentials)(void* self, const bb_call* call, bb_str spec, int32_t secret_fd, bb_writer out);
 } bb_provider;
 
