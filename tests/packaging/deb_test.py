@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -101,7 +102,8 @@ class Tests(unittest.TestCase):
         self.assertIn("/usr/libexec/bot-bottle/bot-bottle-sidecar", doctor.stdout)
         self.assertRegex(doctor.stdout, r"(?m)^ready$")
         self.say("doctor: ready")
-        demo = machine.run("bot-bottle", "demo", timeout=300)
+        with self.peaks("demo"):
+            demo = machine.run("bot-bottle", "demo", timeout=300)
         self.assertNotIn("ESCAPED", demo.stdout)
         self.assertGreater(demo.stdout.count("blocked"), 50)
         self.say("demo: " + demo.stdout.strip().splitlines()[-1])
@@ -129,23 +131,48 @@ class Tests(unittest.TestCase):
         self.assertTrue((machine.root / "home/me/.bot-bottle").is_dir(), "the user's own files are the user's")
         self.say("purge: nothing is left outside of the home")
 
+    def resident(self, field):
+        """Program → KiB of each process of the machine that is one of ours, from outside: they share this kernel's /proc."""
+        usr = self.machine.root / "usr"
+        ours = {(file.stat().st_dev, file.stat().st_ino): file.name for file in [usr / "bin/bot-bottle", *(usr / "libexec/bot-bottle").iterdir()]}
+        found = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):  # they come and go
+                program = os.stat(entry / "exe") if entry.name.isdigit() else None
+                name = program and ours.get((program.st_dev, program.st_ino))
+                size = name and re.search(rf"{field}:\s+(\d+) kB", (entry / "status").read_text())
+                if size:
+                    found.setdefault(name, []).append(int(size[1]))
+        return found
+
+    @contextlib.contextmanager
+    def peaks(self, of):
+        """The largest resident set of each program while the block runs, as far as a look every 100 ms sees it."""
+        highest, over = {}, threading.Event()
+
+        def look():
+            while not over.wait(0.1):
+                for name, sizes in self.resident("VmHWM").items():
+                    highest[name] = max(highest.get(name, 0), *sizes)
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+        self.assertLessEqual({"bot-bottle", "bot-bottle-sidecar", "bottle-keeper", "bottle-init"}, set(highest))
+        self.say(f"{of}, peak resident KiB: " + ", ".join(f"{name} {size}" for name, size in sorted(highest.items())))
+
     def idle_memory(self):
-        """A bottle that idles: the sidecar's resident memory, from outside."""
+        """A bottle that idles."""
         machine = self.machine
         machine.write("/home/me/.bot-bottle/bottles/idle.md", "---\nbackend: local\nagent_provider: {template: command, command: [sleep, '600']}\n---\n")
         machine.write("/home/me/.bot-bottle/agents/idle.md", "---\nbottle: idle\n---\n")
         machine.run("mkdir", "-p", "work")
         machine.run("bot-bottle", "start", "idle", "--label", "idle", "--detach", "--yes", cwd="/home/me/work")
         try:
-            ours = {(file.stat().st_dev, file.stat().st_ino): file.name for file in (machine.root / "usr/libexec/bot-bottle").iterdir()}
-            found = {}
-            for entry in pathlib.Path("/proc").iterdir():
-                with contextlib.suppress(OSError):  # they come and go
-                    program = os.stat(entry / "exe") if entry.name.isdigit() else None
-                    name = program and ours.get((program.st_dev, program.st_ino))
-                    size = name and re.search(r"VmRSS:\s+(\d+) kB", (entry / "status").read_text())
-                    if size:
-                        found.setdefault(name, []).append(int(size[1]))
+            found = self.resident("VmRSS")
             self.assertIn("bot-bottle-sidecar", found)
             self.say("idle, resident KiB: " + ", ".join(f"{name} {sizes}" for name, sizes in sorted(found.items())))
         finally:
