@@ -1,12 +1,13 @@
 # What is installed beside programs and plugins, and the .deb (CPack; `./run deb`). See docs/packaging.md.
 set(BB_DOC_DIR share/doc/bot-bottle)
 install(FILES README.md LICENSE packaging/deb/copyright DESTINATION ${BB_DOC_DIR})
-install(DIRECTORY docs DESTINATION ${BB_DOC_DIR} PATTERN "*.py" EXCLUDE)
+install(DIRECTORY docs DESTINATION ${BB_DOC_DIR} PATTERN "*.py" EXCLUDE PATTERN "__pycache__" EXCLUDE)
 
 # The bill of materials is written last, of the files as they were installed: stripped, and in DESTDIR where one is used. Libraries
 # that dpkg does not know are no reason not to install; a package without its bill is not made (packaging/deb/finish.cmake).
+option(BB_BILL_OF_MATERIALS "Install share/doc/bot-bottle/bot-bottle.spdx.json (of libraries that dpkg knows)" ON)
 find_program(DPKG_QUERY_PROGRAM dpkg-query)
-if(DPKG_QUERY_PROGRAM)
+if(DPKG_QUERY_PROGRAM AND BB_BILL_OF_MATERIALS)
   find_package(Python3 COMPONENTS Interpreter REQUIRED)
   install(CODE "
     set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")

@@ -10,6 +10,12 @@ endif()
 
 # Debian's zsh looks for packages' completions in vendor-completions alone; the licence's text is in base-files.
 file(RENAME "${usr}/share/zsh/site-functions" "${usr}/share/zsh/vendor-completions")
+# Headers alone are of no architecture: where a pkg-config for another one looks, too.
+file(MAKE_DIRECTORY "${usr}/share/pkgconfig")
+file(RENAME "${usr}/lib/pkgconfig/bot-bottle-plugin-api.pc" "${usr}/share/pkgconfig/bot-bottle-plugin-api.pc")
+file(REMOVE_RECURSE "${usr}/lib/pkgconfig")
+file(MAKE_DIRECTORY "${usr}/share/lintian/overrides")
+file(COPY_FILE "${CMAKE_CURRENT_LIST_DIR}/lintian-overrides" "${usr}/share/lintian/overrides/bot-bottle")
 file(REMOVE "${usr}/share/doc/bot-bottle/LICENSE")
 
 file(COPY_FILE "${CMAKE_CURRENT_LIST_DIR}/changelog" "${usr}/share/doc/bot-bottle/changelog")

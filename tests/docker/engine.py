@@ -5,6 +5,7 @@ Private in everything: socket, data, bridge, process id; stopped by that id. Its
 pulled: Debian by debootstrap (kept in the build tree's parent, so that it is made once), imported under the name that the
 Dockerfiles use.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -65,7 +66,10 @@ def facts(build):
 
 
 def run(*argv, **options):
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options).stdout
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode != 0:
+        raise RuntimeError("%s: exit %d\n%s" % (" ".join(argv), done.returncode, done.stdout[-4000:]))
+    return done.stdout
 
 
 def debian(build):
@@ -73,8 +77,14 @@ def debian(build):
     cache = pathlib.Path(build).resolve().parent / "docker-cache"
     cache.mkdir(parents=True, exist_ok=True)
     archive = cache / "debian-12.tar"
-    if archive.exists():
-        return archive
+    with open(cache / "debian-12.lock", "w") as lock:  # two tests may ask at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists():
+            make_debian(cache, archive)
+    return archive
+
+
+def make_debian(cache, archive):
     # On the cache's own disk: a file system in memory may be mounted without devices.
     root = pathlib.Path(tempfile.mkdtemp(prefix="debootstrap-", dir=cache))
     try:
@@ -84,7 +94,6 @@ def debian(build):
         os.rename(str(archive) + ".new", archive)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    return archive
 
 
 def start_daemon(data, runtime_directory, extra=(), bridge=""):

@@ -1,11 +1,16 @@
 """The list of CI's jobs against what it is a list of: every test is in a part, every part has a test, every plugin has its job, .ci/run
 runs the landing jobs and no others, and docs/ci.md tells of each.  ci_jobs_test.py CTEST BUILD"""
+import contextlib
+import fcntl
 import json
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -38,6 +43,14 @@ def selection_of(command):
     return (lambda name, labels: regex.search(name)) if option == "-R" else (lambda name, labels: any(map(regex.search, labels)))
 
 
+def asks_for_a_lock(parent):
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # they come and go
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"flock\0") and f"\nPPid:\t{parent}\n" in (entry / "status").read_text():
+                return True
+    return False
+
+
 class Tests(unittest.TestCase):
     def setUp(self):
         self.jobs = jobs()
@@ -67,11 +80,12 @@ class Tests(unittest.TestCase):
         self.assertEqual(sorted(ran), sorted(name for name, job in self.jobs.items() if job["when"] == "landing"))
 
     def test_rooms_with_threads_are_seen_by_the_thread_sanitizer(self):
-        """By unit tests whose names begin like the room's. The hostile agent's own threads are nobody's concern."""
+        """By unit tests whose names begin like the room's (a backend's without the word). The hostile agent's own threads are nobody's concern."""
         seen = set(re.search(r"^thread_rooms=\(([^)]*)\)", (SOURCE / "run").read_text(), re.M)[1].split())
         found = {"unit_" + "_".join(path.parent.relative_to(SOURCE).parts).replace("-", "_").replace("plugins_", "")
                  for room in ("core", "sidecar", "plugins") for path in (SOURCE / room).rglob("*.[ch]pp")
                  if re.search(r"std::(j?thread|async)\b(?!::)", path.read_text())}
+        seen |= {name.replace("unit_", "unit_backend_", 1) for name in seen}
         self.assertGreater(len(found), 3)
         self.assertEqual([room for room in found - {"unit_sidecar_attack"} if not any(name.startswith(room) for name in seen)], [])
 
@@ -90,6 +104,28 @@ class Tests(unittest.TestCase):
                 refused = ci(name)
                 self.assertEqual(refused.returncode, 2)
                 self.assertIn(job["needs"], refused.stderr)
+
+    def test_jobs_of_one_build_directory_wait_for_each_other(self):
+        """A preset that CMake does not know: whoever waits has not asked CMake yet."""
+        (SOURCE / "build").mkdir(exist_ok=True)
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="lock-probe-", dir=SOURCE / "build"))
+        self.addCleanup(shutil.rmtree, directory)
+        with open(directory / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            job = subprocess.Popen([SOURCE / "run", "build", directory.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                deadline = time.monotonic() + 30
+                while not asks_for_a_lock(job.pid):
+                    self.assertIsNone(job.poll(), "it went on beside the job that has the lock:\n" + (job.stdout.read() if job.poll() is not None else ""))
+                    self.assertLess(time.monotonic(), deadline, "it does not ask for the lock")
+                    time.sleep(0.02)
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                said, _ = job.communicate(timeout=30)
+            finally:
+                job.kill()
+                job.communicate()
+        self.assertIn("No such preset", said)
+        self.assertNotEqual(job.returncode, 0)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ def expected(prefix):
         yield "include/" + file.relative_to(SOURCE / "plugin-api/include").as_posix()
     yield from ("lib/pkgconfig/bot-bottle-plugin-api.pc", "lib/cmake/BotBottlePluginApi/BotBottlePluginApiConfig.cmake",
                 "lib/cmake/BotBottlePluginApi/BotBottlePluginApiConfigVersion.cmake", "share/bot-bottle/plugin-api/plugin.version")
+    examples = [file for file in sorted((SOURCE / "plugin-api/examples").rglob("*")) if file.is_file()]
+    assert examples
+    yield from (f"share/doc/bot-bottle/{file.relative_to(SOURCE).as_posix()}" for file in examples)
     yield from ("share/doc/bot-bottle/" + name for name in ("README.md", "copyright", "bot-bottle.spdx.json"))
     for file in sorted((SOURCE / "docs").rglob("*")):
         if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts:

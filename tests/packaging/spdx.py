@@ -16,8 +16,10 @@ LICENCE = re.compile(r"[A-Za-z0-9.-]+( (WITH|OR|AND) [A-Za-z0-9.-]+)*")
 
 def elf_files(prefix):
     for path in sorted(pathlib.Path(prefix).rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.open("rb").read(4) == b"\x7fELF":
-            yield path
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                if file.read(4) == b"\x7fELF":
+                    yield path
 
 
 def needed(path):
