@@ -3,10 +3,12 @@ have the promised sizes and work for real, and a whole stranger's path."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from harness import BUILD, SOURCE, AcceptanceTest, wait_until
@@ -279,6 +281,21 @@ egress:
         self.assertTrue(inside.stdout.startswith("3\n"), inside.stdout)
         self.assertNotIn(str(home.top), inside.stdout)
         home.run("stop", "toy", check=0)
+        wait_until("nothing to be left running", lambda: not home.own_processes(), 30)
+
+    def test_the_guides_commands_work_as_they_are_typed(self):
+        blocks = re.findall(r"```sh\n(.*?)```", (SOURCE / "docs" / "plugins.md").read_text(), re.S)
+        script = next(block for block in blocks if "plugin new my-box" in block)
+        home = self.home(ORDINARY_USER)
+        kit = Kit(self, home)
+        del kit.environment["BOT_BOTTLE_HOME"]  # the guide means ~/.bot-bottle
+        kit.environment["CMAKE_PREFIX_PATH"] = str(kit.prefix)  # stands for /usr, where CMake looks by itself
+        begun = time.monotonic()
+        said = kit.run("sh", "-exc", script)
+        print(f"from plugin new to bot-bottle stop: {time.monotonic() - begun:.1f} s")
+        for words in ("38 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
+            self.assertIn(words, said)
+        self.assertNotIn("not run", said)
         wait_until("nothing to be left running", lambda: not home.own_processes(), 30)
 
     def test_a_bottle_that_leaks_is_stopped_by_its_self_test(self):
