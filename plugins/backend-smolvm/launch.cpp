@@ -43,8 +43,11 @@ std::optional<std::int64_t> number_of(const json::object& data, std::string_view
   return value > 0 ? std::optional(value) : std::nullopt;
 }
 
-json::object make_record(const sdk::Plan& plan) {
-  return {{"backend", backend_name},
+json::object make_record(const sdk::Plan& plan, const Abilities& can) {
+  // One that was made by a version without labels stays without them when the program is renewed.
+  const auto before = driven::load_record(plan.state_dir);
+  return {{record_labels, before ? get_bool(*before, record_labels, false) : can.has_labels},
+          {"backend", backend_name},
           {"name", driven::machine_name(plan.state_dir)},
           {"smolvm", get_string(plan.data, "smolvm")},
           {"wire", plan.wire},
@@ -152,15 +155,15 @@ sdk::Sidecar SmolvmBackend::start_sidecar(const sdk::Call& call, const sdk::Plan
   or_throw(make_directories(plan.state_dir + "/backend", 0700));
   // From here on the record says that there may be something of ours.
   if (plan.wire == "address") {
-    const std::string address =
-        reserve_address(host().path(call, "home"), host().path(call, "state"), plan.state_dir, make_record(plan));
+    const std::string address = reserve_address(host().path(call, "home"), host().path(call, "state"), plan.state_dir,
+                                                make_record(plan, machines(call).abilities()));
     const auto at = [&](std::int64_t port) { return address + ":" + std::to_string(port); };
     for (const json::value& endpoint : plan.data.at("endpoints").as_array())
       sidecar.arguments.insert(sidecar.arguments.end(), {"--" + get_string(endpoint.as_object(), "name") + "-address",
                                                          at(get_int(endpoint.as_object(), "port", 0))});
     sidecar.arguments.insert(sidecar.arguments.end(), {"--report-address", at(report_port)});
   } else {
-    driven::save_record(plan.state_dir, make_record(plan));
+    driven::save_record(plan.state_dir, make_record(plan, machines(call).abilities()));
   }
   return driven::start_host_sidecar(host(), call, sidecar, config_fd, lifeline_fd);
 }
@@ -219,6 +222,11 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   if ((plan.wire == "address") == address.empty())
     throw sdk::Error(sdk::Status::failed_precondition, "the sidecar of " + plan.slug + " was not started");
   auto there = with.find(name);
+  const auto record = driven::load_record(plan.state_dir);
+  if (there && (!record || !is_ours(*there, *record, plan.state_dir)))
+    throw sdk::Error(sdk::Status::already_exists,
+                     "the machine " + name + " is not bot-bottle's: it has no label " + label_state + " of this bottle",
+                     "delete it yourself: smolvm machine delete --name " + name);
   if (there && there->state == "running")
     throw sdk::Error(sdk::Status::already_exists, "the bottle of " + plan.slug + " runs already");
   const bool reuse = get_bool(plan.data, "reuse", false) && there.has_value();

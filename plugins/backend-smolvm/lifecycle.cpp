@@ -50,10 +50,20 @@ std::vector<MachineStatus> list_where_it_matters(List&& list) {
   }
 }
 
-bool is_running(const std::vector<MachineStatus>& machines, const std::string& name) {
+bool is_running(const std::vector<MachineStatus>& machines, const driven::RecordedMachine& recorded) {
+  const std::string name = driven::machine_name(recorded.state_dir);
   return std::ranges::any_of(machines, [&](const MachineStatus& status) {
-    return status.name == name && (status.state == "running" || status.state == "unreachable");
+    return status.name == name && (status.state == "running" || status.state == "unreachable") &&
+           is_ours(status, recorded.record, recorded.state_dir);
   });
+}
+
+/// Whether there may be something of ours under that name.
+bool has_machine(Machines& with, const std::string& state_dir) {
+  const auto record = driven::load_record(state_dir);
+  if (!record) return false;
+  const auto status = with.find(driven::machine_name(state_dir));
+  return !status || is_ours(*status, *record, state_dir);
 }
 
 }  // namespace
@@ -92,7 +102,10 @@ void SmolvmBackend::stop(const sdk::Call& call, const sdk::Bottle& bottle) {
   // The agent first: the sidecar sees its last bytes and writes them down.
   stayed.attempt([&] { or_throw(driven::end_lifeline_keeper(bottle.state_dir)); });
   if (driven::load_record(bottle.state_dir))
-    stayed.attempt([&] { machines(call).stop(driven::machine_name(bottle.state_dir)); });
+    stayed.attempt([&] {
+      Machines& with = machines(call);
+      if (has_machine(with, bottle.state_dir)) with.stop(driven::machine_name(bottle.state_dir));
+    });
   stayed.attempt([&] { or_throw(driven::end_host_sidecar(bottle.state_dir)); });
   stayed.check("not everything of " + bottle.slug + " could be stopped");
 }
@@ -106,7 +119,8 @@ void SmolvmBackend::remove(const sdk::Call& call, const sdk::Bottle& bottle) {
   if (driven::load_record(bottle.state_dir)) {
     gone = false;
     stayed.attempt([&] {
-      machines(call).remove(name);
+      Machines& with = machines(call);
+      if (has_machine(with, bottle.state_dir)) with.remove(name);
       gone = true;
     });
   }
@@ -123,7 +137,7 @@ sdk::Bottles SmolvmBackend::enumerate(const sdk::Call& call) {
   if (records.empty()) return found;  // the program is not asked for nothing: `list` is fast
   const std::vector<MachineStatus> there = list_where_it_matters([&] { return machines(call).list(); });
   for (const driven::RecordedMachine& machine : records) {
-    const bool bottle = is_running(there, driven::machine_name(machine.state_dir));
+    const bool bottle = is_running(there, machine);
     const bool sidecar = driven::is_sidecar_running(machine.state_dir);
     if (!bottle && !sidecar) continue;
     sdk::RunningBottle running;

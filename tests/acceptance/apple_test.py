@@ -183,6 +183,23 @@ class Tests(AcceptanceTest):
         self.assertFalse(pathlib.Path(f"/proc/{guest}").exists())
         self.assertEqual([call[0] for call in home.calls() if call[0] in ("stop", "kill", "delete")][-3:], ["stop", "kill", "delete"])
 
+    def test_what_hangs_at_every_step_is_ended_by_the_last_one(self):
+        home = self.apple_home()
+        container = home.start()
+        guest = home.state_of(container)["guest"]
+        shorter = {"BB_TOOL_DEADLINES": "stop=700,kill=700,delete=700"}
+        home.set(faults={"stop": "hang", "kill": "hang", "delete": ["hang"]})
+        failed = home.run("stop", "box", "--rm", env=shorter, timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("still runs after stop and kill", failed.stderr)
+        failed = home.run("cleanup", "--all", "--yes", env=shorter, timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("could not be deleted", failed.stderr)
+        self.assertEqual(home.slugs(), ["box"], "what may still be there keeps its state")
+        home.run("cleanup", "--all", "--yes", env={"BB_TOOL_DEADLINES": "stop=700,kill=700"}, check=0, timeout=PATIENCE)
+        self.assertEqual((home.names(), home.slugs(), home.own_processes()), ([], [], {}))
+        self.assertFalse(pathlib.Path(f"/proc/{guest}").exists())
+
     def test_a_machine_that_neither_stops_nor_goes_is_named_and_kept(self):
         home = self.apple_home()
         container = home.start()

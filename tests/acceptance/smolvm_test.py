@@ -474,6 +474,20 @@ class Tests(AcceptanceTest):
             self.assertEqual([call for call in home.calls() if call[1:2] in (["stop"], ["delete"]) and name in call], [])
             home.tool("machine", "delete", "--name", name, "-f")
 
+    def test_a_machine_of_our_very_name_that_is_not_ours_is_neither_used_nor_removed(self):
+        home = self.smolvm_home()
+        state = str(home.root / "state/box")
+        name = "bot-bottle-box-" + hashlib.sha256(state.encode()).hexdigest()[:8]
+        home.tool("machine", "create", "--name", name, "--image", str(home.top / "image.tar"), "--", "sleep", "1000")
+        home.tool("machine", "start", "--name", name)
+        home.smolvm_agent("agent", ["true"])
+        refused = home.run("start", "agent", "--label", "box", "--detach", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn(f"{name} is not bot-bottle's", refused.stderr)
+        home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual((home.states(), home.slugs()), ({name: "running"}, []))
+        home.tool("machine", "delete", "--name", name, "-f")
+
     def test_a_machine_whose_state_is_gone_is_found_by_its_label(self):
         home = self.smolvm_home()
         home.start()
