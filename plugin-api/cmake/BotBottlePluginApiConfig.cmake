@@ -37,4 +37,6 @@ function(bot_bottle_add_plugin name)
     target_link_options(${name} PRIVATE "-Wl,--version-script,${BOT_BOTTLE_PLUGIN_API_FILES}/plugin.version" -Wl,-z,defs -Wl,-z,relro -Wl,-z,now)
   endif()
   configure_file("${CMAKE_CURRENT_SOURCE_DIR}/plugin.toml" "${directory}/plugin.toml" COPYONLY)
+  # What others may write to is refused, and a umask of 002 lets a group.
+  add_custom_command(TARGET ${name} POST_BUILD COMMAND chmod go-w "${directory}" "${directory}/plugin.toml" "$<TARGET_FILE:${name}>" VERBATIM)
 endfunction()
