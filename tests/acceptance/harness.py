@@ -162,16 +162,22 @@ _prefixes = {}
 
 
 def wait_for_transcript(home, slug, answer):
-    """Until Claude Code's transcript has `answer` and is whole. It shows an answer before it writes it, and writes in pieces, the answer
-    before the question (2.1.197): a snapshot that is taken in between has an answer to nothing, and no session continues it."""
+    """Until Claude Code's transcript has `answer` and can be continued. 2.1.197 shows an answer before it writes it, and under load writes
+    the answer before the question; then it names the turn's end in a record `last-prompt`. Without that a session takes the last line,
+    the question, for the end of the conversation, and begins with "Continue from where you left off."; a snapshot can be taken there."""
     def is_whole():
         text = home.run("exec", slug, "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
         lines = text.splitlines(keepends=True)
         if answer not in text or not all(line.endswith("\n") for line in lines):
             return False
-        parents = {record["uuid"]: record.get("parentUuid") for record in map(json.loads, lines) if "uuid" in record}
-        return None in parents.values() and all(parent is None or parent in parents for parent in parents.values())
-    wait_until("a whole transcript", is_whole, 100)
+        records = [json.loads(line) for line in lines]
+        parents = {record["uuid"]: record.get("parentUuid") for record in records if "uuid" in record}
+        if None not in parents.values() or any(parent is not None and parent not in parents for parent in parents.values()):
+            return False
+        order = list(parents)
+        return (any(record["type"] == "last-prompt" for record in records)
+                or all(parent is None or order.index(parent) < order.index(uuid) for uuid, parent in parents.items()))
+    wait_until("a transcript that can be continued", is_whole, 100)
 
 
 def link_or_copy(source, target):
