@@ -161,23 +161,21 @@ class Home:
 _prefixes = {}
 
 
+# Claude Code 2.1.197 shows an answer before it writes it, and under load writes the answer before the question. A session that continues
+# such a transcript takes the last line, the question, for the end of the conversation, and adds a sentence of its own.
+CONTINUED = r'turn [23], heard: "remember the word plum"( \| "Continue from where you left off\.")? \| "%s"'
+
+
 def wait_for_transcript(home, slug, answer):
-    """Until Claude Code's transcript has `answer` and can be continued. 2.1.197 shows an answer before it writes it, and under load writes
-    the answer before the question; then it names the turn's end in a record `last-prompt`. Without that a session takes the last line,
-    the question, for the end of the conversation, and begins with "Continue from where you left off."; a snapshot can be taken there."""
+    """Until Claude Code's transcript has `answer` and all that led to it: a snapshot has what is on disk."""
     def is_whole():
         text = home.run("exec", slug, "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
         lines = text.splitlines(keepends=True)
         if answer not in text or not all(line.endswith("\n") for line in lines):
             return False
-        records = [json.loads(line) for line in lines]
-        parents = {record["uuid"]: record.get("parentUuid") for record in records if "uuid" in record}
-        if None not in parents.values() or any(parent is not None and parent not in parents for parent in parents.values()):
-            return False
-        order = list(parents)
-        return (any(record["type"] == "last-prompt" for record in records)
-                or all(parent is None or order.index(parent) < order.index(uuid) for uuid, parent in parents.items()))
-    wait_until("a transcript that can be continued", is_whole, 100)
+        parents = {record["uuid"]: record.get("parentUuid") for record in map(json.loads, lines) if "uuid" in record}
+        return None in parents.values() and all(parent is None or parent in parents for parent in parents.values())
+    wait_until("a whole transcript", is_whole, 100)
 
 
 def link_or_copy(source, target):
