@@ -161,9 +161,13 @@ class Home:
 _prefixes = {}
 
 
+# Claude Code 2.1.197 shows an answer before it writes it, and under load writes the answer before the question. A session that continues
+# such a transcript takes the last line, the question, for the end of the conversation, and adds a sentence of its own.
+CONTINUED = r'turn [23], heard: "remember the word plum"( \| "Continue from where you left off\.")? \| "%s"'
+
+
 def wait_for_transcript(home, slug, answer):
-    """Until Claude Code's transcript has `answer` and is whole. It shows an answer before it writes it, and writes in pieces, the answer
-    before the question (2.1.197): a snapshot that is taken in between has an answer to nothing, and no session continues it."""
+    """Until Claude Code's transcript has `answer` and all that led to it: a snapshot has what is on disk."""
     def is_whole():
         text = home.run("exec", slug, "--", "sh", "-c", "cat ~/.claude/projects/*/*.jsonl").stdout
         lines = text.splitlines(keepends=True)
