@@ -77,6 +77,18 @@ TEST_F(TreeTest, a_tree_comes_out_as_it_went_in) {
   EXPECT_FALSE(fs::exists(top_ / "to" / "copy" / "pipe"));
 }
 
+TEST_F(TreeTest, what_is_packed_is_called_as_it_was_asked_for) {
+  // The SDK of plugins relies on it: what it copies in has to land under its own name.
+  std::ofstream(top_ / "file") << "content";
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(run_pack((top_ / "file").string(), "named"), 0);
+  EXPECT_EQ(write(::testing::internal::GetCapturedStdout()), "");
+  EXPECT_EQ(read(top_ / "to" / "named"), "content");
+  ::testing::internal::CaptureStderr();
+  for (const char* bad : {"", ".", "..", "a/b", "/a"}) EXPECT_NE(run_pack((top_ / "file").string(), bad), 0) << bad;
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find("one part of a path"), std::string::npos);
+}
+
 TEST_F(TreeTest, no_entry_leads_out_of_the_directory) {
   for (const char* path : {"../out", "a/../../out", "/etc/out", "a//b", ""})
     EXPECT_NE(write(entry({.path = path, .size = 1}, "x")), "") << path;
