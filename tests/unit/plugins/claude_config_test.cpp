@@ -76,7 +76,8 @@ TEST(ClaudeCredentials, assignments_are_found_wherever_they_stand_in_a_text) {
     EXPECT_TRUE(is_credential_name(name)) << name;
   EXPECT_TRUE(is_credential_value("curl -u deploy:hunter2 https://example.com"));
   EXPECT_TRUE(is_credential_value("https://mcp.example.com/9f86d081-884c-4d65-9a2f-eaa0c55ad015/sse"));
-  for (const std::string_view name : {".env", "token.txt", "server.key", "auth.json", ".credentials.json"}) EXPECT_TRUE(is_credential_file(name)) << name;
+  for (const std::string_view name : {".env", "token.txt", "server.key", "auth.json", ".credentials.json"})
+    EXPECT_TRUE(is_credential_file(name)) << name;
   for (const std::string_view name : {".env.example", "key.md", "SKILL.md"})
     EXPECT_FALSE(is_credential_file(name)) << name;
 }
