@@ -44,10 +44,19 @@ void save_record(const std::string& state_dir, json::object record) {
 }
 
 std::optional<json::object> load_record(const std::string& state_dir) {
-  const auto text = read_file(record_path(state_dir), max_record);
-  if (!text) return std::nullopt;
+  const std::string path = record_path(state_dir);
+  const auto unreadable = [&](const std::string& why) {
+    return Failure({.kind = ErrorKind::failed_precondition,
+                    .message = "the record of the machine " + machine_name(state_dir) +
+                               " cannot be read, it may run: " + path + ": " + why,
+                    .hint = "mend or delete " + path + "; then the machine is looked for by its name",
+                    .details = {}});
+  };
+  const auto text = read_file(path, max_record);
+  if (!text && text.error().kind == ErrorKind::not_found) return std::nullopt;
+  if (!text) throw unreadable(text.error().message);
   auto record = parse_json_object(*text);
-  if (!record) return std::nullopt;
+  if (!record) throw unreadable(record.error().message);
   return std::move(*record);
 }
 
@@ -61,11 +70,18 @@ std::vector<RecordedMachine> list_records(const std::string& state_root, const s
   for (const auto& entry : fs::directory_iterator(state_root, code)) {
     if (!entry.is_directory(code) || entry.is_symlink(code)) continue;
     const std::string state_dir = entry.path().string();
-    auto record = load_record(state_dir);
+    std::optional<json::object> record;
+    try {
+      record = load_record(state_dir);
+    } catch (const Failure& failure) {
+      // Whose it is, it does not say: whoever asks looks for the machine by its name.
+      found.push_back({entry.path().filename().string(), state_dir, {}, failure.error().message});
+      continue;
+    }
     // The name is derived again: a record that was moved or forged names nothing of another's.
     if (!record || get_string(*record, "backend") != backend || get_string(*record, "name") != machine_name(state_dir))
       continue;
-    found.push_back({entry.path().filename().string(), state_dir, std::move(*record)});
+    found.push_back({entry.path().filename().string(), state_dir, std::move(*record), {}});
   }
   std::ranges::sort(found, {}, &RecordedMachine::slug);
   return found;

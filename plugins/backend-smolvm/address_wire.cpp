@@ -154,7 +154,12 @@ std::string reserve_address(const std::string& home, const std::string& state_ro
   if (!lock || ::flock(lock.get(), LOCK_EX) != 0) throw Failure(error_from_errno("cannot lock " + lock_path, errno));
   std::vector<std::string> taken;
   for (const driven::RecordedMachine& machine : driven::list_records(state_root, backend_name))
-    if (machine.state_dir != state_dir) taken.push_back(get_string(machine.record, "address"));
+    if (machine.state_dir != state_dir) {
+      if (!machine.problem.empty())
+        throw sdk::Error(sdk::Status::failed_precondition,
+                         "which addresses are taken cannot be said: " + machine.problem);
+      taken.push_back(get_string(machine.record, "address"));
+    }
   std::vector<std::string> tried = candidates(state_dir);
   if (const auto before = driven::load_record(state_dir); before && !get_string(*before, "address").empty())
     tried = {get_string(*before, "address")};  // its machine's allow-list names it, and cannot be changed

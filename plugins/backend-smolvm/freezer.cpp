@@ -14,6 +14,7 @@
 #include "plugins/backend-local/snapshots.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
+#include "plugins/backend-smolvm/sparse_file.hpp"
 
 namespace bot_bottle::backend_smolvm {
 namespace {
@@ -22,6 +23,8 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 constexpr auto archive_call = 30min;
 constexpr std::uint64_t most = std::uint64_t{64} << 30;
+/// As the local backend's freezer keeps it.
+constexpr std::uint64_t keep_free = std::uint64_t{512} << 20;
 /// Temporary directories, the kernel's file systems, and what each launch puts in anew: the certification authority of
 /// this bottle is not the next one's.
 constexpr const char* left_out[] = {
@@ -49,28 +52,27 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
   try {
     const std::string layer = place.partial + "/layer.tar";
     {
-      const UniqueFd file(::open(layer.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-      if (!file) throw Failure(error_from_errno("cannot make " + layer, errno));
-      std::vector<std::string> argv{"tar", "-C", "/", "--one-file-system", "--numeric-owner", "-c", "-f", "-"};
+      SparseFile file(layer, keep_free, most);
+      or_throw(file.open());
+      // No two names of one file: a fork gives the home's files to the agent, and must not give it root's by a link
+      // there.
+      std::vector<std::string> argv{"tar", "-C", "/", "--one-file-system", "--numeric-owner", "--hard-dereference",
+                                    "-c",  "-f", "-"};
       for (const char* path : left_out) argv.push_back(std::string("--exclude=") + path);
       argv.emplace_back(".");
-      std::uint64_t size = 0;
       driven::ToolRun run;
       run.deadline = archive_call;
-      run.output = [&](std::string_view bytes) {
-        size += bytes.size();
-        if (size > most) throw sdk::Error(sdk::Status::failed_precondition, "the machine's root is larger than 64 GiB");
-        or_throw(write_all(file.get(), bytes));
-      };
+      run.output = [&](std::string_view bytes) { or_throw(file.write(bytes)); };
       call.progress("archiving the machine's root");
       const driven::ToolResult result = with.exec_as_root(driven::machine_name(bottle.state_dir), argv, std::move(run));
-      if ((result.code != 0 && result.code != changed_meanwhile) || size < 1024 ||
+      if ((result.code != 0 && result.code != changed_meanwhile) || file.size() < 1024 ||
           (result.code == changed_meanwhile && result.err.find("Error: ") != std::string::npos))
         throw sdk::Error(sdk::Status::failed_precondition,
                          "the machine's root could not be archived: " + driven::complaint_of(result),
                          "an image needs tar for this");
+      or_throw(file.finish());
     }
-    or_throw(write_layer_archive(layer, place.partial + "/image.tar"));
+    or_throw(write_layer_archive(layer, place.partial + "/image.tar", keep_free));
     ::unlink(layer.c_str());
     if (::rename(place.partial.c_str(), place.path.c_str()) != 0)
       throw Failure(error_from_errno("cannot keep the snapshot " + ref, errno));

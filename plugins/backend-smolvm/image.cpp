@@ -19,6 +19,7 @@
 #include "core/base/text.hpp"
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
+#include "plugins/backend-smolvm/sparse_file.hpp"
 
 namespace bot_bottle::backend_smolvm {
 namespace {
@@ -111,21 +112,21 @@ Result<std::string> make_layer(const MachineLayer& layer) {
 
 class Writer {
  public:
-  explicit Writer(std::string to) : to_(std::move(to)), partial_(to_ + "." + random_base36(8)) {}
+  explicit Writer(std::string to, std::uint64_t keep_free = 0)
+      : to_(std::move(to)), partial_(to_ + "." + random_base36(8)), file_(partial_, keep_free) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
   ~Writer() {
-    if (fd_) ::unlink(partial_.c_str());
+    if (is_open_) ::unlink(partial_.c_str());
   }
   Result<void> open() {
     BB_CHECK(make_directories(std::filesystem::path(to_).parent_path(), 0700));
-    fd_.reset(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd_) return fail(error_from_errno("cannot make " + partial_, errno));
-    return {};
+    is_open_ = true;
+    return file_.open();
   }
   Result<void> text(const std::string& name, std::string_view content) {
     BB_CHECK(header(name, content.size()));
-    BB_CHECK(write_all(fd_.get(), content));
+    BB_CHECK(file_.write(content));
     return pad(content.size());
   }
   Result<void> copy(const std::string& name, int from, std::uint64_t offset, std::uint64_t size) {
@@ -136,27 +137,28 @@ class Writer {
                                   static_cast<off_t>(offset + size - left));
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return fail(ErrorKind::invalid_argument, "the image's archive is cut short");
-      BB_CHECK(write_all(fd_.get(), std::string_view(buffer).substr(0, static_cast<std::size_t>(got))));
+      BB_CHECK(file_.write(std::string_view(buffer).substr(0, static_cast<std::size_t>(got))));
       left -= static_cast<std::uint64_t>(got);
     }
     return pad(size);
   }
   Result<void> finish() {
-    BB_CHECK(write_all(fd_.get(), guest::make_tar_end()));
-    if (::fsync(fd_.get()) != 0 || ::rename(partial_.c_str(), to_.c_str()) != 0)
-      return fail(error_from_errno("cannot keep " + to_, errno));
-    fd_.reset();
+    BB_CHECK(file_.write(guest::make_tar_end()));
+    BB_CHECK(file_.finish());
+    if (::rename(partial_.c_str(), to_.c_str()) != 0) return fail(error_from_errno("cannot keep " + to_, errno));
+    is_open_ = false;
     return {};
   }
 
  private:
   Result<void> header(const std::string& name, std::uint64_t size) {
-    return write_all(fd_.get(), guest::make_tar_header({.path = name, .mode = 0644, .size = size}));
+    return file_.write(guest::make_tar_header({.path = name, .mode = 0644, .size = size}));
   }
-  Result<void> pad(std::uint64_t size) { return write_all(fd_.get(), std::string(guest::tar_padding(size), '\0')); }
+  Result<void> pad(std::uint64_t size) { return file_.write(std::string(guest::tar_padding(size), '\0')); }
   std::string to_;
   std::string partial_;
-  UniqueFd fd_;
+  SparseFile file_;
+  bool is_open_ = false;
 };
 
 /// The image's configuration as a machine's: root, so that bottle-init can be; nothing that runs by itself.
@@ -268,7 +270,12 @@ Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer
   return writer.finish();
 }
 
-Result<void> write_layer_archive(const std::string& layer, const std::string& to) {
+Result<driven::Recipe> read_machine_recipe(const std::string& dockerfile,
+                                           const std::vector<std::filesystem::path>& kept) {
+  return driven::read_recipe(dockerfile, kept, driven::Builder::buildkit);
+}
+
+Result<void> write_layer_archive(const std::string& layer, const std::string& to, std::uint64_t keep_free) {
   const UniqueFd file(::open(layer.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) return fail(error_from_errno("cannot read " + layer, errno));
@@ -290,7 +297,7 @@ Result<void> write_layer_archive(const std::string& layer, const std::string& to
     }
   });
   const std::string config_name = sha256_hex(config) + ".json";
-  Writer writer(to);
+  Writer writer(to, keep_free);
   BB_CHECK(writer.open());
   BB_CHECK(writer.copy("0/layer.tar", file.get(), 0, static_cast<std::uint64_t>(status.st_size)));
   BB_CHECK(writer.text(config_name, config));

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "plugins/backend-driven/recipe.hpp"
 
 namespace bot_bottle::backend_smolvm {
 
@@ -30,6 +32,11 @@ Result<std::string> sha256_of_part(int fd, std::uint64_t offset, std::uint64_t s
 
 /// What goes on top: bottle-init, and the agent's home and workspace, which bottle-init's Landlock rules name before
 /// anything else could make them.
+/// A Dockerfile for docker's own program. Its directory is a context only if it copies from there, and never where that
+/// holds one of `kept` (homes).
+Result<driven::Recipe> read_machine_recipe(const std::string& dockerfile,
+                                           const std::vector<std::filesystem::path>& kept);
+
 struct MachineLayer {
   std::string init;  // bottle-init on this machine
   std::string home;
@@ -44,7 +51,7 @@ Result<std::string> machine_archive_digest(const ImageArchive& image, const Mach
 /// Writes it at `to` (made new, moved there when whole).
 Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& layer, const std::string& to);
 
-/// An archive of one layer, the file `layer`: what a freeze made.
-Result<void> write_layer_archive(const std::string& layer, const std::string& to);
+/// An archive of one layer, the file `layer`: what a freeze made. `keep_free` octets of the disk are not eaten.
+Result<void> write_layer_archive(const std::string& layer, const std::string& to, std::uint64_t keep_free = 0);
 
 }  // namespace bot_bottle::backend_smolvm

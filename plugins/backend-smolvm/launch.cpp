@@ -12,6 +12,7 @@
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
 #include "core/base/random.hpp"
+#include "core/base/safe_path.hpp"
 #include "core/base/text.hpp"
 #include "plugins/backend-driven/guest_files.hpp"
 #include "plugins/backend-driven/host_sidecar.hpp"
@@ -47,6 +48,7 @@ json::object make_record(const sdk::Plan& plan, const Abilities& can) {
   // One that was made by a version without labels stays without them when the program is renewed.
   const auto before = driven::load_record(plan.state_dir);
   return {{record_labels, before ? get_bool(*before, record_labels, false) : can.has_labels},
+          {record_made, before && get_bool(*before, record_made, false)},
           {"backend", backend_name},
           {"name", driven::machine_name(plan.state_dir)},
           {"smolvm", get_string(plan.data, "smolvm")},
@@ -89,20 +91,37 @@ std::string cache_path(const std::string& cache, const std::string& digest) {
   return cache + "/smolvm/" + digest + ".tar";
 }
 
-/// The recipe's image by docker's own program, as an archive at `to`.
-void build_with_docker(const sdk::Call& call, const std::string& recipe, const std::string& to) {
+/// The recipe's image by docker's own program, as an archive at `to`. Docker gets the text that was read, beside `to`,
+/// and of directories the one that was looked at, or an empty one.
+void build_with_docker(const sdk::Call& call, const driven::Recipe& recipe, const std::string& to) {
   const auto path = find_program("docker", environment("PATH").value_or("/usr/local/bin:/usr/bin:/bin"));
   if (!path)
-    throw sdk::Error(sdk::Status::unavailable, "smolvm builds no images, and there is no docker to build " + recipe,
+    throw sdk::Error(sdk::Status::unavailable,
+                     "smolvm builds no images, and there is no docker to build " + recipe.dockerfile,
                      "install docker, or name an archive of `docker save` in BOT_BOTTLE_SMOLVM_IMAGE");
   const driven::Tool docker(path->string(),
                             driven::tool_environment({"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"}));
-  const std::string tag = "bot-bottle/machine:" + sha256_hex(or_throw(read_file(recipe))).substr(0, 16);
-  call.progress("building the image of " + recipe);
-  driven::ToolRun build;
-  build.arguments = {"build", "--quiet", "--tag", tag, "--file", recipe, fs::path(recipe).parent_path().string()};
-  build.deadline = build_call;
-  static_cast<void>(docker.run_or_throw(build, call.cancel_fd(), "build the image of " + recipe));
+  const std::string tag = "bot-bottle/machine:" + or_throw(driven::recipe_digest(recipe)).substr(0, 16);
+  call.progress("building the image of " + recipe.dockerfile);
+  const std::string ours = to + ".build";
+  or_throw(make_directories(ours + "/empty", 0700));
+  try {
+    or_throw(write_file_fast(ours + "/Dockerfile", recipe.text, 0600));
+    driven::ToolRun build;
+    build.arguments = {"build",
+                       "--quiet",
+                       "--tag",
+                       tag,
+                       "--file",
+                       ours + "/Dockerfile",
+                       recipe.context.empty() ? ours + "/empty" : recipe.context.string()};
+    build.deadline = build_call;
+    static_cast<void>(docker.run_or_throw(build, call.cancel_fd(), "build the image of " + recipe.dockerfile));
+  } catch (...) {
+    static_cast<void>(remove_tree(ours));
+    throw;
+  }
+  static_cast<void>(remove_tree(ours));
   driven::ToolRun save;
   save.arguments = {"save", "--output", to, tag};
   save.deadline = save_call;
@@ -124,7 +143,10 @@ void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   if (archive.empty()) {
     or_throw(make_directories(cache + "/smolvm", 0700));
     archive = saved = cache + "/smolvm/.saved-" + random_base36(8);
-    build_with_docker(call, get_string(plan.data, "dockerfile"), saved);
+    build_with_docker(call,
+                      or_throw(read_machine_recipe(get_string(plan.data, "dockerfile"),
+                                                   {host().path(call, "home"), host().path(call, "operator-home")})),
+                      saved);
   }
   try {
     const ImageArchive image = or_throw(read_image_archive(archive));
@@ -219,16 +241,17 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   Machines& with = machines(call);
   const std::string name = driven::machine_name(plan.state_dir);
   const std::string address = address_of(plan.state_dir);
-  if ((plan.wire == "address") == address.empty())
+  const auto record = driven::load_record(plan.state_dir);
+  if (!record || (plan.wire == "address") == address.empty())
     throw sdk::Error(sdk::Status::failed_precondition, "the sidecar of " + plan.slug + " was not started");
   auto there = with.find(name);
-  const auto record = driven::load_record(plan.state_dir);
-  if (there && (!record || !is_ours(*there, *record, plan.state_dir)))
+  if (there && owner_of(*there, *record, plan.state_dir) != Owner::ours)
     throw sdk::Error(sdk::Status::already_exists,
                      "the machine " + name + " is not bot-bottle's: it has no label " + label_state + " of this bottle",
                      "delete it yourself: smolvm machine delete --name " + name);
-  if (there && there->state == "running")
-    throw sdk::Error(sdk::Status::already_exists, "the bottle of " + plan.slug + " runs already");
+  if (there && !is_stopped(*there))
+    throw sdk::Error(sdk::Status::already_exists,
+                     "the bottle of " + plan.slug + " runs already: its machine is " + there->state);
   const bool reuse = get_bool(plan.data, "reuse", false) && there.has_value();
   if (there && !reuse) {
     with.remove(name);
@@ -261,6 +284,9 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
                                       std::string(wire_in_machine) + "/" + socket + ".sock");
     }
     call.progress("making the machine");
+    json::object made = *record;
+    made[record_made] = true;
+    driven::save_record(plan.state_dir, std::move(made));
     with.create(creation);
   }
   if (plan.wire == "address") check_stored_allow_list(with.tool(), name, address);

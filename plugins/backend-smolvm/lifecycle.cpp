@@ -2,6 +2,7 @@
 // bottle's state, and from smolvm 1.8 its labels; a machine that neither names is never touched.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <set>
 
 #include "core/base/file.hpp"
@@ -53,17 +54,38 @@ std::vector<MachineStatus> list_where_it_matters(List&& list) {
 bool is_running(const std::vector<MachineStatus>& machines, const driven::RecordedMachine& recorded) {
   const std::string name = driven::machine_name(recorded.state_dir);
   return std::ranges::any_of(machines, [&](const MachineStatus& status) {
-    return status.name == name && (status.state == "running" || status.state == "unreachable") &&
-           is_ours(status, recorded.record, recorded.state_dir);
+    return status.name == name && !is_stopped(status) &&
+           owner_of(status, recorded.record, recorded.state_dir) != Owner::other;
   });
 }
 
-/// Whether there may be something of ours under that name.
-bool has_machine(Machines& with, const std::string& state_dir) {
+/// Whether there may be something of ours under that name. Throws when that cannot be said.
+bool has_machine(const std::function<Machines&()>& machines, const std::string& state_dir) {
+  const std::string name = driven::machine_name(state_dir);
   const auto record = driven::load_record(state_dir);
-  if (!record) return false;
-  const auto status = with.find(driven::machine_name(state_dir));
-  return !status || is_ours(*status, *record, state_dir);
+  if (!record) {
+    // Most likely nothing was made: the program need not even be there.
+    try {
+      static_cast<void>(machines());
+    } catch (const sdk::Error& error) {
+      if (error.status == sdk::Status::unavailable) return false;
+      throw;
+    }
+  }
+  const auto status = machines().find(name);
+  if (!status) return record.has_value();
+  const bool has_label = get_string(status->labels, label_state) == state_dir;
+  if (!record && (has_label || abilities_of(machines().version()).has_labels)) return has_label;
+  if (!record)
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     "there is a machine " + name + ", and no record says whether it is bot-bottle's",
+                     "delete it yourself: smolvm machine delete");
+  const Owner owner = owner_of(*status, *record, state_dir);
+  if (owner == Owner::lost)
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     "a machine of its name, " + name + ", has lost its label " + label_state + ": it may be ours",
+                     "delete it yourself: smolvm machine delete --name " + name);
+  return owner == Owner::ours;
 }
 
 }  // namespace
@@ -101,11 +123,10 @@ void SmolvmBackend::stop(const sdk::Call& call, const sdk::Bottle& bottle) {
   Stayed stayed;
   // The agent first: the sidecar sees its last bytes and writes them down.
   stayed.attempt([&] { or_throw(driven::end_lifeline_keeper(bottle.state_dir)); });
-  if (driven::load_record(bottle.state_dir))
-    stayed.attempt([&] {
-      Machines& with = machines(call);
-      if (has_machine(with, bottle.state_dir)) with.stop(driven::machine_name(bottle.state_dir));
-    });
+  stayed.attempt([&] {
+    if (has_machine([&]() -> Machines& { return machines(call); }, bottle.state_dir))
+      machines(call).stop(driven::machine_name(bottle.state_dir));
+  });
   stayed.attempt([&] { or_throw(driven::end_host_sidecar(bottle.state_dir)); });
   stayed.check("not everything of " + bottle.slug + " could be stopped");
 }
@@ -114,16 +135,11 @@ void SmolvmBackend::remove(const sdk::Call& call, const sdk::Bottle& bottle) {
   Stayed stayed;
   stayed.attempt([&] { or_throw(driven::end_lifeline_keeper(bottle.state_dir)); });
   const std::string name = driven::machine_name(bottle.state_dir);
-  bool gone = true;
-  // Without a record nothing of ours was made: the program need not even be there.
-  if (driven::load_record(bottle.state_dir)) {
-    gone = false;
-    stayed.attempt([&] {
-      Machines& with = machines(call);
-      if (has_machine(with, bottle.state_dir)) with.remove(name);
-      gone = true;
-    });
-  }
+  bool gone = false;
+  stayed.attempt([&] {
+    if (has_machine([&]() -> Machines& { return machines(call); }, bottle.state_dir)) machines(call).remove(name);
+    gone = true;
+  });
   stayed.attempt([&] { or_throw(driven::end_host_sidecar(bottle.state_dir)); });
   // The record is what cleanup finds a machine by: it goes last, and stays with what stayed.
   if (gone)
@@ -198,12 +214,9 @@ void SmolvmBackend::cleanup(const sdk::Call& call, const sdk::Orphans& orphans) 
     bottle.state_dir = root + "/" + item.slug;
     if (item.what != driven::machine_name(bottle.state_dir)) continue;
     stayed.attempt([&] {
-      const bool recorded = driven::load_record(bottle.state_dir).has_value();
-      if (!recorded) {
-        const auto status = machines(call).find(item.what);
-        if (!status || get_string(status->labels, label_state) != bottle.state_dir) return;
-        machines(call).remove(item.what);
-      }
+      if (!driven::load_record(bottle.state_dir) &&
+          !has_machine([&]() -> Machines& { return machines(call); }, bottle.state_dir))
+        return;
       remove(call, bottle);
     });
   }

@@ -107,6 +107,31 @@ Abilities abilities_of(const Version& version) {
   return abilities;
 }
 
+std::vector<MachineStatus> parse_machines(const std::string& text) {
+  const auto bad = [](const std::string& what) {
+    return sdk::Error(sdk::Status::unavailable, "smolvm machine ls --json did not answer with a list" + what,
+                      "run it by hand: smolvm machine ls --json");
+  };
+  const auto parsed = parse_json(text);
+  const json::array* items = parsed ? parsed->if_array() : nullptr;
+  if (items == nullptr) throw bad("");
+  std::vector<MachineStatus> found;
+  for (const json::value& value : *items) {
+    const json::object* item = value.if_object();
+    if (item == nullptr) throw bad(" of machines");
+    MachineStatus status{.name = get_string(*item, "name"), .state = get_string(*item, "state")};
+    if (status.name.empty() || status.state.empty()) throw bad(": a machine without a name or a state");
+    status.pid = get_int(*item, "pid", 0);
+    if (const json::object* labels = find_object(*item, "labels")) status.labels = *labels;
+    found.push_back(std::move(status));
+  }
+  return found;
+}
+
+bool is_stopped(const MachineStatus& machine) {
+  return machine.state == "created" || machine.state == "stopped" || machine.state == "failed";
+}
+
 std::string find_smolvm() {
   const auto path = find_program("smolvm", environment("PATH").value_or("/usr/local/bin:/usr/bin:/bin"));
   if (!path)
@@ -161,21 +186,7 @@ std::vector<MachineStatus> Machines::list() {
   run.arguments = {"machine", "ls", "--json"};
   run.deadline = short_call;
   const driven::ToolResult result = tool_.run_or_throw(run, cancel_fd_, "list the machines");
-  const auto parsed = parse_json(result.out);
-  const json::array* items = parsed ? parsed->if_array() : nullptr;
-  if (items == nullptr || result.truncated)
-    throw sdk::Error(sdk::Status::unavailable, "smolvm machine ls --json did not answer with a list",
-                     "run it by hand: smolvm machine ls --json");
-  std::vector<MachineStatus> found;
-  for (const json::value& value : *items) {
-    const json::object* item = value.if_object();
-    if (item == nullptr) continue;
-    MachineStatus status{.name = get_string(*item, "name"), .state = get_string(*item, "state")};
-    status.pid = get_int(*item, "pid", 0);
-    if (const json::object* labels = find_object(*item, "labels")) status.labels = *labels;
-    if (!status.name.empty()) found.push_back(std::move(status));
-  }
-  return found;
+  return parse_machines(result.truncated ? std::string() : result.out);
 }
 
 std::optional<MachineStatus> Machines::find(const std::string& name) {
@@ -274,7 +285,7 @@ void Machines::stop(const std::string& name) {
     driven::throw_tool_error("stop the machine " + name, tool_.program(), shown, result);
   }
   const auto status = find(name);
-  if (status && (status->state == "running" || status->state == "unreachable"))
+  if (status && !is_stopped(*status))
     throw sdk::Error(sdk::Status::failed_precondition,
                      "the machine " + name + " still is " + status->state + " after smolvm machine stop",
                      "end its process " + std::to_string(status->pid));

@@ -50,6 +50,11 @@ struct MachineStatus {
   json::object labels;
 };
 
+/// What `machine ls --json` printed. Throws unavailable for all that is no list of machines with a name and a state.
+std::vector<MachineStatus> parse_machines(const std::string& text);
+/// Only states that are known to be without a process: a word that is not known may be a machine that runs.
+bool is_stopped(const MachineStatus& machine);
+
 struct Creation {
   std::string name;
   std::string image;  // an archive, a directory; on the address wire a registry's reference

@@ -15,6 +15,7 @@
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/wire_sockets.hpp"
 #include "plugins/backend-smolvm/address_wire.hpp"
+#include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
 
 namespace bot_bottle::backend_smolvm {
@@ -29,6 +30,12 @@ constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 constexpr std::uint64_t least_memory = 512 * mebibyte;
 /// sun_path of macOS is the shorter one, with its end.
 constexpr std::size_t max_socket_path = 103;
+
+/// A port of a loopback address is every local user's, and says nobody's name.
+constexpr const char* shared_address_warning =
+    "smolvm before 1.7: other users of this machine can use this bottle's way out, with its credentials, while it "
+    "runs, "
+    "and read its image while it is made; install smolvm 1.7.0 or newer, which closes it";
 
 struct Problem {
   std::string reason;
@@ -79,7 +86,7 @@ void check_resources(const sdk::Resources& resources, json::object& data) {
 
 /// Where the image comes from: a snapshot, the operator's word, or a recipe that docker builds.
 void plan_image(const sdk::Spec& spec, const std::string& state_root, const std::string& default_recipe,
-                sdk::Plan& plan, json::object& data) {
+                const std::vector<fs::path>& homes, sdk::Plan& plan, json::object& data) {
   if (const json::object* snapshot = find_object(spec.extra, "snapshot")) {
     const std::string ref = get_string(*snapshot, "ref");
     if (get_string(*snapshot, "kind") != snapshot_kind)
@@ -105,6 +112,7 @@ void plan_image(const sdk::Spec& spec, const std::string& state_root, const std:
   if (!find_program("docker", environment("PATH").value_or("/usr/local/bin:/usr/bin:/bin")))
     throw sdk::Error(sdk::Status::unavailable, "smolvm builds no images, and there is no docker to build " + recipe,
                      "install docker, or name an archive of `docker save` in BOT_BOTTLE_SMOLVM_IMAGE");
+  static_cast<void>(or_throw(read_machine_recipe(recipe, homes)));
   data["dockerfile"] = recipe;
   plan.summary.push_back("image: " + recipe + ", built by docker");
 }
@@ -180,6 +188,7 @@ sdk::Plan SmolvmBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
         "listens on all addresses (ports " +
         list + "); install smolvm 1.7.0 or newer");
   }
+  if (!can.has_socket_wire) plan.warnings.emplace_back(shared_address_warning);
   driven::plan_workspace(spec, home, host().path(call, "operator-home"), plan, data);
   if (get_string(data, "workspace_mode") == "mount")
     throw sdk::Error(
@@ -200,7 +209,8 @@ sdk::Plan SmolvmBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
 #ifdef __linux__
   data["life_socket"] = can.has_socket_wire;  // the sidecar's bottle-init holds it (host_sidecar.hpp)
 #endif
-  plan_image(spec, host().path(call, "state"), host().path(call, "plugin") + "/Dockerfile", plan, data);
+  plan_image(spec, host().path(call, "state"), host().path(call, "plugin") + "/Dockerfile",
+             {home, host().path(call, "operator-home")}, plan, data);
   data["rules_database"] = get_string(spec.extra, "rules_database");
   data["disabled_guards"] = to_array(driven::plan_disabled_guards(spec));
   data["name"] = driven::machine_name(spec.state_dir);

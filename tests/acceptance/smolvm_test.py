@@ -231,6 +231,48 @@ class Tests(AcceptanceTest):
         self.assertNotEqual(done.stdout, "28\n")
         self.assertNotIn("all addresses", home.run("start", "agent", "--dry-run", check=0).stdout)
 
+    def test_that_an_address_is_every_local_user_s_is_said(self):
+        home = self.smolvm_home(version="1.1.2")
+        home.smolvm_agent("agent", ["true"])
+        words = "other users of this machine can use this bottle's way out, with its credentials"
+        self.assertIn(words, " ".join(home.run("start", "agent", "--dry-run", check=0).stdout.split()))
+        home.set(version=SOCKET_WIRE)
+        self.assertNotIn("other users", " ".join(home.run("start", "agent", "--dry-run", check=0).stdout.split()))
+
+    def test_a_home_is_never_a_build_context(self):
+        home = self.smolvm_home()
+        home.environment.pop("BOT_BOTTLE_SMOLVM_IMAGE")
+        said = home.top / "docker.said"
+        docker = home.bin / "docker"
+        # A fake of docker's program: it says what it got, and that it failed.
+        docker.write_text(f'#!/bin/sh\nfor a; do f=$b; b=$a; [ "$f" = --file ] && cat "$a" >>{said}; done\n'
+                          f'[ "$1" = build ] && find "$b" -mindepth 1 >>{said}\necho fake docker >&2\nexit 1\n')
+        docker.chmod(0o755)
+        recipe = home.root.parent / "Dockerfile"
+        recipe.write_text("FROM scratch\nCOPY . /all\n")
+        home.smolvm_agent("agent", ["true"], f"  dockerfile: {recipe}\n")
+        refused = home.run("run", "agent", timeout=PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("copies from its directory, which holds", refused.stderr)
+        self.assertFalse(said.exists())
+        recipe.write_text("FROM scratch\nRUN true\n")
+        failed = home.run("run", "agent", timeout=PATIENCE)
+        self.assertIn("fake docker", failed.stderr)
+        self.assertEqual(said.read_text(), recipe.read_text(), "the text that was read, and an empty directory")
+
+    def test_a_fork_does_not_get_root_s_files_by_a_hard_link(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        # As root, for where this machine's kernel forbids it to the agent (fs.protected_hardlinks); a guest's need not.
+        home.tool("machine", "exec", "--name", machine["name"], "-i", "--", "ln", "/etc/passwd", "/home/agent/mine")
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        home.run("fork", "box", "-n", "1", "--yes", check=0, timeout=PATIENCE)
+        [fork] = [slug for slug in home.slugs() if slug != "box"]
+        self.assertEqual(home.run("exec", fork, "--", "stat", "-c", "%u %h", "/etc/passwd", "/home/agent/mine", check=0).stdout, "0 1\n1000 1\n")
+        for slug in (fork, "box"):
+            home.run("stop", slug, "--rm", check=0, timeout=PATIENCE)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
+
     def test_an_allow_list_that_did_not_stick_ends_the_launch(self):
         home = self.smolvm_home(version="0.8.0")
         home.smolvm_agent("agent", ["true"])
@@ -487,6 +529,39 @@ class Tests(AcceptanceTest):
         home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
         self.assertEqual((home.states(), home.slugs()), ({name: "running"}, []))
         home.tool("machine", "delete", "--name", name, "-f")
+
+    def test_a_record_that_cannot_be_read_is_not_taken_for_none(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        record = home.state("box") / "backend/machine.json"
+        record.write_text("{")
+        listed = home.run("list", "--json", check=0).stdout
+        self.assertEqual([bottle["slug"] for bottle in json.loads(listed)["bottles"]], ["box"], listed)
+        failed = home.run("stop", "box", "--rm", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn(machine["name"], failed.stderr)
+        self.assertEqual((home.slugs(), home.states()), (["box"], {machine["name"]: "running"}))
+        failed = home.run("cleanup", "--all", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn(machine["name"], failed.stderr)
+        self.assertEqual((home.slugs(), home.states()), (["box"], {machine["name"]: "running"}))
+        # As the hint says: with no record it is looked for by its name, and its label says whose it is.
+        record.unlink()
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertEqual((home.machines(), home.slugs(), home.own_processes()), ([], [], {}))
+
+    def test_a_machine_that_lost_its_label_is_neither_forgotten_nor_removed(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        home.set(forget_labels=True)
+        failed = home.run("stop", "box", "--rm", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("has lost its label", failed.stderr)
+        self.assertIn(machine["name"], failed.stderr)
+        self.assertEqual((home.slugs(), home.states()), (["box"], {machine["name"]: "running"}))
+        home.set(forget_labels=False)
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertEqual((home.machines(), home.own_processes()), ([], {}))
 
     def test_a_machine_whose_state_is_gone_is_found_by_its_label(self):
         home = self.smolvm_home()

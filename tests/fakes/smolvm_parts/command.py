@@ -284,7 +284,7 @@ def shape(store, record):
     if not store.is_before(1, 0):
         shown.update(cuda=False, forkable=False, forkpoint_held=False, cuda_fork_pool_size=None, cuda_vram_limit_mib=None)
     if not store.is_before(1, 8, 0):
-        shown["labels"] = record["labels"]
+        shown["labels"] = {} if store.settings().get("forget_labels") else record["labels"]
     return shown
 
 

@@ -1,6 +1,8 @@
 // Which versions are driven and how; and the image that a machine gets.
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <filesystem>
 
@@ -8,7 +10,9 @@
 #include "core/base/text.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
 #include "plugins/backend-smolvm/image.hpp"
+#include "plugins/backend-smolvm/labels.hpp"
 #include "plugins/backend-smolvm/machine.hpp"
+#include "plugins/backend-smolvm/sparse_file.hpp"
 
 namespace bot_bottle::backend_smolvm {
 namespace {
@@ -39,6 +43,36 @@ TEST(Versions, the_wire_and_the_grammar_follow_the_version) {
   EXPECT_TRUE(abilities_of({1, 8, 0}).has_labels);
 }
 
+TEST(States, a_state_that_is_not_known_is_not_stopped) {
+  for (const char* state : {"created", "stopped", "failed"})
+    EXPECT_TRUE(is_stopped({.name = "m", .state = state, .pid = 0, .labels = {}})) << state;
+  for (const char* state : {"running", "unreachable", "frozen", "starting", "Stopped", ""})
+    EXPECT_FALSE(is_stopped({.name = "m", .state = state, .pid = 0, .labels = {}})) << state;
+}
+
+TEST(States, a_list_that_is_not_understood_whole_is_refused) {
+  const auto machines = parse_machines(R"([{"name":"a","state":"running","pid":7,"labels":{"x":"y"}}])");
+  ASSERT_EQ(machines.size(), 1U);
+  EXPECT_EQ(machines[0].pid, 7);
+  EXPECT_TRUE(parse_machines("[]").empty());
+  for (const char* text : {"", "{}", "[", R"(["a"])", R"([{"name":"a"}])", R"([{"state":"running"}])",
+                           R"([{"name":"a","state":"running"},null])", R"([{"name":"a","state":7}])"})
+    EXPECT_THROW(parse_machines(text), sdk::Error) << text;
+}
+
+TEST(Labels, a_machine_of_ours_that_lost_its_label_is_not_somebody_else_s) {
+  const MachineStatus bare{.name = "m", .state = "running", .pid = 0, .labels = {}};
+  MachineStatus labelled = bare;
+  labelled.labels[label_state] = "/state/box";
+  const json::object planned{{record_labels, true}};
+  const json::object made{{record_labels, true}, {record_made, true}};
+  EXPECT_EQ(owner_of(labelled, made, "/state/box"), Owner::ours);
+  EXPECT_EQ(owner_of(bare, made, "/state/box"), Owner::lost);
+  EXPECT_EQ(owner_of(labelled, made, "/state/other"), Owner::lost);
+  EXPECT_EQ(owner_of(bare, planned, "/state/box"), Owner::other);
+  EXPECT_EQ(owner_of(bare, {{record_labels, false}, {record_made, true}}, "/state/box"), Owner::ours);
+}
+
 class Images : public testing::Test {
  protected:
   void SetUp() override {
@@ -60,6 +94,69 @@ class Images : public testing::Test {
   }
   std::string top_;
 };
+
+TEST_F(Images, a_home_is_never_a_build_context) {
+  const auto refused = [&](const std::string& text) {
+    return !read_machine_recipe(save("Dockerfile", text), {std::filesystem::canonical(top_)});
+  };
+  EXPECT_TRUE(refused("FROM scratch\nCOPY . /all\n"));
+  EXPECT_FALSE(refused("FROM scratch\nRUN true\n"));
+  const auto recipe = read_machine_recipe(top_ + "/Dockerfile", {});
+  ASSERT_TRUE(recipe);
+  EXPECT_TRUE(recipe->context.empty());
+}
+
+std::uint64_t allocated(const std::string& path) {
+  struct stat status {};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0);
+  return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+TEST_F(Images, what_a_guest_fills_with_zeros_are_holes) {
+  SparseFile file(top_ + "/filled");
+  ASSERT_TRUE(file.open());
+  const std::string zeros(std::size_t{1} << 20, '\0');
+  std::string expected;
+  for (const std::string& part : {std::string("begin"), zeros, zeros, zeros, std::string("end"), zeros}) {
+    ASSERT_TRUE(file.write(part));
+    expected += part;
+  }
+  ASSERT_TRUE(file.finish());
+  EXPECT_EQ(file.size(), expected.size());
+  EXPECT_TRUE(read_file(top_ + "/filled") == expected);
+  EXPECT_LT(allocated(top_ + "/filled"), std::uint64_t{1} << 18);
+  // The second copy of a freeze, too.
+  ASSERT_TRUE(write_layer_archive(top_ + "/filled", top_ + "/image.tar"));
+  EXPECT_LT(allocated(top_ + "/image.tar"), std::uint64_t{1} << 18);
+}
+
+TEST_F(Images, what_a_guest_fills_leaves_the_disk_its_reserve) {
+  constexpr std::uint64_t no_disk_has = std::uint64_t{1} << 62;
+  SparseFile refused(top_ + "/refused", no_disk_has);
+  const auto opened = refused.open();
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find("almost full"), std::string::npos);
+  EXPECT_FALSE(write_layer_archive(save("layer", "x"), top_ + "/image.tar", no_disk_has));
+  EXPECT_FALSE(std::filesystem::exists(top_ + "/image.tar"));
+
+  // Free when it begins, and no more when this much was written: the look is repeated.
+  struct statvfs space {};
+  ASSERT_EQ(::statvfs(top_.c_str(), &space), 0);
+  const std::uint64_t is_free = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
+  constexpr std::uint64_t margin = std::uint64_t{256} << 20;
+  if (is_free < 4 * margin) GTEST_SKIP() << "the disk is nearly full itself";
+  SparseFile file(top_ + "/file", is_free - margin);
+  ASSERT_TRUE(file.open());
+  const std::string mebibyte(std::size_t{1} << 20, 'x');
+  bool is_refused = false;
+  for (int i = 0; i < 1024 && !is_refused; ++i) is_refused = !file.write(mebibyte);
+  EXPECT_TRUE(is_refused);
+
+  SparseFile small(top_ + "/small", 0, 10);
+  ASSERT_TRUE(small.open());
+  EXPECT_TRUE(small.write("0123456789"));
+  EXPECT_FALSE(small.write("0"));
+}
 
 constexpr const char* one = R"([{"Config":"config.json","RepoTags":["x:1"],"Layers":["layer.tar"]}])";
 
