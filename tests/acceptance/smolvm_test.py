@@ -266,7 +266,7 @@ class Tests(AcceptanceTest):
         # As root, for where this machine's kernel forbids it to the agent (fs.protected_hardlinks); a guest's need not.
         home.tool("machine", "exec", "--name", machine["name"], "-i", "--", "ln", "/etc/passwd", "/home/agent/mine")
         home.run("commit", "box", check=0, timeout=PATIENCE)
-        home.run("fork", "box", "-n", "1", "--yes", check=0, timeout=PATIENCE)
+        home.run("fork", "box", "-n", "1", check=0, timeout=PATIENCE)
         [fork] = [slug for slug in home.slugs() if slug != "box"]
         self.assertEqual(home.run("exec", fork, "--", "stat", "-c", "%u %h", "/etc/passwd", "/home/agent/mine", check=0).stdout, "0 1\n1000 1\n")
         for slug in (fork, "box"):
