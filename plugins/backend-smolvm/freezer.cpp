@@ -70,7 +70,7 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
         throw sdk::Error(sdk::Status::failed_precondition,
                          "the machine's root could not be archived: " + driven::complaint_of(result),
                          "an image needs tar for this");
-      or_throw(file.finish());
+      or_throw(file.finish(SparseFile::Durable::no));  // write_layer_archive copies it
     }
     or_throw(write_layer_archive(layer, place.partial + "/image.tar", keep_free));
     ::unlink(layer.c_str());

@@ -58,8 +58,8 @@ Result<void> SparseFile::write(std::string_view bytes) {
   return {};
 }
 
-Result<void> SparseFile::finish() {
-  if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0 || ::fsync(fd_.get()) != 0)
+Result<void> SparseFile::finish(Durable durable) {
+  if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0 || (durable == Durable::yes && ::fsync(fd_.get()) != 0))
     return fail(error_from_errno("cannot keep " + path_, errno));
   fd_.reset();
   return {};

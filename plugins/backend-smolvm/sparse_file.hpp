@@ -20,8 +20,9 @@ class SparseFile {
   explicit SparseFile(std::string path, std::uint64_t keep_free = 0, std::uint64_t most = std::uint64_t{1} << 62U);
   Result<void> open();
   Result<void> write(std::string_view bytes);
-  /// Gives it its size, and puts it on disk. Nothing is written afterwards.
-  Result<void> finish();
+  /// Gives it its size, and puts it on disk unless it is worthless after a crash. Nothing is written afterwards.
+  enum class Durable : std::uint8_t { no, yes };
+  Result<void> finish(Durable durable = Durable::yes);
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
  private:
