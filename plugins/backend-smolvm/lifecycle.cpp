@@ -25,18 +25,22 @@ class Stayed {
     try {
       body();
     } catch (const sdk::Error& error) {
-      note(error.message);
+      note(error.message, error.hint);
     } catch (const Failure& failure) {
-      note(failure.error().message);
+      note(failure.error().message, failure.error().hint);
     }
   }
-  void note(const std::string& what) { text_ += (text_.empty() ? "" : "; ") + what; }
+  void note(const std::string& what, const std::string& hint = {}) {
+    text_ += (text_.empty() ? "" : "; ") + what;
+    if (hint_.empty()) hint_ = hint;
+  }
   void check(const std::string& what) const {
-    if (!text_.empty()) throw sdk::Error(sdk::Status::failed_precondition, what + ": " + text_);
+    if (!text_.empty()) throw sdk::Error(sdk::Status::failed_precondition, what + ": " + text_, hint_);
   }
 
  private:
   std::string text_;
+  std::string hint_;  // of the first
 };
 
 /// Where bottles of ours are. A program that cannot be asked is "unavailable", which the core takes for "nothing of it

@@ -540,6 +540,7 @@ class Tests(AcceptanceTest):
         failed = home.run("stop", "box", "--rm", timeout=PATIENCE)
         self.assertNotEqual(failed.returncode, 0)
         self.assertIn(machine["name"], failed.stderr)
+        self.assertIn(f"mend or delete {record}", failed.stderr)
         self.assertEqual((home.slugs(), home.states()), (["box"], {machine["name"]: "running"}))
         failed = home.run("cleanup", "--all", "--yes", timeout=PATIENCE)
         self.assertNotEqual(failed.returncode, 0)
