@@ -1,10 +1,15 @@
 // The backend part of `plugin check`: the probe, a pure plan and, where the machine can, the whole life of one bottle
 // with the real sidecar.
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <exception>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
@@ -79,6 +84,35 @@ void start_from(BottleUnderTest& bottle, const json::object& snapshot) {
   check_thaw(bottle.context, *bottle.context.freezer, snapshot);
 }
 
+/// Launches in a process of its own and kills that, as `kill -9` of the operator's program would: a backend may hold
+/// its bottle by the lifeline or by a connection of the process. "" or what went wrong.
+std::string launch_and_be_killed(BottleUnderTest& bottle) {
+  CheckPipe told;
+  const pid_t program = ::fork();
+  if (program < 0) throw Failure(error_from_errno("cannot start a process", errno));
+  if (program == 0) {
+    std::string text;
+    try {
+      bottle.launch();
+      text = to_text(bottle.bottle);
+    } catch (const std::exception& failure) {
+      text = failure.what();
+    }
+    static_cast<void>(write_all(told.write.get(), text));
+    told.write.reset();
+    while (true) ::pause();
+  }
+  told.write.reset();
+  const auto text = read_all(told.read.get(), std::size_t{4} << 20);
+  ::kill(program, SIGKILL);
+  while (::waitpid(program, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  const auto document = text ? parse_json(*text) : Result<json::value>(fail(text.error()));
+  if (!document || !document->is_object()) return text ? *text : text.error().message;
+  bottle.bottle = document->as_object();
+  return {};
+}
+
 /// What a `kill -9` of the operator's program leaves.
 void end_with_lifeline(BottleUnderTest& bottle) {
   bottle.check(
@@ -86,8 +120,7 @@ void end_with_lifeline(BottleUnderTest& bottle) {
       [&]() -> std::string {
         bottle.empty_wires();
         bottle.plan = bottle.backend.plan(bottle.make_spec());
-        bottle.launch();
-        bottle.end_lifeline();
+        if (auto problem = launch_and_be_killed(bottle); !problem.empty()) return problem;
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
         while (bottle.enumerated()) {
           if (std::chrono::steady_clock::now() > deadline) {

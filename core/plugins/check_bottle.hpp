@@ -37,7 +37,6 @@ class BottleUnderTest {
   [[nodiscard]] json::object make_spec() const;
   /// build, start_sidecar, launch: fills `bottle`. Each launch has a lifeline of its own.
   void launch();
-  void end_lifeline() { lifeline_.reset(); }
   /// Before another launch: what belongs to one life of the sidecar.
   void empty_wires() const;
 

@@ -1,6 +1,7 @@
 #include "core/plugins/trust.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
 #include <unistd.h>
 
@@ -95,7 +96,17 @@ TrustStore TrustStore::load(const std::filesystem::path& file) {
     store.problem_ = refusal->reason + " (run: " + refusal->fix + ")";
     return store;
   }
-  const auto text = read_file(file, max_trust_bytes);
+  // It may be a link (into somebody's dotfiles): what counts is the file that is read.
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
+    store.problem_ = error_from_errno("cannot open " + file.string(), errno).message;
+    return store;
+  }
+  if (const auto refusal = refuse_foreign(file, status); refusal || !S_ISREG(status.st_mode)) {
+    store.problem_ = refusal ? refusal->reason + " (run: " + refusal->fix + ")" : file.string() + " is no regular file";
+    return store;
+  }
+  const auto text = read_all(fd.get(), max_trust_bytes);
   if (!text) {
     store.problem_ = text.error().message;
     return store;

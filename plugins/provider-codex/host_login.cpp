@@ -34,7 +34,6 @@ constexpr std::size_t max_token_bytes = std::size_t{16} << 10;
 constexpr std::size_t min_account_bytes = 8;
 constexpr std::size_t max_account_bytes = 128;
 constexpr std::int64_t start_takes_s = 120;
-constexpr std::chrono::seconds ending_takes{2};
 constexpr std::int64_t year_10000 = 253'402'300'800;
 
 constexpr const char* log_in =
@@ -206,11 +205,15 @@ class RenewalLock {
  public:
   RenewalLock(const std::string& directory, const sdk::Call& call, std::chrono::milliseconds patience)
       : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    // Not without end: who holds it longer than a renewal may take renews nothing (a program that was left behind). A
-    // file system without locks: as if two programs of the operator's own renewed it.
+    // A file system without locks: as if two programs of the operator's own renewed it.
     const auto end = Clock::now() + patience;
-    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) && Clock::now() < end) {
+    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
       try {
+        // Who holds it may be in the midst of a renewal, however long that takes: without the lock there is none.
+        if (Clock::now() >= end)
+          throw sdk::Error(sdk::Status::unavailable, "another program has been renewing the login of Codex in " +
+                                                         directory + " for too long",
+                           "wait for it; which one it is: fuser " + directory);
         pause(call);
       } catch (...) {
         ::close(fd_);
@@ -229,19 +232,11 @@ class RenewalLock {
   int fd_;
 };
 
-/// False: it had to be ended. A program that has spent the refresh token and not yet written its successor may not be
-/// torn off: who is cancelled leaves it, with the lock, and it ends by itself.
+/// False: it still runs. A program that has spent the refresh token and not yet written its successor may not be torn
+/// off: who is cancelled or has waited long enough leaves it, with the lock, and it ends by itself.
 bool wait_for(pid_t pid, const sdk::Call& call, std::chrono::milliseconds patience) {
-  const auto has_ended = [pid] { return ::waitpid(pid, nullptr, WNOHANG) != 0; };
-  for (const auto end = Clock::now() + patience; !has_ended(); pause(call)) {
-    if (Clock::now() <= end) continue;
-    ::kill(-pid, SIGTERM);
-    for (const auto last = Clock::now() + ending_takes; Clock::now() < last; ::poll(nullptr, 0, 20))
-      if (has_ended()) return false;
-    ::kill(-pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    return false;
-  }
+  for (const auto end = Clock::now() + patience; ::waitpid(pid, nullptr, WNOHANG) == 0; pause(call))
+    if (Clock::now() > end) return false;
   return true;
 }
 
@@ -298,8 +293,8 @@ HostLogin fresh_host_login(const std::string& directory, const sdk::Host& host, 
     if (lock.fd() >= 0) kept.push_back({.source = lock.fd(), .target = 3});
     const auto pid = static_cast<pid_t>(host.spawn(call, request, kept));
     if (!wait_for(pid, call, patience))
-      throw sdk::Error(sdk::Status::failed_precondition, over + ", and `codex` could not renew it: it did not end",
-                       log_in);
+      throw sdk::Error(sdk::Status::unavailable, over + ", and `codex` is still renewing it",
+                       "start again in a while; if it never ends: fuser " + directory);
   } catch (const sdk::Error& error) {
     if (error.status != sdk::Status::not_found) throw;
     throw sdk::Error(sdk::Status::failed_precondition,

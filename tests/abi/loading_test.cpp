@@ -414,5 +414,21 @@ TEST(Trust, a_trust_file_keeps_its_other_entries) {
   EXPECT_THAT(failure_of([&] { registry.trust("sbject"); }), HasSubstr("did you mean subject?"));
 }
 
+// The link is the operator's; what it leads to is what is read.
+TEST(Trust, a_trust_file_that_others_can_write_is_refused_behind_a_link_too) {
+  PluginHome home;
+  home.add(home.contrib(), "subject", "good", PluginHome::toml("subject", "\"provider:subject\""));
+  Registry(home.options()).trust("subject");
+  const std::filesystem::path file = home.trust_file();
+  const std::filesystem::path elsewhere = file.parent_path() / "elsewhere.toml";
+  std::filesystem::rename(file, elsewhere);
+  std::filesystem::create_symlink(elsewhere, file);
+  EXPECT_EQ(TrustStore::load(file).entries().size(), 1U);
+  std::filesystem::permissions(elsewhere, std::filesystem::perms::group_write, std::filesystem::perm_options::add);
+  const TrustStore store = TrustStore::load(file);
+  EXPECT_TRUE(store.entries().empty());
+  EXPECT_THAT(store.problem(), HasSubstr("can be written by others"));
+}
+
 }  // namespace
 }  // namespace bot_bottle::plugins

@@ -106,6 +106,7 @@ class SmolvmHome(Home):
 class Tests(AcceptanceTest):
     def setUp(self):
         if os.geteuid() != 0:
+            self.assertNotEqual(os.environ.get("CI"), "true", "the fake's guests need root")
             print("SKIPPED: the fake's guests need root", file=sys.stderr)
             self.skipTest("the fake's guests need root")
 

@@ -85,11 +85,12 @@ def debian(build):
 
 
 def make_debian(cache, archive):
-    # On the cache's own disk: a file system in memory may be mounted without devices.
+    # On the cache's own disk: a file system in memory may be mounted without devices. debootstrap mounts /proc in it and leaves it
+    # there when it is in use at that moment: in a mount namespace of its own, which ends with it.
     root = pathlib.Path(tempfile.mkdtemp(prefix="debootstrap-", dir=cache))
     try:
-        run("debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root))
-        run("tar", "-C", str(root), "--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*", "-cf",
+        run("unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root))
+        run("tar", "-C", str(root), "--one-file-system", "--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*", "-cf",
             str(archive) + ".new", ".")
         os.rename(str(archive) + ".new", archive)
     finally:

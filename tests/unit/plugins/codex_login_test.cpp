@@ -332,21 +332,25 @@ TEST_F(CodexLogin, who_waits_for_another_ones_renewal_can_be_cancelled) {
   ::close(other);
 }
 
-TEST_F(CodexLogin, a_lock_that_is_never_given_back_locks_nobody_out) {
+TEST_F(CodexLogin, without_the_lock_nothing_is_renewed) {
   write_tokens(real_token(1'700'000'000));
   const int other = ::open(home_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   ASSERT_EQ(::flock(other, LOCK_EX), 0);
   sdk::FakeHost host;
-  host.on_spawn = [&](const sdk::ProcessRequest&) {
-    write_tokens(real_token(later_));
+  host.on_spawn = [](const sdk::ProcessRequest&) {
+    ADD_FAILURE() << "renewed beside another";
     return no_child;
   };
-  EXPECT_EQ(fresh_host_login(home_.string(), host.host(), host.call(), std::chrono::milliseconds(50)).expires_at,
-            later_);
+  try {
+    static_cast<void>(fresh_host_login(home_.string(), host.host(), host.call(), std::chrono::milliseconds(50)));
+    ADD_FAILURE() << "accepted";
+  } catch (const sdk::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("another program has been renewing"));
+  }
   ::close(other);
 }
 
-TEST_F(CodexLogin, a_program_that_does_not_end_is_ended) {
+TEST_F(CodexLogin, a_renewal_that_takes_too_long_is_left_with_the_lock) {
   write_tokens(real_token(1'700'000'000));
   sdk::FakeHost host;
   pid_t child = -1;
@@ -362,12 +366,12 @@ TEST_F(CodexLogin, a_program_that_does_not_end_is_ended) {
     static_cast<void>(fresh_host_login(home_.string(), host.host(), host.call(), std::chrono::milliseconds(50)));
     ADD_FAILURE() << "accepted";
   } catch (const sdk::Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("could not renew it: it did not end"));
+    EXPECT_THAT(error.what(), HasSubstr("is still renewing it"));
   }
   ASSERT_GT(child, 0);
-  const bool was_left = ::waitpid(child, nullptr, WNOHANG) == 0;
-  if (was_left) ::kill(child, SIGKILL);
-  EXPECT_FALSE(was_left);
+  EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it was ended";
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_F(CodexLogin, a_renewal_that_has_begun_is_not_torn_off_by_a_cancelled_start) {
