@@ -293,7 +293,7 @@ egress:
         begun = time.monotonic()
         said = kit.run("sh", "-exc", "umask 002\n" + script)  # where a user's group may write, what is built still may be used
         print(f"from plugin new to bot-bottle stop: {time.monotonic() - begun:.1f} s")
-        for words in ("38 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
+        for words in ("39 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
             self.assertIn(words, said)
         self.assertNotIn("not run", said)
         wait_until("nothing to be left running", lambda: not home.own_processes(), 30)

@@ -93,12 +93,11 @@ class Toy final : public sdk::SocketBackend {
     const auto spec = sdk::parse_document<sdk::Spec>(json::serialize(plan.data.at("spec")));
     const fs::path backend = own(plan.state_dir);
     for (const char* name : {"home", "workspace"}) {
-      if (!spec.reuse) fs::remove_all(backend / name);
+      if (!spec.reuse) sdk::remove_tree(backend / name);
       fs::create_directories(backend / name);
     }
     if (!spec.reuse && spec.workspace.mode == "copy")
-      fs::copy(spec.workspace.source, backend / "workspace",
-               fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+      sdk::copy_tree(spec.workspace.source, backend / "workspace", sdk::Links::keep);
     sdk::write_guest_etc(backend / "etc", spec.guest, spec.endpoints, inputs.ca_pem);
     Words binds{"ro",
                 backend / "etc",

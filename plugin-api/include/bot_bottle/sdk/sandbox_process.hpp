@@ -124,7 +124,7 @@ class SocketBackend : public Backend {
   }
   void remove(const Call& call, const Bottle& bottle) override {
     stop(call, bottle);
-    std::filesystem::remove_all(own(bottle.state_dir));
+    remove_tree(own(bottle.state_dir));
   }
   Bottles enumerate(const Call& call) override {
     Bottles found;
