@@ -186,5 +186,35 @@ TEST(SocketCopy, two_at_once_do_not_mix) {
   EXPECT_FALSE(fs::exists(place.path / "second" / "of-first"));
 }
 
+TEST(ForbidDangerousCalls, socket_families_are_a_list_of_what_is_needed) {
+  EXPECT_EQ(as_ordinary_user([]() -> std::string {
+              forbid_dangerous_calls();
+              struct Tried {
+                int family;
+                int type;
+                int protocol;
+              };
+              std::string wrong;
+              for (const Tried& one :
+                   {Tried{AF_VSOCK, SOCK_STREAM, 0}, Tried{AF_PACKET, SOCK_DGRAM, 0}, Tried{AF_ALG, SOCK_SEQPACKET, 0},
+                    Tried{AF_TIPC, SOCK_RDM, 0}, Tried{AF_CAN, SOCK_RAW, 1}, Tried{AF_RDS, SOCK_SEQPACKET, 0},
+                    Tried{AF_NETLINK, SOCK_RAW, 9 /* NETLINK_AUDIT */},
+                    Tried{AF_NETLINK, SOCK_RAW, 15 /* NETLINK_KOBJECT_UEVENT */}}) {
+                errno = 0;
+                if (::socket(one.family, one.type, one.protocol) >= 0 || errno != EPERM)
+                  wrong += "family " + std::to_string(one.family) + " says " + std::to_string(errno) + "; ";
+              }
+              int pair[2] = {-1, -1};
+              if (::socketpair(AF_TIPC, SOCK_RDM, 0, pair) == 0 || errno != EPERM) wrong += "a pair; ";
+              for (const Tried& one :
+                   {Tried{AF_UNIX, SOCK_STREAM, 0}, Tried{AF_INET, SOCK_DGRAM, 17}, Tried{AF_NETLINK, SOCK_RAW, 0}})
+                if (::socket(one.family, one.type, one.protocol) < 0) wrong += std::to_string(one.family) + " fails; ";
+              if (::socket(AF_INET6, SOCK_STREAM, 0) < 0 && errno == EPERM) wrong += "AF_INET6 is refused; ";
+              if (::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) wrong += "an ordinary pair fails; ";
+              return wrong;
+            }),
+            "");
+}
+
 }  // namespace
 }  // namespace bot_bottle::sdk
