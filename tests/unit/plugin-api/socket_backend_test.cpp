@@ -10,6 +10,7 @@
 #include <bot_bottle/sdk/sandbox_process.hpp>
 #include <functional>
 #include <string>
+#include <thread>
 
 namespace bot_bottle::sdk {
 namespace {
@@ -214,6 +215,83 @@ TEST(ForbidDangerousCalls, socket_families_are_a_list_of_what_is_needed) {
               return wrong;
             }),
             "");
+}
+
+/// A process that waits to be ended.
+class Child {
+ public:
+  Child() : pid(::fork()) {
+    if (pid != 0) return;
+    for (int fd = 3; fd < 100; ++fd) ::close(fd);
+    for (;;) ::pause();
+  }
+  ~Child() {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  [[nodiscard]] bool lives() const { return ::waitpid(pid, nullptr, WNOHANG) == 0; }
+  const pid_t pid;
+};
+
+int locked(const fs::path& path, int how) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  EXPECT_EQ(::flock(fd, how | LOCK_NB), 0);
+  return fd;
+}
+
+TEST(SandboxProcess, who_merely_asks_is_not_taken_for_it_and_a_strangers_pid_is_left_alone) {
+  const Place place;
+  const fs::path lock = place.path / "bottle.lock";
+  const Child stranger;
+  write_text_file(lock, std::to_string(stranger.pid));
+  const OwnedFd asking(locked(lock, LOCK_SH));
+  const SandboxProcess process(lock);
+  EXPECT_FALSE(process.runs());
+  process.end();
+  EXPECT_TRUE(stranger.lives());
+}
+
+TEST(SandboxProcess, start_waits_for_who_asks_forgets_the_old_pid_and_says_why_nothing_came_up) {
+  const Place place;
+  const fs::path lock = place.path / "bottle.lock";
+  write_text_file(lock, "1");
+  OwnedFd asking(locked(lock, LOCK_SH));
+  std::thread later([&asking] {
+    ::poll(nullptr, 0, 30);
+    asking.reset();
+  });
+  FakeHost host;
+  std::string at_start = "not started";
+  host.on_spawn = [&](const ProcessRequest&) -> std::int64_t {
+    at_start = read_text(lock);
+    write_text_file(place.path / "log", "no such file\nmore");
+    return 0;  // gone already
+  };
+  ProcessRequest request;
+  request.argv = {"sandbox"};
+  std::string said;
+  try {
+    SandboxProcess(lock).start(host.host(), host.call(), request, {}, 4, 6, place.path / "log");
+  } catch (const Error& problem) {
+    said = problem.what();
+  }
+  later.join();
+  EXPECT_EQ(at_start, "");
+  EXPECT_EQ(said, "the sandbox did not start: no such file");
+}
+
+TEST(SandboxProcess, a_second_one_is_refused) {
+  const Place place;
+  const OwnedFd held(locked(place.path / "bottle.lock", LOCK_EX));
+  FakeHost host;
+  ProcessRequest request;
+  request.argv = {"sandbox"};
+  const SandboxProcess process(place.path / "bottle.lock");
+  EXPECT_TRUE(process.runs());
+  EXPECT_THROW(process.start(host.host(), host.call(), request, {}, 4, 6, place.path / "log"), Error);
+  EXPECT_TRUE(host.programs.empty());
 }
 
 }  // namespace
