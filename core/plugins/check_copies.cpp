@@ -114,6 +114,17 @@ void check_copies(BottleUnderTest& bottle) {
     }
     return everything_in(tree).find("inside\n") != std::string::npos ? "" : "an ordinary file was left out";
   });
+  bottle.check("a directory that may not be written comes out, and again", [&]() -> std::string {
+    // It stays where it is: `remove` has to end with it, too.
+    static_cast<void>(bottle.shell("mkdir -p shut/in; echo kept > shut/in/file; chmod 500 shut/in shut"));
+    for (const char* name : {"shut-out", "shut-again"}) {
+      const fs::path tree = bottle.scratch() / name;
+      bottle.copy_out("/workspace/shut", tree, true);
+      const auto content = read_file(tree / "in" / "file");
+      if (!content || *content != "kept\n") return std::string(name) + ": the file in it did not come out";
+    }
+    return {};
+  });
   bottle.check("copy_out makes no pipe, device or set-id file", [&]() -> std::string {
     const fs::path tree = bottle.scratch() / "odd-out";
     static_cast<void>(

@@ -61,6 +61,24 @@ std::string find_argument(std::string_view text) {
   return {};
 }
 
+/// Where the bottle itself shows the secret: in a process's environment or arguments, or in a small file of what is the
+/// bottle's own (not /usr and its like, which are read-only and large).
+std::string find_inside(BottleUnderTest& bottle) {
+  // As "[p]lanted…" it is found by grep, and in grep's own arguments it is not.
+  const std::string pattern = "[" + bottle.context.planted.substr(0, 1) + "]" + bottle.context.planted.substr(1);
+  const json::object result =
+      bottle.exec({"sh", "-c",
+                   "cat /proc/self/environ | grep -qs CHECKED || exit 3\n"
+                   "grep -ls -e \"$0\" /proc/[0-9]*/environ /proc/[0-9]*/cmdline\n"
+                   "find / -maxdepth 1 -type f -size -128 -exec grep -ls -e \"$0\" {} + 2>/dev/null\n"
+                   "find /etc /home /root /run /tmp /var/tmp /dev/shm /workspace -maxdepth 6 -type f -size -128"
+                   " -exec grep -ls -e \"$0\" {} + 2>/dev/null; true",
+                   pattern});
+  if (get_int(result, "code", 1) != 0) return "inside cannot be searched: no grep, or no environment is shown";
+  const std::string found = get_string(result, "stdout");
+  return trim(found).empty() ? "" : "inside, in " + std::string(trim(found));
+}
+
 /// The known gaps of this version (share/bot-bottle/attack): id, blank, reason.
 std::vector<std::string> known_gaps(const fs::path& share) {
   std::vector<std::string> ids;
@@ -76,53 +94,78 @@ std::vector<std::string> known_gaps(const fs::path& share) {
 constexpr const char* own_kernel = "own-kernel";
 constexpr const char* initial_namespaces = "5.21.3";
 
+/// What the attacker tries here: item 5 of its list, and the families of sockets.
+constexpr const char* attempted = "5,1.22";
+constexpr std::int64_t max_report = std::int64_t{4} << 20;
+
+std::vector<std::string> ids_of(std::string_view lines) {
+  std::vector<std::string> ids;
+  for (const std::string_view line : split(lines, '\n'))
+    if (const auto attempt = parse_json_object(line)) ids.push_back(get_string(*attempt, "id"));
+  return ids;
+}
+
+/// "" when each attempt of `listed` was seen to be refused: no proof is not a pass.
+std::string judge(const json::object& result, const std::vector<std::string>& listed) {
+  std::vector<std::string> problems;
+  std::vector<std::string> reported;
+  const std::string said = get_string(result, "stdout");
+  for (const std::string_view line : split(said, '\n')) {
+    const auto attempt = parse_json_object(line);
+    if (!attempt) continue;
+    reported.push_back(get_string(*attempt, "id"));
+    const std::string verdict = get_string(*attempt, "verdict");
+    if (verdict != "blocked")
+      problems.push_back(reported.back() + " " + get_string(*attempt, "attempt") + ": " +
+                         (verdict == "escaped" ? "" : "no proof either way: ") + get_string(*attempt, "detail"));
+  }
+  if (get_bool(result, "truncated", false)) problems.emplace_back("the attacker's report is cut");
+  std::vector<std::string> missing = listed;
+  std::erase_if(missing, [&](const std::string& id) { return std::ranges::find(reported, id) != reported.end(); });
+  if (!missing.empty())
+    problems.push_back(std::to_string(missing.size()) + " attempts were not reported, the first is " + missing.front());
+  if (problems.size() > 20) problems.erase(problems.begin() + 20, problems.end());
+  const std::int64_t code = get_int(result, "code", 1);
+  if (problems.empty() && code != 0)
+    problems.push_back("the attacker ended with " + std::to_string(code) + ": " + get_string(result, "stderr"));
+  if (problems.empty() && reported.empty()) problems.emplace_back("the attacker said nothing");
+  return join(problems, "\n");
+}
+
 void run_attacker(BottleUnderTest& bottle) {
   const fs::path attacker = bottle.context.options.installation.libexec / "bottle-attack";
   const std::string what = "the attacks on isolation are refused";
   std::error_code code;
   if (!fs::exists(attacker, code)) return bottle.note(what, "not tried, bottle-attack is not installed");
-  bool can_run = false;
+  std::vector<std::string> skipped = known_gaps(bottle.context.options.installation.share);
+  const auto features = get_strings(bottle.backend.probe(), "features");
+  const bool has_own_kernel = std::ranges::find(features, own_kernel) != features.end();
+  if (has_own_kernel) skipped.emplace_back(initial_namespaces);
+  const auto run = [&](bool for_real) {
+    std::vector<std::string> argv{"./attacker", "suite", "--json", "--only", attempted};
+    if (!for_real) argv.emplace_back("--list");
+    if (!skipped.empty()) argv.insert(argv.end(), {"--skip", join(skipped, ",")});
+    json::object request = BottleUnderTest::request(argv);
+    request["timeout_ms"] = 100'000;
+    request["max_output"] = max_report;
+    json::object& env = request["env"].as_object();
+    env["HOME"] = "/home/agent";
+    env["BB_ATTACK_HOST_PATHS"] = bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
+    return bottle.exec(request);
+  };
+  json::object list;
   bottle.check("the attacker can be brought in", [&]() -> std::string {
     bottle.copy_in(attacker, "/workspace/attacker", false, 0755);
-    // Its libraries may be missing in a bottle with another file system: then it proves nothing.
-    can_run = get_int(bottle.shell("./attacker suite --list --only 5"), "code", 1) == 0;
-    return {};
+    list = run(false);
+    return get_bool(list, "truncated", false) ? "its list of attempts is cut" : "";
   });
-  if (!can_run) return bottle.note(what, "not tried, bottle-attack does not run in this bottle");
-  std::vector<std::string> skipped = known_gaps(bottle.context.options.installation.share);
-  if (const auto features = get_strings(bottle.backend.probe(), "features");
-      std::ranges::find(features, own_kernel) != features.end()) {
-    skipped.emplace_back(initial_namespaces);
+  // Its libraries may be missing in a bottle with another file system: then it proves nothing.
+  if (get_int(list, "code", 1) != 0) return bottle.note(what, "not tried, bottle-attack does not run in this bottle");
+  if (has_own_kernel)
     bottle.note(what, "but " + std::string(initial_namespaces) +
                           ", the first namespaces: the backend says that a bottle has a kernel of its own");
-  }
   bottle.check(
-      what,
-      [&]() -> std::string {
-        std::vector<std::string> argv{"./attacker", "suite", "--json", "--only", "5"};
-        if (!skipped.empty()) argv.insert(argv.end(), {"--skip", join(skipped, ",")});
-        json::object request = BottleUnderTest::request(argv);
-        request["timeout_ms"] = 100'000;
-        json::object& env = request["env"].as_object();
-        env["HOME"] = "/home/agent";
-        env["BB_ATTACK_HOST_PATHS"] = bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
-        const json::object result = bottle.exec(request);
-        std::string escaped;
-        int blocked = 0;
-        const std::string said = get_string(result, "stdout");
-        for (const std::string_view line : split(said, '\n')) {
-          const auto attempt = parse_json_object(line);
-          if (!attempt) continue;
-          const std::string verdict = get_string(*attempt, "verdict");
-          blocked += verdict == "blocked" ? 1 : 0;
-          if (verdict == "escaped")
-            escaped += (escaped.empty() ? "" : "\n") + get_string(*attempt, "id") + " " +
-                       get_string(*attempt, "attempt") + ": " + get_string(*attempt, "detail");
-        }
-        if (escaped.empty() && blocked == 0) return "the attacker said nothing: " + get_string(result, "stderr");
-        return escaped;
-      },
-      std::chrono::minutes(2));
+      what, [&] { return judge(run(true), ids_of(get_string(list, "stdout"))); }, std::chrono::minutes(2));
 }
 
 }  // namespace
@@ -155,7 +198,7 @@ void check_isolation(BottleUnderTest& bottle) {
   bottle.check("the sidecar's secrets are on no argv, in no file and not inside", [&]() -> std::string {
     if (auto where = find_argument(bottle.context.planted); !where.empty()) return "on the argv of " + where;
     if (auto where = find_text(bottle.state, bottle.context.planted); !where.empty()) return "in " + where;
-    return {};
+    return find_inside(bottle);
   });
   run_attacker(bottle);
 }

@@ -110,10 +110,12 @@ bool install_filter() {
   for (const std::uint32_t call : numbered) program.give_if(call, deny);
   for (const std::uint32_t call : refused) program.give_if(call, deny);
   for (const std::uint32_t call : {std::uint32_t{__NR_socket}, std::uint32_t{__NR_socketpair}}) {
-    program.add(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 10);
+    program.add(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 12);
     program.load(argument(0));
-    for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK})
-      program.give_if(static_cast<std::uint32_t>(family), allow);
+    for (const int family : {AF_UNIX, AF_INET, AF_INET6}) program.give_if(static_cast<std::uint32_t>(family), allow);
+    program.add(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 3);
+    program.load(argument(2));
+    program.give_if(0 /* NETLINK_ROUTE: what getaddrinfo and ip ask; others are audit, xfrm, … */, allow);
     program.give(deny);
   }
   for (const auto& [call, flags] :

@@ -224,6 +224,25 @@ bool works_in_child(const std::function<bool()>& attempt) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/// unshare(2) is not the only door: a filter that knows it alone leaves these two open.
+bool clones_into_a_user_namespace() {
+  return works_in_child([] {
+    const long pid = ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0L, 0L, 0L, 0L);
+    if (pid == 0) ::_exit(0);
+    return pid > 0;
+  });
+}
+bool clones_by_clone3() {
+  return works_in_child([] {
+    std::array<std::uint64_t, 8> arguments{};  // struct clone_args of its first version
+    arguments[0] = CLONE_NEWUSER;
+    arguments[4] = SIGCHLD;
+    const long pid = ::syscall(435L /* clone3 */, arguments.data(), sizeof arguments);
+    if (pid == 0) ::_exit(0);
+    return pid > 0;
+  });
+}
+
 void check_kernel_surface(const SelftestOptions& options, Failures& failed) {
   const auto opens = [](int family, int type, int protocol) {
     const UniqueFd socket(::socket(family, type | SOCK_CLOEXEC, protocol));
@@ -235,6 +254,8 @@ void check_kernel_surface(const SelftestOptions& options, Failures& failed) {
   if (options.own_kernel) return;
   if (works_in_child([] { return ::unshare(CLONE_NEWUSER) == 0; }))
     failed.emplace_back("namespaces: a new user namespace can be made");
+  if (clones_into_a_user_namespace()) failed.emplace_back("namespaces: a new user namespace can be made by clone");
+  if (clones_by_clone3()) failed.emplace_back("namespaces: a new user namespace can be made by clone3");
   if (works_in_child([] { return ::unshare(CLONE_NEWNET) == 0; }))
     failed.emplace_back("namespaces: a new network namespace can be made");
   if (works_in_child([] { return ::mount("none", "/tmp", "tmpfs", 0, nullptr) == 0; }))

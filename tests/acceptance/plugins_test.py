@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -217,6 +218,29 @@ class Tests(AcceptanceTest):
             lines = sum(len(path.read_text().splitlines()) for path in (EXAMPLES / name).iterdir() if path.suffix in (".cpp", ".hpp", ".c", ".h", ".sh"))
             self.assertLessEqual(lines, most, name)
 
+    def test_the_toy_shows_nothing_writable_below_what_it_shows_read_only(self):
+        script = re.search(r'R"sh\((.*?)\)sh"', (EXAMPLES / "backend-toy" / "plugin.cpp").read_text(), re.S)[1]
+        root, source = (pathlib.Path(tempfile.mkdtemp(prefix="bb-toy-", dir="/tmp")) for _ in range(2))
+        for path in (root, source):
+            self.addCleanup(shutil.rmtree, path, ignore_errors=True)
+            path.chmod(0o777)
+        begin, _ = script.split("mount --rbind /proc proc")
+        enter = f"""{begin}
+for place in shown shown/below 'shown/with a \\ in it'; do
+  if touch "./$place/made" 2>/dev/null; then echo "$place is writable"; else echo "$place is not"; fi
+done
+touch ./written/below/made && echo "what may be written is"
+"""
+        # The outer one stands for a host with something mounted there; the inner one is the toy's, where such mounts are locked.
+        outer = """mkdir "$1/below" "$1/with a \\ in it"
+for place in "$1/below" "$1/with a \\ in it"; do mount -t tmpfs -o mode=777 below "$place"; done
+exec unshare --user --map-root-user --mount sh -c "$3" sh "$2" 0 "" ro "$1" /shown rw "$1" /written --"""
+        done = subprocess.run(["setpriv", f"--reuid={ORDINARY_USER}", f"--regid={ORDINARY_USER}", "--clear-groups"] * (os.geteuid() == 0) +
+                              ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", outer, "sh", source, root, enter],
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.stdout.splitlines(), ["shown is not", "shown/below is not", "shown/with a \\ in it is not", "what may be written is"],
+                         done.stderr)
+
     def test_a_gemini_like_provider_works_with_a_key_that_it_never_saw(self):
         home = self.home()
         kit = Kit(self, home)
@@ -293,7 +317,7 @@ egress:
         begun = time.monotonic()
         said = kit.run("sh", "-exc", "umask 002\n" + script)  # where a user's group may write, what is built still may be used
         print(f"from plugin new to bot-bottle stop: {time.monotonic() - begun:.1f} s")
-        for words in ("38 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
+        for words in ("39 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
             self.assertIn(words, said)
         self.assertNotIn("not run", said)
         wait_until("nothing to be left running", lambda: not home.own_processes(), 30)

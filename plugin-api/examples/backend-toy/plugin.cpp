@@ -19,12 +19,20 @@ constexpr int lifeline_at = 3, ready_at = 4, exec_at = 5, lock_at = 6;
 // lock.
 constexpr const char* enter = R"sh(
 set -e; root=$1 uid=$2 net=$3; shift 3
-mount -t tmpfs -o mode=755,size=1m,nosuid,nodev root "$root"; cd "$root"
+mount -t tmpfs -o mode=755,size=1m,nosuid,nodev root "$root"; cd -P "$root"
 mkdir usr proc dev dev/shm dev/pts tmp old
 for d in bin sbin lib lib32 lib64; do [ ! -L /$d ] || ln -s "$(readlink /$d)" $d; done
 show() {
   if [ -d "$2" ]; then mkdir -p ".$3"; else mkdir -p ".${3%/*}"; : > ".$3"; fi
-  mount --rbind "$2" ".$3"; [ "$1" = rw ] || mount -o remount,bind,ro,nosuid,nodev ".$3"
+  mount --rbind "$2" ".$3"; [ "$1" = rw ] || only_read "$PWD$3"
+}
+only_read() {  # and what is mounted below it, or `ro` would hold for the top alone
+  seen=
+  while read -r _ _ _ _ at _; do
+    case $at in *\\*) at=$(printf %b "$(printf %s "$at" | sed 's/\\/\\0/g')");; esac
+    case $at in "$1" | "$1"/*) mount -o remount,bind,ro,nosuid,nodev "$at"; seen=1;; esac
+  done < /proc/self/mountinfo
+  [ "$seen" ] || { echo "$1 cannot be made read-only" >&2; exit 1; }
 }
 show ro /usr /usr
 for d in tmp dev/shm; do mount -t tmpfs -o mode=1777,nosuid,nodev,size=512m tmp $d; done
@@ -93,12 +101,11 @@ class Toy final : public sdk::SocketBackend {
     const auto spec = sdk::parse_document<sdk::Spec>(json::serialize(plan.data.at("spec")));
     const fs::path backend = own(plan.state_dir);
     for (const char* name : {"home", "workspace"}) {
-      if (!spec.reuse) fs::remove_all(backend / name);
+      if (!spec.reuse) sdk::remove_tree(backend / name);
       fs::create_directories(backend / name);
     }
     if (!spec.reuse && spec.workspace.mode == "copy")
-      fs::copy(spec.workspace.source, backend / "workspace",
-               fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+      sdk::copy_tree(spec.workspace.source, backend / "workspace", sdk::Links::keep);
     sdk::write_guest_etc(backend / "etc", spec.guest, spec.endpoints, inputs.ca_pem);
     Words binds{"ro",
                 backend / "etc",

@@ -88,9 +88,20 @@ static bb_status plan(void* self, const bb_call* call, bb_str spec, bb_writer ou
 }
 
 static bb_status exec(void* self, const bb_call* call, bb_str bottle, bb_str request, int32_t stdin_fd, bb_writer out) {
+  static char changed[65536];
   bb_call deaf = *call;
   bb_status status;
   char* begin;
+  /* The attacker's run, and not its list. */
+  const int attack = memmem(request.data, request.size, "\"./attacker\"", 12) != NULL &&
+                     memmem(request.data, request.size, "\"--list\"", 8) == NULL;
+  const char* const env = (const char*)memmem(request.data, request.size, "\"env\":{", 7);
+  if (is("secret inside") && env != NULL && request.size < sizeof changed - 256) {
+    const size_t before = (size_t)(env + 7 - request.data);
+    snprintf(changed, sizeof changed, "%.*s\"LEAKED\":\"%s\",%.*s", (int)before, request.data, getenv("CHECKED_TOKEN"),
+             (int)(request.size - before), request.data + before);
+    request = text(changed);
+  }
   if (is("cancel ignored")) {
     deaf.cancel_fd = -1;
     call = &deaf;
@@ -98,6 +109,13 @@ static bb_status exec(void* self, const bb_call* call, bb_str bottle, bb_str req
   if (is("stdin lost")) stdin_fd = -1;
   status = good.exec(self, call, bottle, request, stdin_fd, kept());
   if (status != BB_OK) return status;
+  if (is("attack cut short") && attack)
+    return out.write(out.context, text("{\"schema\":\"bot-bottle.exec-result/1\",\"code\":1,\"stdout\":\"{\\\"id\\\":"
+                                       "\\\"5.1.1\\\",\\\"verdict\\\":\\\"blocked\\\"}\\n\",\"stderr\":\"gone\","
+                                       "\"truncated\":false}"));
+  if (is("attack without proof") && attack) replace("\\\"verdict\\\":\\\"blocked\\\"", "\\\"verdict\\\":\\\"error\\\"");
+  if (is("attack in part") && attack) replace("\"truncated\":false", "\"truncated\":true");
+  if (is("attack failed") && attack) replace("\"code\":0", "\"code\":9");
   if (is("wrong code")) replace("\"code\":7", "\"code\":1");
   if (is("output cut in silence")) replace("\"truncated\":true", "\"truncated\":false");
   begin = strstr(buffer.data, "\"stderr\":\"err");

@@ -3,7 +3,10 @@
 // are in the path "libexec": bottle-init, bottle-keeper). Not included by plugin.hpp. Functions throw sdk::Error.
 #pragma once
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -44,6 +47,88 @@ inline std::string read_text(const std::filesystem::path& path) {
 inline void write_text_file(const std::filesystem::path& path, const std::string& text) {
   std::filesystem::create_directories(path.parent_path());
   if (!(std::ofstream(path, std::ios::trunc) << text << std::flush)) throw_errno("cannot write " + path.string());
+}
+
+namespace detail {
+/// A directory of an agent's, whatever its mode forbids its owner, and never through a link; -1. The caller closes it.
+inline int open_agents_directory(int at, const char* name) {
+  const int there = ::openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (there < 0) return -1;
+  const std::string same = "/proc/self/fd/" + std::to_string(there);
+  ::chmod(same.c_str(), 0700);  // when it is not ours to change, opening says so
+  const int fd = ::open(same.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ::close(there);
+  return fd;
+}
+/// Names in an open directory; takes `fd`.
+inline std::vector<std::string> names_in(int fd) {
+  std::vector<std::string> names;
+  DIR* const stream = ::fdopendir(fd);
+  if (stream == nullptr) ::close(fd);
+  while (const dirent* found = stream == nullptr ? nullptr : ::readdir(stream))
+    if (std::strcmp(found->d_name, ".") != 0 && std::strcmp(found->d_name, "..") != 0)
+      names.emplace_back(found->d_name);
+  if (stream != nullptr) ::closedir(stream);
+  return names;
+}
+/// Empties an open directory. What lies in a directory of it is moved up first, so that no depth is too deep.
+inline bool remove_children(int top) {
+  std::uint64_t moved = 0;
+  for (std::vector<std::string> names; !(names = names_in(::openat(top, ".", O_RDONLY | O_CLOEXEC))).empty();) {
+    for (const std::string& name : names) {
+      if (::unlinkat(top, name.c_str(), 0) == 0 || ::unlinkat(top, name.c_str(), AT_REMOVEDIR) == 0) continue;
+      const int child = open_agents_directory(top, name.c_str());
+      if (child < 0) return false;
+      bool going = true;
+      for (const std::string& inner : names_in(::dup(child))) {
+        if (::unlinkat(child, inner.c_str(), 0) == 0 || ::unlinkat(child, inner.c_str(), AT_REMOVEDIR) == 0) continue;
+        const int closed = open_agents_directory(child, inner.c_str());  // one that may not be written is not moved
+        if (closed >= 0) ::close(closed);
+        do {
+          going = ::renameat2(child, inner.c_str(), top, std::to_string(++moved).c_str(), RENAME_NOREPLACE) == 0;
+        } while (!going && errno == EEXIST);
+        if (!going) break;
+      }
+      going = going && ::unlinkat(top, name.c_str(), AT_REMOVEDIR) == 0;
+      const int reason = errno;
+      ::close(child);
+      errno = reason;
+      if (!going) return false;
+    }
+  }
+  return true;
+}
+}  // namespace detail
+
+/// Removes what an agent may have made: through no link, directories that their owner may neither read nor write, and
+/// at any depth. Nothing there is success.
+inline void remove_tree(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return;
+  const int top = detail::open_agents_directory(AT_FDCWD, path.c_str());
+  const bool emptied = top >= 0 && detail::remove_children(top);
+  const int reason = errno;
+  if (top >= 0) ::close(top);
+  errno = reason;
+  if (!emptied || ::rmdir(path.c_str()) != 0) throw_errno("cannot remove " + path.string());
+}
+
+enum class Links { keep, leave_out };
+
+/// A tree into a place where there may be one. A directory gets its mode when it is full: one that its owner may not
+/// write comes across, too.
+inline void copy_tree(const std::filesystem::path& from, const std::filesystem::path& to, Links links) {
+  struct stat status {};
+  if (::lstat(from.c_str(), &status) != 0) throw_errno(from.string());
+  if (S_ISLNK(status.st_mode) && links == Links::leave_out) return;
+  if (!S_ISDIR(status.st_mode)) {
+    using Options = std::filesystem::copy_options;
+    return std::filesystem::copy(from, to, Options::copy_symlinks | Options::overwrite_existing);
+  }
+  const bool made = ::mkdir(to.c_str(), 0700) == 0;
+  if (!made && (errno != EEXIST || !std::filesystem::is_directory(to))) throw_errno("cannot make " + to.string());
+  for (const auto& entry : std::filesystem::directory_iterator(from))
+    copy_tree(entry.path(), to / entry.path().filename(), links);
+  if (made && ::chmod(to.c_str(), status.st_mode & 0777) != 0) throw_errno(to.string());
 }
 
 /// The port of an endpoint on the guest's loopback. Error(invalid_argument) for a name that nobody knows.
@@ -173,17 +258,24 @@ inline ExecResult exec_by_socket(const Host& host, const Call& call, const std::
 }
 
 /// copy_in and copy_out through it: bottle-init packs on one side and unpacks on the other, with the agent's rights in
-/// the bottle and through no link. On the way out links are left out. `scratch`: a directory for the time of the copy.
+/// the bottle and through no link. On the way out links are left out. Each copy has a scratch directory of its own in
+/// `directory`; one that was killed leaves it there.
 class SocketCopy {
  public:
   SocketCopy(const Host& host, const Call& call, std::filesystem::path directory)
-      : host_(host), call_(call), directory_(std::move(directory)), scratch_(directory_ / "copy") {
-    std::filesystem::remove_all(scratch_);
-    std::filesystem::create_directories(scratch_ / "tree");
+      : host_(host), call_(call), directory_(std::move(directory)) {
+    std::filesystem::create_directories(directory_);
+    std::string name = (directory_ / "copy.XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw_errno("cannot make " + name);
+    scratch_ = name;
+    std::filesystem::create_directory(scratch_ / "tree");
   }
   ~SocketCopy() {
-    std::error_code ignored;
-    std::filesystem::remove_all(scratch_, ignored);
+    try {
+      remove_tree(scratch_);
+    } catch (const std::exception&) {
+      return;  // it goes with the bottle
+    }
   }
   SocketCopy(const SocketCopy&) = delete;
   SocketCopy& operator=(const SocketCopy&) = delete;
@@ -192,7 +284,7 @@ class SocketCopy {
     const std::filesystem::path dest = std::filesystem::path(request.dest).lexically_normal();
     const std::filesystem::path named = scratch_ / "tree" / packed_name;
     check_kind(request.source, request);
-    std::filesystem::copy(request.source, named, recursively);
+    copy_tree(request.source, named, Links::keep);
     if (request.mode) std::filesystem::permissions(named, static_cast<std::filesystem::perms>(*request.mode & 0777));
     pipe("\"$0\" --pack \"$1\" \"$5\" >\"$2\" && exec \"$3\" attach --socket \"$4\" <\"$2\"", named.string(),
          {std::string(guest_init), "--unpack", dest.parent_path().string()}, dest.filename().string());
@@ -203,22 +295,16 @@ class SocketCopy {
     const std::filesystem::path tree = scratch_ / "tree";
     pipe("\"$3\" attach --socket \"$4\" >\"$2\" && exec \"$0\" --unpack \"$1\" <\"$2\"", tree.string(),
          {std::string(guest_init), "--pack", source.string(), packed_name});
-    std::vector<std::filesystem::path> links;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(tree))
-      if (entry.is_symlink()) links.push_back(entry.path());
-    for (const std::filesystem::path& link : links) std::filesystem::remove(link);
     const std::filesystem::path made = tree / packed_name;
-    if (!std::filesystem::exists(made))
+    if (!std::filesystem::exists(std::filesystem::symlink_status(made)) || std::filesystem::is_symlink(made))
       throw Error(Status::permission_denied, request.source + " is a link, or nothing that can be copied");
     check_kind(made, request);
     if (request.mode) std::filesystem::permissions(made, static_cast<std::filesystem::perms>(*request.mode & 0777));
-    std::filesystem::copy(made, request.dest, recursively | std::filesystem::copy_options::overwrite_existing);
+    copy_tree(made, request.dest, Links::leave_out);
   }
 
  private:
   static constexpr const char* packed_name = "copy";
-  static constexpr auto recursively =
-      std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks;
 
   static void check_kind(const std::filesystem::path& path, const CopyRequest& request) {
     if (!request.recursive && std::filesystem::is_directory(path))

@@ -43,9 +43,10 @@ class SandboxProcess {
  public:
   explicit SandboxProcess(std::filesystem::path lock) : lock_(std::move(lock)) {}
 
+  /// Asks with a shared lock, so that two who ask at once do not take each other for the process.
   [[nodiscard]] bool runs() const {
     const OwnedFd file(::open(lock_.c_str(), O_RDWR | O_CLOEXEC));
-    return file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;
+    return file.get() >= 0 && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
   }
 
   /// Starts `request.argv` in a session of its own, behind forbid_dangerous_calls(), and returns when its descriptor
@@ -54,10 +55,13 @@ class SandboxProcess {
   void start(const Host& host, const Call& call, ProcessRequest request, std::vector<ChildFd> fds, int ready_at,
              int lock_at, const std::filesystem::path& log) const {
     std::filesystem::create_directories(lock_.parent_path());
-    const OwnedFd file(::open(lock_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    OwnedFd file(::open(lock_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     const OwnedFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (file.get() < 0 || output.get() < 0) throw_errno("cannot open " + (file.get() < 0 ? lock_ : log).string());
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw Error(Status::already_exists, lock_.string() + " is held");
+    for (int tries = 0; ::flock(file.get(), LOCK_EX | LOCK_NB) != 0; ++tries, ::poll(nullptr, 0, 10))
+      if (tries >= 10)
+        throw Error(Status::already_exists, lock_.string() + " is held");  // who asks has it for a moment
+    if (::ftruncate(file.get(), 0) != 0) throw_errno(lock_.string());  // a former life's pid may be anybody's by now
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("cannot make a pipe");
     const OwnedFd ready(ends[0]);
@@ -81,6 +85,7 @@ class SandboxProcess {
     while (::poll(polled, 2, -1) < 0 && errno == EINTR) continue;
     char byte = 0;
     if (polled[1].revents == 0 && ::read(ready.get(), &byte, 1) == 1) return;
+    file.reset();  // from here on the lock is the process's alone
     end();
     call.check_cancelled();
     const std::string why = read_text(log);
@@ -124,7 +129,7 @@ class SocketBackend : public Backend {
   }
   void remove(const Call& call, const Bottle& bottle) override {
     stop(call, bottle);
-    std::filesystem::remove_all(own(bottle.state_dir));
+    remove_tree(own(bottle.state_dir));
   }
   Bottles enumerate(const Call& call) override {
     Bottles found;

@@ -42,6 +42,7 @@ inline void forbid_dangerous_calls() {
   constexpr unsigned arch_at = 4;
   constexpr unsigned first_at = 16;
   constexpr unsigned second_at = 24;
+  constexpr unsigned third_at = 32;
   std::vector<sock_filter> code{
       load(arch_at),   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 1, 0), end(SECCOMP_RET_KILL_PROCESS),
       load(number_at), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, x32, 0, 1),  end(refuse)};
@@ -77,11 +78,18 @@ inline void forbid_dangerous_calls() {
     unsigned at;
     unsigned value;
   };
-  // Typing into the operator's terminal, and a socket to the hypervisor.
-  for (const Argument& one : {Argument{SYS_ioctl, second_at, TIOCSTI}, Argument{SYS_ioctl, second_at, TIOCLINUX},
-                              Argument{SYS_socket, first_at, AF_VSOCK}, Argument{SYS_socket, first_at, AF_PACKET}})
+  // Typing into the operator's terminal.
+  for (const Argument& one : {Argument{SYS_ioctl, second_at, TIOCSTI}, Argument{SYS_ioctl, second_at, TIOCLINUX}})
     code.insert(code.end(),
                 {load(number_at), is(static_cast<unsigned>(one.call), 3), load(one.at), is(one.value, 1), end(refuse)});
+  // Families of sockets are a list of what is needed: others lead past the network namespace (AF_VSOCK: to the
+  // hypervisor) or into parts of the kernel that are loaded for them. Of netlink it is NETLINK_ROUTE, 0.
+  for (const long call : {SYS_socket, SYS_socketpair}) {
+    code.insert(code.end(), {load(number_at), is(static_cast<unsigned>(call), 12), load(first_at)});
+    for (const int family : {AF_UNIX, AF_INET, AF_INET6})
+      code.insert(code.end(), {is(static_cast<unsigned>(family), 1), end(SECCOMP_RET_ALLOW)});
+    code.insert(code.end(), {is(AF_NETLINK, 3), load(third_at), is(0, 1), end(SECCOMP_RET_ALLOW), end(refuse)});
+  }
   // Executable stacks and no randomisation; 0 is what everything has, and all ones only asks.
   code.insert(code.end(),
               {load(number_at), is(SYS_personality, 4), load(first_at), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0),

@@ -69,6 +69,8 @@ TEST(Filter, what_leads_out_or_into_the_kernels_less_trodden_parts_is_refused) {
             {"vsock", [] { return long{::socket(AF_VSOCK, SOCK_STREAM, 0)}; }, EPERM},
             {"packet socket", [] { return long{::socket(AF_PACKET, SOCK_DGRAM, 0)}; }, EPERM},
             {"AF_ALG", [] { return long{::socket(AF_ALG, SOCK_SEQPACKET, 0)}; }, EPERM},
+            {"netlink to audit", [] { return long{::socket(AF_NETLINK, SOCK_RAW, 9)}; }, EPERM},
+            {"netlink to netfilter", [] { return long{::socket(AF_NETLINK, SOCK_RAW, 12)}; }, EPERM},
             {"user namespace", [] { return long{::unshare(CLONE_NEWUSER)}; }, EPERM},
             {"network namespace", [] { return long{::unshare(CLONE_NEWNET)}; }, EPERM},
             {"clone into a namespace", [] { return ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0L, 0L, 0L, 0L); },
