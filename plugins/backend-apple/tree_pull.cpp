@@ -46,8 +46,7 @@ bool TreeRewriter::remember(const guest::TarEntry& entry) {
   const auto [place, is_new] = is_directory_.emplace(name, is_directory);
   if (!is_new) return (place->second && is_directory) || refuse("'" + name + "' comes twice");
   name_bytes_ += name.size();
-  if (is_directory_.size() > tree_.max_entries || name_bytes_ > tree_.max_name_bytes)
-    return refuse("too many entries");
+  if (is_directory_.size() > tree_.max_entries || name_bytes_ > tree_.max_name_bytes) return refuse("too many entries");
   return true;
 }
 

@@ -19,14 +19,14 @@ struct PulledTree {
   std::uint32_t gid = 1000;
   /// Of the file system that is written to; looked at every 16 MiB. As much as a local bottle's freeze leaves.
   std::uint64_t keep_free_bytes = std::uint64_t{512} << 20;
-  std::uint64_t max_entries = 2'000'000;                      // they are remembered
+  std::uint64_t max_entries = 2'000'000;                    // they are remembered
   std::uint64_t max_name_bytes = std::uint64_t{256} << 20;  // of all of them together
 };
 
-/// What `bottle-init --pack` says, or whoever answers in its place, written anew to `fd` (borrowed). The image's builder
-/// unpacks it as root on top of an image of the agent's making, and follows links: so every entry lies in a directory
-/// that this archive itself has named before, no name comes twice (directories may), and no name has a part that leads
-/// elsewhere. Hard links and devices are left out, and nothing may lie below them.
+/// What `bottle-init --pack` says, or whoever answers in its place, written anew to `fd` (borrowed). The image's
+/// builder unpacks it as root on top of an image of the agent's making, and follows links: so every entry lies in a
+/// directory that this archive itself has named before, no name comes twice (directories may), and no name has a part
+/// that leads elsewhere. Hard links and devices are left out, and nothing may lie below them.
 class TreeRewriter final : public guest::TarReader::Sink {
  public:
   /// `tree` is borrowed.
