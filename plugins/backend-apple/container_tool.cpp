@@ -172,6 +172,34 @@ void ContainerTool::end(const std::string& state_dir) const {
                    "container delete --force " + owned->id + "; if that hangs: container system stop");
 }
 
+std::optional<pid_t> ContainerTool::machine_of(const std::string& id) const {
+#ifdef __APPLE__
+  const std::string program = "/bin/ps";
+#else
+  // Elsewhere the tool is a stand-in, whose machines a ps beside it knows.
+  const std::string program = tool_.program().substr(0, tool_.program().rfind('/')) + "/ps";
+  if (::access(program.c_str(), X_OK) != 0) return std::nullopt;
+#endif
+  driven::ToolRun run;
+  run.arguments = {"-axww", "-o", "pid=,command="};
+  run.deadline = quick;
+  const driven::ToolResult result = driven::Tool(program, tool_.environment()).run(run, cancel_fd_);
+  if (result.code != 0) throw_failed("see what runs (ps)", result);
+  return find_machine(result.out, id);
+}
+
+void ContainerTool::check_ended(const std::string& id) const {
+  const auto until = Clock::now() + settling;
+  std::optional<pid_t> machine;
+  for (int pause_ms = 5; (machine = machine_of(id)) && Clock::now() < until; pause_ms = std::min(pause_ms * 2, 200))
+    ::poll(nullptr, 0, pause_ms);
+  if (!machine) return;
+  throw sdk::Error(sdk::Status::failed_precondition,
+                   "the service says that the container " + id + " is stopped, but its machine runs as process " +
+                       std::to_string(*machine) + ": its service has crashed, and stop has no effect then",
+                   "bot-bottle stop --rm deletes it, with what the agent made");
+}
+
 void ContainerTool::remove(const std::string& state_dir) const {
   std::string trouble;
   try {

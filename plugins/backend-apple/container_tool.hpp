@@ -43,8 +43,11 @@ class ContainerTool {
   void create(const std::vector<std::string>& arguments) const;
   void start(const std::string& id) const;
   /// stop → kill, each in its time; keeps the disk. What has its label is asked for again before each step. Throws when
-  /// it still runs.
+  /// it still runs, by the service's word (check_ended looks for itself).
   void end(const std::string& state_dir) const;
+  /// Throws failed_precondition where the machine's process lives. After a crash the service shows a machine as stopped
+  /// that runs, and `stop` has no effect on it (issue 2286): nothing may be started on its disk.
+  void check_ended(const std::string& id) const;
   /// Ends and deletes it, and looks whether it is gone. `delete -f` is the only one that ends a container which the
   /// service shows as stopped after a crash although it runs (issue 2286), so it is always the last word.
   void remove(const std::string& state_dir) const;
@@ -71,6 +74,7 @@ class ContainerTool {
   driven::ToolResult run(std::vector<std::string> arguments, std::chrono::milliseconds deadline) const;
   driven::ToolResult run_or_throw(std::vector<std::string> arguments, std::chrono::milliseconds deadline,
                                   const std::string& what) const;
+  [[nodiscard]] std::optional<pid_t> machine_of(const std::string& id) const;
 
   driven::Tool tool_;
   std::optional<Version> version_;

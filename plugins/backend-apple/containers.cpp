@@ -1,6 +1,7 @@
 #include "plugins/backend-apple/containers.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "bot_bottle/plugin.hpp"
@@ -121,6 +122,19 @@ std::vector<Owned> parse_containers(std::string_view text) {
     if (!owned.id.empty()) found.push_back(std::move(owned));
   }
   return found;
+}
+
+std::optional<pid_t> find_machine(std::string_view processes, std::string_view id) {
+  const auto is_of_name = [](char c) { return c != '/' && plain_characters.find(c) != std::string_view::npos; };
+  for (const std::string_view line : split(processes, '\n')) {
+    if (line.find("container-runtime-linux") == std::string_view::npos) continue;
+    for (std::size_t at = line.find(id); at != std::string_view::npos; at = line.find(id, at + 1)) {
+      const std::size_t end = at + id.size();
+      if ((at > 0 && is_of_name(line[at - 1])) || (end < line.size() && is_of_name(line[end]))) continue;
+      return static_cast<pid_t>(std::strtol(std::string(trim(line).substr(0, 16)).c_str(), nullptr, 10));
+    }
+  }
+  return std::nullopt;
 }
 
 ImageOwner parse_image_owner(std::string_view text) {

@@ -2,6 +2,8 @@
 // ours are known.
 #pragma once
 
+#include <sys/types.h>
+
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -60,6 +62,10 @@ struct Owned {
 /// Of `list --all --format json` or `inspect`: ours only, whatever the others are called. Throws sdk::Error where the
 /// text is no such list: without knowing what runs nothing may be decided.
 std::vector<Owned> parse_containers(std::string_view text);
+
+/// Of `ps -axww -o pid=,command=`: the process that is a container's machine, whatever the service says of it
+/// (container-runtime-linux, one for each). Nothing: it does not run.
+std::optional<pid_t> find_machine(std::string_view processes, std::string_view id);
 
 enum class ImageOwner : std::uint8_t { nobody, ours, foreign };
 /// Of `image inspect`: whether the image has our label.

@@ -129,6 +129,10 @@ sdk::Snapshot AppleFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bot
           if (name == std::string_view("workspace_path") && get_string(bottle.data, "workspace_mode") == "none")
             continue;
           const std::string directory = get_string(bottle.data, name);
+          const std::string other =
+              get_string(bottle.data, name == std::string_view("home") ? "workspace_path" : "home");
+          // It is in the other one already; a name twice would be written by way of what the agent put there.
+          if (directory.starts_with(other + "/")) continue;
           // As root the packer could be made to read what the agent may not: it runs with the agent's rights,
           // whoever the relay is.
           const auto channel = open_relay(with, owned->id, "0:0");

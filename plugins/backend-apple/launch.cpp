@@ -1,6 +1,9 @@
 // build, start_sidecar and launch.
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
 #include "plugins/backend-apple/apple_backend.hpp"
@@ -29,6 +32,20 @@ std::string launch_archive(const sdk::Plan& plan, const std::string& ca_pem) {
   return tar.take() + driven::trust_archive(ca_pem);
 }
 
+/// What the tool made of it, before it runs; what it does is asked for inside, by the self-test. Of the very one that
+/// is started: another one may have a copy of its labels.
+void check_made(const std::optional<Owned>& made, const std::string& container) {
+  const std::string hint = "container inspect " + container + "; update container";
+  if (!made) throw sdk::Error(sdk::Status::failed_precondition, "the container " + container + " is not there", hint);
+  if (made->id != container)
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     "the container " + made->id + " has the labels of the bottle whose container is " + container,
+                     "container delete " + made->id + ", if it is nobody's");
+  if (!made->is_without_network)
+    throw sdk::Error(sdk::Status::failed_precondition,
+                     "the container " + container + " has a network, although it was made with --network none", hint);
+}
+
 }  // namespace
 
 void AppleBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
@@ -40,6 +57,7 @@ sdk::Sidecar AppleBackend::start_sidecar(const sdk::Call& call, const sdk::Plan&
   check_usable(tool(call));
   // From here on there may be something of ours: others that keep sockets or a sidecar there leave it alone.
   driven::save_record(plan.state_dir, {{"backend", backend_name}, {"name", container_name(plan.state_dir)}});
+  const std::vector<std::string> endpoints = get_strings(plan.data, "endpoint_names");
   return driven::start_host_sidecar(host(), call,
                                     {.slug = plan.slug,
                                      .agent = get_string(plan.data, "agent"),
@@ -47,7 +65,8 @@ sdk::Sidecar AppleBackend::start_sidecar(const sdk::Call& call, const sdk::Plan&
                                      .state_dir = plan.state_dir,
                                      .rules_database = get_string(plan.data, "rules_database"),
                                      .arguments = {},
-                                     .disabled_guards = get_strings(plan.data, "disabled_guards")},
+                                     .disabled_guards = get_strings(plan.data, "disabled_guards"),
+                                     .has_git_gate = std::ranges::find(endpoints, "git-gate") != endpoints.end()},
                                     config_fd, lifeline_fd);
 }
 
@@ -77,30 +96,29 @@ sdk::Bottle AppleBackend::launch(const sdk::Call& call, const sdk::Plan& plan, c
   ContainerTool& with = tool(call);
   const std::string container = container_name(plan.state_dir);
   const bool reuse = get_bool(plan.data, "reuse", false);
-  driven::link_sockets(call, plan.state_dir, mounted_sockets(plan.data));
   auto there = with.find(plan.state_dir);
   if (there && !there->is_stopped())
     throw sdk::Error(sdk::Status::already_exists, "the bottle of " + plan.slug + " runs already");
+  // Two machines on one disk, and the old one on the new sidecar's sockets.
+  if (there && reuse) with.check_ended(there->id);
+  driven::link_sockets(call, plan.state_dir, mounted_sockets(plan.data));
   const bool keeps = reuse && (there || has_carried(plan.state_dir));
   try {
-    if (there && reuse && there->made_as != made_as(plan)) carry_over(call, with, plan, there->id);
-    if (there && (!reuse || there->made_as != made_as(plan))) {
-      with.remove(plan.state_dir);
-      there.reset();
-    }
-    // Before anything runs: from here on the end of the operator's process is the end of the machine.
+    // Before anything runs, the old one, too: from here on the end of the operator's process is the end of the machine.
     driven::start_lifeline_keeper(
         host(), call, with.tool(),
         {.state_dir = plan.state_dir, .commands = {{"stop", "--time", "3", container}, {"kill", container}}},
         lifeline_fd);
+    if (there && reuse && there->made_as != made_as(plan)) {
+      check_made(there, container);
+      carry_over(call, with, plan, container);
+    }
+    if (there && (!reuse || there->made_as != made_as(plan))) {
+      with.remove(plan.state_dir);
+      there.reset();
+    }
     if (!there) with.create(create_arguments(plan));
-    // What the tool made of it, before it runs; what it does is asked for inside, by the self-test.
-    const auto made = with.find(plan.state_dir);
-    if (!made || !made->is_without_network)
-      throw sdk::Error(sdk::Status::failed_precondition,
-                       made ? "the container " + made->id + " has a network, although it was made with --network none"
-                            : "the container " + container + " was made and is not there",
-                       "container inspect " + container + "; update container");
+    check_made(with.find(plan.state_dir), container);
     start_agent(call, plan, inputs, container, !keeps);
   } catch (...) {
     // On failure nothing is left behind but, on resume, what was there before.

@@ -76,6 +76,16 @@ void AppleBackend::stop(const sdk::Call& call, const sdk::Bottle& bottle) {
   // The agent first: the sidecar sees its last bytes and writes them down.
   attempts.attempt([&] { with.end(bottle.state_dir); });
   attempts.attempt([&] { or_throw(driven::end_host_sidecar(bottle.state_dir)); });
+  // A warning: what ends such a machine is its removal, which comes after a stop that succeeds.
+  attempts.attempt([&] {
+    const auto owned = with.find(bottle.state_dir);
+    try {
+      if (owned && owned->is_stopped()) with.check_ended(owned->id);
+    } catch (const sdk::Error& error) {
+      if (error.status != sdk::Status::failed_precondition) throw;
+      host().warning(error.message + "; " + error.hint);
+    }
+  });
   attempts.check("not everything of " + bottle.slug + " could be stopped");
 }
 

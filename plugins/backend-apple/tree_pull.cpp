@@ -1,77 +1,104 @@
 #include "plugins/backend-apple/tree_pull.hpp"
 
+#include <sys/statvfs.h>
+
+#include <algorithm>
+
 #include "core/base/file.hpp"
-#include "sidecar/guest/tar.hpp"
 
 namespace bot_bottle::backend_apple {
 namespace {
 
 constexpr std::uint64_t most = std::uint64_t{16} << 30;
+constexpr std::uint64_t check_every = std::uint64_t{16} << 20;
 /// bottle-init's name for what it packs (sidecar/guest/tree.cpp).
 constexpr std::string_view packed_name = "copy";
 
-class Rewriter final : public guest::TarReader::Sink {
- public:
-  Rewriter(const PulledTree& tree, int fd) : tree_(tree), fd_(fd) {}
-
-  bool begin(const guest::TarEntry& entry) override {
-    left_ = 0;
-    // Names with ".." and absolute ones are refused by whoever unpacks; here none may leave the beginning that we give.
-    std::string_view name = entry.path;
-    if (name != packed_name && !name.starts_with(std::string(packed_name) + "/")) return false;
-    name.remove_prefix(packed_name.size());
-    if (name.find("/../") != std::string_view::npos || name.ends_with("/..")) return false;
-    if (entry.kind == guest::TarEntry::Kind::other) return true;
-    std::string path = tree_.as + std::string(name);
-    while (path.starts_with('/')) path.erase(0, 1);
-    if (path.empty()) return true;
-    guest::TarEntry made = entry;
-    made.path = std::move(path);
-    made.mode = entry.mode & 0777;  // set-id bits never travel
-    made.uid = tree_.uid;
-    made.gid = tree_.gid;
-    if (made.kind != guest::TarEntry::Kind::file) made.size = 0;
-    taken_ = true;
-    left_ = made.size;
-    padding_ = guest::tar_padding(made.size);
-    return put(guest::make_tar_header(made));
+/// "a/b/c": no empty part, no "." and no "..".
+bool is_plain(std::string_view name) {
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t slash = std::min(name.find('/', from), name.size());
+    const std::string_view part = name.substr(from, slash - from);
+    if (part.empty() || part == "." || part == "..") return false;
+    from = slash + 1;
   }
-  bool data(std::string_view bytes) override {
-    if (!taken_) return true;
-    if (bytes.size() > left_) return false;
-    left_ -= bytes.size();
-    return put(bytes);
-  }
-  bool end() override {
-    if (!taken_) return true;
-    taken_ = false;
-    return left_ == 0 && put(std::string(padding_, '\0'));
-  }
-  [[nodiscard]] std::uint64_t written() const { return written_; }
-  [[nodiscard]] const std::string& problem() const { return problem_; }
-
- private:
-  bool put(std::string_view bytes) {
-    written_ += bytes.size();
-    if (written_ > most) problem_ = tree_.directory + " of the bottle is larger than 16 GiB";
-    if (!problem_.empty()) return false;
-    if (auto done = write_all(fd_, bytes); !done) problem_ = done.error().message;
-    return problem_.empty();
-  }
-
-  const PulledTree& tree_;
-  int fd_;
-  bool taken_ = false;
-  std::uint64_t left_ = 0;
-  std::size_t padding_ = 0;
-  std::uint64_t written_ = 0;
-  std::string problem_;
-};
+  return true;
+}
 
 }  // namespace
 
+bool TreeRewriter::refuse(std::string why) {
+  if (problem_.empty()) problem_ = std::move(why);
+  return false;
+}
+
+bool TreeRewriter::remember(const guest::TarEntry& entry) {
+  const std::string& name = entry.path;
+  const bool is_directory = entry.kind == guest::TarEntry::Kind::directory;
+  if (!is_plain(name)) return refuse("'" + name + "' is not a plain relative path");
+  const std::size_t slash = name.rfind('/');
+  if (slash == std::string::npos) {
+    if (name != packed_name || !is_directory) return refuse("'" + name + "' is not the directory that was asked for");
+  } else if (const auto parent = is_directory_.find(std::string_view(name).substr(0, slash));
+             parent == is_directory_.end() || !parent->second) {
+    return refuse("'" + name + "' lies below what is not a directory");
+  }
+  const auto [place, is_new] = is_directory_.emplace(name, is_directory);
+  if (!is_new) return (place->second && is_directory) || refuse("'" + name + "' comes twice");
+  name_bytes_ += name.size();
+  if (is_directory_.size() > tree_.max_entries || name_bytes_ > tree_.max_name_bytes) return refuse("too many entries");
+  return true;
+}
+
+bool TreeRewriter::begin(const guest::TarEntry& entry) {
+  left_ = 0;
+  if (!problem_.empty() || !remember(entry)) return false;
+  if (entry.kind == guest::TarEntry::Kind::other) return true;
+  std::string path = tree_.as + entry.path.substr(packed_name.size());
+  while (path.starts_with('/')) path.erase(0, 1);
+  if (path.empty()) return true;
+  guest::TarEntry made = entry;
+  made.path = std::move(path);
+  made.mode = entry.mode & 0777;  // set-id bits never travel
+  made.uid = tree_.uid;
+  made.gid = tree_.gid;
+  if (made.kind != guest::TarEntry::Kind::file) made.size = 0;
+  taken_ = true;
+  left_ = made.size;
+  padding_ = guest::tar_padding(made.size);
+  return put(guest::make_tar_header(made));
+}
+
+bool TreeRewriter::data(std::string_view bytes) {
+  if (!taken_) return true;
+  if (bytes.size() > left_) return false;
+  left_ -= bytes.size();
+  return put(bytes);
+}
+
+bool TreeRewriter::end() {
+  if (!taken_) return true;
+  taken_ = false;
+  return left_ == 0 && put(std::string(padding_, '\0'));
+}
+
+bool TreeRewriter::put(std::string_view bytes) {
+  written_ += bytes.size();
+  since_check_ += bytes.size();
+  if (written_ > most) return refuse(tree_.directory + " of the bottle is larger than 16 GiB");
+  if (since_check_ > check_every) {
+    since_check_ = 0;
+    struct statvfs space {};
+    if (::fstatvfs(fd_, &space) == 0 &&
+        static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < tree_.keep_free_bytes)
+      return refuse("the disk of the state directory is almost full");
+  }
+  if (auto done = write_all(fd_, bytes); !done) return refuse(done.error().message);
+  return problem_.empty();
+}
+
 std::uint64_t pull_tree(const sdk::Call& call, driven::GuestChannel& channel, const PulledTree& tree, int fd) {
-  Rewriter rewriter(tree, fd);
+  TreeRewriter rewriter(tree, fd);
   guest::TarReader reader(rewriter);
   driven::GuestRun run;
   run.argv = {driven::guest_init, "--pack", tree.directory};

@@ -214,7 +214,7 @@ void DockerBackend::prepare(const sdk::Call& call, const sdk::Plan& plan, Prepar
     if (from_snapshot) {
       // It has the bottle-init of its day; everything else of the bottle's own is in it.
       driven::TarText tar;
-      tar.file("run/bottle/bin/bottle-init", 0755,
+      tar.file("run/bottle/bin/bottle-init", driven::guest_init_mode,
                or_throw(read_file(host().path(call, "libexec") + "/bottle-init", std::size_t{64} << 20)));
       put_archive(own, into.container, "/", tar.finish());
     }

@@ -25,6 +25,7 @@ struct HostSidecar {
   std::string rules_database;          // empty: none
   std::vector<std::string> arguments;  // of the sidecar, more ("--egress-address", "127.0.0.21:9099")
   std::vector<std::string> disabled_guards;
+  bool has_git_gate = true;  // it may run git and ssh (macOS; on Linux what it runs has no more than it)
 };
 
 /// Returns when it runs; backend.h, start_sidecar: config_fd is its standard input, its end follows lifeline_fd (-1:

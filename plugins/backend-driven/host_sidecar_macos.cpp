@@ -16,6 +16,7 @@
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/host_sidecar.hpp"
 #include "plugins/backend-driven/keep_start.hpp"
+#include "plugins/backend-driven/sidecar_profile.hpp"
 
 namespace bot_bottle::driven {
 namespace {
@@ -25,39 +26,6 @@ constexpr int look_ms = 10;
 
 std::string sidecar_lock(const std::string& state_dir) {
   return state_dir + "/backend/sidecar.lock";
-}
-
-/// A string of the profile's language (Scheme).
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + "\"";
-}
-
-/// Denied is what is not named: it reads the system's libraries and its own parts, writes its own directories of the
-/// state, and has the network. Nothing of the operator's home, no other program.
-std::string profile(const HostSidecar& sidecar, const std::string& libexec, const std::string& share) {
-  std::string text =
-      "(version 1)\n(deny default)\n(import \"bsd.sb\")\n(allow process-exec (literal " +
-      quoted(libexec + "/bot-bottle-sidecar") +
-      ") (literal \"/usr/bin/git\") (literal \"/usr/bin/ssh\"))\n"
-      "(allow process-fork)\n(allow signal (target same-sandbox))\n(allow sysctl-read)\n(allow network*)\n(allow "
-      "system-socket)\n"
-      "(allow file-read* (subpath \"/usr/lib\") (subpath \"/usr/share\") (subpath \"/System\") (subpath "
-      "\"/private/etc/ssl\") "
-      "(subpath \"/opt/homebrew\") (literal \"/private/etc/hosts\") (literal \"/private/etc/resolv.conf\") "
-      "(literal \"/private/etc/services\"))\n"
-      "(allow mach-lookup (global-name \"com.apple.system.opendirectoryd.libinfo\") (global-name "
-      "\"com.apple.dnssd.service\"))\n"
-      "(allow file-read* (subpath " +
-      quoted(share) + ") (literal " + quoted(libexec + "/bot-bottle-sidecar") + "))\n";
-  if (!sidecar.rules_database.empty()) text += "(allow file-read* (literal " + quoted(sidecar.rules_database) + "))\n";
-  for (const char* name : {"egress", "wire", "control", "logs", "git-gate", "supervise"})
-    text += "(allow file-read* file-write* (subpath " + quoted(sidecar.state_dir + "/" + name) + "))\n";
-  return text;
 }
 
 }  // namespace
@@ -71,7 +39,7 @@ sdk::Sidecar start_host_sidecar(const sdk::Host& host, const sdk::Call& call, co
     or_throw(make_directories(sidecar.state_dir + "/" + name, 0700));
   std::vector<std::string> argv{"/usr/bin/sandbox-exec",
                                 "-p",
-                                profile(sidecar, libexec, share),
+                                sidecar_profile(sidecar, libexec, share),
                                 libexec + "/bot-bottle-sidecar",
                                 "--state",
                                 sidecar.state_dir,

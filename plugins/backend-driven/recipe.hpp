@@ -1,6 +1,8 @@
 // A Dockerfile as backends with a builder take it, and what goes on top of the image that it makes.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -37,6 +39,9 @@ struct AgentLayer {
   std::uint32_t uid = 1000;
   std::uint32_t gid = 1000;
 };
+/// Who runs a program that he cannot read is never dumpable (execve(2)), not even before its first instruction: the
+/// agent cannot open /proc/PID/mem of a relay that runs as him.
+inline constexpr mode_t guest_init_mode = 0711;
 Result<std::string> layer_digest(const AgentLayer& layer);
 /// An archive of its own, for `/`. Throws Failure.
 std::string make_layer_tar(const AgentLayer& layer);

@@ -23,6 +23,17 @@ PATIENCE = 120
 RULES = BUILD / "tests" / "apple-rules"
 OPEN, CLOSED = "api.example.com", "closed.example.com"
 MANAGED = "bot-bottle.managed=true"
+PS = """#!/usr/bin/env python3
+import json, pathlib
+print("    1 /sbin/launchd")
+for path in (pathlib.Path(__file__).parent / "container.state" / "containers").glob("[!.]*/state.json"):
+    try:
+        state = json.loads(path.read_text())
+    except FileNotFoundError:
+        continue  # deleted meanwhile
+    if state.get("state") != "stopped" and pathlib.Path("/proc", str(state.get("guest"))).exists():
+        print(state["guest"], f"/opt/container-runtime-linux start --root {path.parent} --uuid {path.parent.name}")
+"""
 
 
 class AppleHome(Home):
@@ -34,6 +45,9 @@ class AppleHome(Home):
         self.container.symlink_to(FAKES / "container")
         (self.bin / "sw_vers").write_text(f"#!/bin/sh\necho {macos}\n")
         (self.bin / "sw_vers").chmod(0o755)
+        # A fake of macOS' ps as far as machines go: what really runs, whatever the service says.
+        (self.bin / "ps").write_text(PS)
+        (self.bin / "ps").chmod(0o755)
         self.data = self.bin / "container.state"
         self.data.mkdir()
         self.set(version=version, macos=int(macos.split(".")[0]))
@@ -59,7 +73,8 @@ class AppleHome(Home):
         return sorted(path.name for path in (self.data / "containers").iterdir() if not path.name.startswith("."))
 
     def state_of(self, name):
-        return json.loads((self.data / "containers" / name / "state.json").read_text())
+        path = self.data / "containers" / name / "state.json"
+        return json.loads(path.read_text()) if path.exists() else {"state": "stopped"}  # made and never started
 
     def apple_agent(self, name, argv, extra=""):
         self.bottle(name, f"backend: apple\nagent_provider:\n  template: command\n  command: {json.dumps(argv)}\n{extra}")
@@ -343,6 +358,23 @@ class Tests(AcceptanceTest):
         self.assertEqual(home.names(), [])
         self.assertFalse(pathlib.Path(f"/proc/{guest}").exists(), "issue 2286: it still runs")
 
+    def test_what_a_crash_of_the_service_shows_as_stopped_is_not_called_stopped(self):
+        home = self.apple_home()
+        container = home.start()
+        guest = home.state_of(container)["guest"]
+        home.set(crashed=True)
+        os.kill(guest, signal.SIGSTOP)  # on a Mac it does not follow the sidecar's end
+        stopped = home.run("stop", "box", check=0, timeout=PATIENCE)
+        self.assertIn(f"its machine runs as process {guest}", stopped.stderr)
+        started = len(home.calls("start"))
+        failed = home.run("resume", "box", "--detach", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn(f"its machine runs as process {guest}", failed.stderr)
+        self.assertEqual(len(home.calls("start")), started, "a second machine on its disk")
+        self.assertTrue(pathlib.Path(f"/proc/{guest}").exists(), "its disk is what the agent made")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertFalse(pathlib.Path(f"/proc/{guest}").exists())
+
     def test_a_service_that_goes_away_is_named_and_nothing_is_forgotten(self):
         home = self.apple_home()
         container = home.start()
@@ -400,6 +432,39 @@ class Tests(AcceptanceTest):
         # By the keeper of the lifeline as well: not every machine can follow its sidecar.
         wait_until("the tool to be told", lambda: home.calls("stop"), PATIENCE)
         wait_until("the container to be stopped", lambda: home.state_of(name)["state"] == "stopped", PATIENCE)
+
+    def stopped_with_other_endpoints(self):
+        """A container that cannot be used again, so that what the agent made is carried over from it."""
+        home = self.apple_home()
+        container = home.start()
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        home.apple_agent("agent", ["sleep", "1000"], "supervise: false\n")
+        return home, container
+
+    def test_a_container_that_is_carried_over_ends_with_the_operators_process(self):
+        home, container = self.stopped_with_other_endpoints()
+        home.set(faults={"exec": "hang"})
+        stops = len(home.calls("stop"))
+        process = home.popen("resume", "box", "--yes", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        wait_until("the old machine", lambda: home.state_of(container)["state"] == "running", PATIENCE)
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        wait_until("the tool to be told", lambda: len(home.calls("stop")) > stops, PATIENCE)
+        wait_until("the container to be stopped", lambda: home.state_of(container)["state"] == "stopped", PATIENCE)
+
+    def test_what_is_carried_over_is_looked_at_before_it_runs(self):
+        home, container = self.stopped_with_other_endpoints()
+        starts = len(home.calls("start"))
+        path = home.data / "containers" / container / "config.json"
+        config = json.loads(path.read_text())
+        for change, name, word in (({"networks": [{"network": "default"}]}, container, "has a network"), ({}, "another", "has the labels of the bottle")):
+            path.write_text(json.dumps({**config, **change}))
+            path = path.parent.rename(path.parent.with_name(name)) / "config.json"
+            failed = home.run("resume", "box", "--detach", "--yes", timeout=PATIENCE)
+            self.assertNotEqual(failed.returncode, 0)
+            self.assertIn(word, failed.stderr)
+            self.assertEqual(len(home.calls("start")), starts, "it never ran")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
 
     def test_a_dockerfile_that_does_not_build_or_is_too_long_is_said_so(self):
         home = self.apple_home()

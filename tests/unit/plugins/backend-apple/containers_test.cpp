@@ -96,5 +96,18 @@ TEST(Images, are_ours_by_label_in_every_variant) {
   EXPECT_EQ(parse_image_owner("[\n\n]"), ImageOwner::nobody);
 }
 
+TEST(Containers, a_machine_is_known_by_its_process) {
+  const std::string text =
+      "    1 /sbin/launchd\n"
+      "  812 /opt/x/container-runtime-linux start --root /Users/o/containers/bot-bottle-box-0123456789 --uuid "
+      "bot-bottle-box-0123456789\n"
+      "  900 vi bot-bottle-other-0123456789\n";
+  EXPECT_EQ(find_machine(text, "bot-bottle-box-0123456789"), pid_t{812});
+  EXPECT_EQ(find_machine(text, "box-0123456789"), std::nullopt) << "another's name ends like this";
+  EXPECT_EQ(find_machine(text, "bot-bottle-box-012345678"), std::nullopt) << "another's name begins like this";
+  EXPECT_EQ(find_machine(text, "bot-bottle-other-0123456789"), std::nullopt);
+  EXPECT_EQ(find_machine("", "bot-bottle-box-0123456789"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace bot_bottle::backend_apple
