@@ -168,12 +168,14 @@ void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
 
 sdk::Sidecar SmolvmBackend::start_sidecar(const sdk::Call& call, const sdk::Plan& plan, int config_fd,
                                           int lifeline_fd) {
+  const std::vector<std::string> endpoints = get_strings(plan.data, "endpoint_names");
   driven::HostSidecar sidecar{.slug = plan.slug,
                               .agent = get_string(plan.data, "agent"),
                               .label = get_string(plan.data, "label"),
                               .state_dir = plan.state_dir,
                               .rules_database = get_string(plan.data, "rules_database"),
-                              .disabled_guards = get_strings(plan.data, "disabled_guards")};
+                              .disabled_guards = get_strings(plan.data, "disabled_guards"),
+                              .has_git_gate = std::ranges::find(endpoints, "git-gate") != endpoints.end()};
   or_throw(make_directories(plan.state_dir + "/backend", 0700));
   // From here on the record says that there may be something of ours.
   if (plan.wire == "address") {
