@@ -211,8 +211,8 @@ class RenewalLock {
       try {
         // Who holds it may be in the midst of a renewal, however long that takes: without the lock there is none.
         if (Clock::now() >= end)
-          throw sdk::Error(sdk::Status::unavailable, "another program has been renewing the login of Codex in " +
-                                                         directory + " for too long",
+          throw sdk::Error(sdk::Status::unavailable,
+                           "another program has been renewing the login of Codex in " + directory + " for too long",
                            "wait for it; which one it is: fuser " + directory);
         pause(call);
       } catch (...) {
