@@ -113,7 +113,7 @@ Result<std::string> recipe_digest(const Recipe& recipe) {
 
 Result<std::string> layer_digest(const AgentLayer& layer) {
   BB_TRY(const std::string init, read_file(layer.init, std::size_t{64} << 20));
-  return sha256_hex(fmt::format("{} {:o}\n{}\n{}\n{}:{}\n", sha256_hex(init), guest_init_mode, layer.home,
+  return sha256_hex(fmt::format("{} {:o}\n{}\n{}\n{}:{}\n", sha256_hex(init), layer.init_mode, layer.home,
                                 layer.workspace, layer.uid, layer.gid));
 }
 
@@ -122,7 +122,7 @@ std::string make_layer_tar(const AgentLayer& layer) {
   tar.directory("run/bottle", 0755);
   tar.directory("run/bottle/bin", 0755);
   tar.directory("run/bottle/wire", 0755);
-  tar.file("run/bottle/bin/bottle-init", guest_init_mode, or_throw(read_file(layer.init, std::size_t{64} << 20)));
+  tar.file("run/bottle/bin/bottle-init", layer.init_mode, or_throw(read_file(layer.init, std::size_t{64} << 20)));
   tar.directory("etc/bot-bottle", 0755);
   for (const std::string* path : {&layer.home, &layer.workspace}) {
     // What lies above is root's, as everywhere.

@@ -31,6 +31,12 @@ Result<Recipe> read_recipe(const std::string& dockerfile, const std::vector<std:
 /// Of its text and all that it may copy.
 Result<std::string> recipe_digest(const Recipe& recipe);
 
+/// bottle-init's. Who runs a program that he cannot read is never dumpable (execve(2)), not even before its first
+/// instruction: the agent cannot open /proc/PID/mem of a relay that runs as him.
+inline constexpr mode_t unreadable_init = 0711;
+/// gVisor reads as the user what it executes. There every process of a container has the container's filter.
+inline constexpr mode_t readable_init = 0755;
+
 /// bottle-init, the home and the workspace, the agent's.
 struct AgentLayer {
   std::filesystem::path init;  // bottle-init on this machine
@@ -38,10 +44,8 @@ struct AgentLayer {
   std::string workspace;
   std::uint32_t uid = 1000;
   std::uint32_t gid = 1000;
+  mode_t init_mode = unreadable_init;
 };
-/// Who runs a program that he cannot read is never dumpable (execve(2)), not even before its first instruction: the
-/// agent cannot open /proc/PID/mem of a relay that runs as him.
-inline constexpr mode_t guest_init_mode = 0711;
 Result<std::string> layer_digest(const AgentLayer& layer);
 /// An archive of its own, for `/`. Throws Failure.
 std::string make_layer_tar(const AgentLayer& layer);
