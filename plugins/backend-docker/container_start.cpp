@@ -1,5 +1,7 @@
 #include "plugins/backend-docker/container_start.hpp"
 
+#include <poll.h>
+
 #include "bot_bottle/plugin.hpp"
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
@@ -66,13 +68,21 @@ void start_container(Engine& engine, const std::string& container, const std::st
 }
 
 pid_t process_of(Engine& engine, const std::string& container, const std::string& what) {
-  const auto found = engine.find("/containers/" + container + "/json");
-  const json::object* state = found && found->is_object() ? find_object(found->as_object(), "State") : nullptr;
-  if (state == nullptr || !get_bool(*state, "Running", false))
-    throw sdk::Error(sdk::Status::unavailable, what + " ended while it started");
-  const auto pid = static_cast<pid_t>(get_int(*state, "Pid", 0));
-  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
-  return name && *name == "bottle-init\n" ? pid : 0;
+  // Of an engine in a machine of its own the number names nothing here, or something else. On this one a process that
+  // is not there has just ended, which the engine says a moment later.
+  constexpr int looks = 5;
+  constexpr int between_looks_ms = 20;
+  for (int look = 0; look < looks; ++look) {
+    if (look > 0) ::poll(nullptr, 0, between_looks_ms);
+    const auto found = engine.find("/containers/" + container + "/json");
+    const json::object* state = found && found->is_object() ? find_object(found->as_object(), "State") : nullptr;
+    if (state == nullptr || !get_bool(*state, "Running", false))
+      throw sdk::Error(sdk::Status::unavailable, what + " ended while it started");
+    const auto pid = static_cast<pid_t>(get_int(*state, "Pid", 0));
+    const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
+    if (name) return *name == "bottle-init\n" ? pid : 0;
+  }
+  return 0;
 }
 
 }  // namespace bot_bottle::backend_docker
