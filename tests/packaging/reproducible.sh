@@ -7,13 +7,16 @@ work=$(mktemp -d "${1:-$PWD/build}/reproducible-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH CCACHE_DISABLE=1
+# One commit, though somebody may commit meanwhile.
 for name in one another-with-a-longer-name; do
   git clone -q . "$work/$name"
+done
+[ "$(git -C "$work/one" rev-parse HEAD)" = "$(git -C "$work/another-with-a-longer-name" rev-parse HEAD)" ]
+for name in one another-with-a-longer-name; do
   (cd "$work/$name" && ./run deb)
 done
 sha256sum "$work"/*/build/release/bot-bottle_*.deb
-read -r first second < <(sha256sum "$work"/*/build/release/bot-bottle_*.deb | cut -d' ' -f1 | tr '\n' ' ')
-[ "$first" = "$second" ] && { echo "the same to the byte"; exit 0; }
+[ "$(sha256sum "$work"/*/build/release/bot-bottle_*.deb | cut -d' ' -f1 | sort -u | wc -l)" = 1 ] && { echo "the same to the byte"; exit 0; }
 for name in one another-with-a-longer-name; do
   dpkg-deb -R "$work/$name"/build/release/bot-bottle_*.deb "$work/$name.tree"
   (cd "$work/$name.tree" && find . -type f -exec sha256sum {} + | sort -k 2) >"$work/$name.sums"
