@@ -15,7 +15,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace bot_bottle::guest {
 namespace {
@@ -64,7 +66,9 @@ TEST(Selftest, a_filter_that_refuses_unshare_alone_is_found) {
     said.append(bytes.data(), static_cast<std::size_t>(got));
   ::close(ends[0]);
   ::waitpid(pid, nullptr, 0);
-  if (said == "no namespaces here") GTEST_SKIP() << "this account may make no user namespace";
+  const char* ci = std::getenv("CI");  // there it must run
+  if (said == "no namespaces here" && (ci == nullptr || std::string_view(ci) != "true"))
+    GTEST_SKIP() << "this account may make no user namespace";
   EXPECT_THAT(said, ::testing::HasSubstr("a new user namespace can be made by clone\""));
   EXPECT_THAT(said, ::testing::HasSubstr("a new user namespace can be made by clone3\""));
   EXPECT_THAT(said, ::testing::Not(::testing::HasSubstr("a new user namespace can be made\""))) << "unshare is refused";
