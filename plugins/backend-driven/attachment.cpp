@@ -13,6 +13,7 @@
 #include "bot_bottle/plugin.hpp"
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
+#include "core/base/terminal.hpp"
 #include "core/base/terminal_text.hpp"
 #include "plugins/backend-driven/signal_pipe.hpp"
 #include "plugins/backend-driven/terminal.hpp"
@@ -30,29 +31,6 @@ int complain(const std::string& text) {
   return could_not_run;
 }
 
-std::optional<winsize> terminal_size() {
-  winsize size{};
-  for (const int fd : {0, 1, 2})
-    if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) return size;
-  return std::nullopt;
-}
-
-/// Waits for room when the reader is slow; false when it is gone.
-bool put(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    } else if (count < 0 && errno == EAGAIN) {
-      pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
-      ::poll(&entry, 1, -1);
-    } else if (count == 0 || errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
 class Attachment {
  public:
   Attachment(GuestChannel& stream, guest::Request request) : stream_(stream), request_(std::move(request)) {}
@@ -60,7 +38,7 @@ class Attachment {
   int run() {
     ::signal(SIGPIPE, SIG_IGN);
     const SignalPipe signals({SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGWINCH, SIGTSTP});
-    if (const auto size = terminal_size(); size && request_.tty) {
+    if (const auto size = standard_terminal_size(); size && request_.tty) {
       request_.rows = size->ws_row;
       request_.columns = size->ws_col;
     }
@@ -114,7 +92,7 @@ class Attachment {
   void on_signals(const SignalPipe& signals) {
     while (const int number = signals.take()) {
       if (number == SIGWINCH) {
-        if (const auto size = terminal_size())
+        if (const auto size = standard_terminal_size())
           stream_.send(FrameType::resize, guest::encode_u32(size->ws_row) + guest::encode_u32(size->ws_col));
       } else if (number == SIGHUP) {
         code_ = 128 + number;  // our terminal is gone; the bottle's side sees the connection end
@@ -137,13 +115,13 @@ class Attachment {
       if (!frame) break;
       std::uint32_t number = 0;
       if (frame->type == FrameType::output || frame->type == FrameType::error) {
-        put(frame->type == FrameType::output ? 1 : 2, frame->payload);
+        write_all_waiting(frame->type == FrameType::output ? 1 : 2, frame->payload);
         continue;
       }
       if (!guest::decode_u32(frame->payload, number)) return false;
       if (frame->type == FrameType::started) {
         started_ = true;
-        put(1, std::string_view(frame->payload).substr(4));
+        write_all_waiting(1, std::string_view(frame->payload).substr(4));
       } else if (frame->type == FrameType::exited) {
         code_ = static_cast<int>(number & 0xff);
       } else if (frame->type == FrameType::failed) {

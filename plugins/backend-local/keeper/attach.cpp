@@ -15,6 +15,7 @@
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
 #include "core/base/paths.hpp"
+#include "core/base/terminal.hpp"
 #include "core/base/terminal_text.hpp"
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/terminal.hpp"
@@ -49,29 +50,6 @@ Result<guest::Request> read_request() {
   return request;
 }
 
-std::optional<winsize> terminal_size() {
-  winsize size{};
-  for (const int fd : {0, 1, 2})
-    if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) return size;
-  return std::nullopt;
-}
-
-/// Waits for room when the reader is slow; false when it is gone.
-bool put(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    } else if (count < 0 && errno == EAGAIN) {
-      pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
-      ::poll(&entry, 1, -1);
-    } else if (count == 0 || errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
 /// One direction: `from` → `to`. The bottle's ends do not block.
 struct Relay {
   int from = -1;
@@ -83,7 +61,7 @@ struct Relay {
     std::array<char, 65536> bytes{};
     const ssize_t got = ::read(from, bytes.data(), bytes.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0 || !put(to, {bytes.data(), static_cast<std::size_t>(got)})) open = false;
+    if (got <= 0 || !write_all_waiting(to, {bytes.data(), static_cast<std::size_t>(got)})) open = false;
   }
   /// What is there now, without waiting.
   void drain() {
@@ -103,7 +81,7 @@ class Attachment {
     ::sigprocmask(SIG_BLOCK, &handled, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     signals_.reset(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (const auto size = terminal_size(); size && request_.tty) {
+    if (const auto size = standard_terminal_size(); size && request_.tty) {
       request_.rows = size->ws_row;
       request_.columns = size->ws_col;
     }
@@ -170,7 +148,7 @@ class Attachment {
     while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       const int number = static_cast<int>(info.ssi_signo);
       if (number == SIGWINCH) {
-        if (const auto size = terminal_size(); size && master_) ::ioctl(master_.get(), TIOCSWINSZ, &*size);
+        if (const auto size = standard_terminal_size(); size && master_) ::ioctl(master_.get(), TIOCSWINSZ, &*size);
       } else if (number == SIGHUP) {
         code_ = 128 + number;  // our terminal is gone; the bottle's side sees the connection end
       } else if (number != SIGTSTP || request_.tty) {
@@ -216,8 +194,8 @@ class Attachment {
       in_ = {.from = 0, .to = master_.get()};
       out_ = {.from = master_.get(), .to = 1};
       err_.open = false;
-      put(1, std::string_view(frame.payload).substr(4));
-      if (const auto size = terminal_size()) {
+      write_all_waiting(1, std::string_view(frame.payload).substr(4));
+      if (const auto size = standard_terminal_size()) {
         // A session that is attached to again must redraw: a change of size tells it so.
         winsize other = *size;
         other.ws_row = static_cast<unsigned short>(other.ws_row > 1 ? other.ws_row - 1 : other.ws_row + 1);
