@@ -2,15 +2,23 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <string>
+#include <vector>
 
+#include "bot_bottle/plugin.hpp"
 #include "core/base/text.hpp"
 #include "core/base/unique_fd.hpp"
+#include "plugins/backend-docker/container_start.hpp"
 #include "plugins/backend-docker/containers.hpp"
 #include "plugins/backend-docker/engine_facts.hpp"
 #include "plugins/backend-docker/find_engine.hpp"
@@ -143,6 +151,73 @@ TEST_F(EngineTest, an_image_has_another_name_when_anything_of_it_changes) {
   EXPECT_NE(tag(other), first);
   write(top_ / "image/file", "two");
   EXPECT_NE(tag(layer), first);
+}
+
+/// An engine on `socket` that says of every container what `states` say, the last of them again and again.
+class FakeEngine {
+ public:
+  FakeEngine(UniqueFd listener, std::vector<std::string> states) {
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    ::alarm(60);
+    const int client = ::accept(listener.get(), nullptr, nullptr);
+    std::string request;
+    std::array<char, 4096> bytes{};
+    for (std::size_t at = 0;;) {
+      while (!request.contains("\r\n\r\n")) {
+        const ssize_t got = ::read(client, bytes.data(), bytes.size());
+        if (got <= 0) ::_exit(0);
+        request.append(bytes.data(), static_cast<std::size_t>(got));
+      }
+      const std::string body = "{\"State\":" + states[at] + "}";
+      if (request.contains("/containers/x/json")) at = std::min(at + 1, states.size() - 1);
+      request.clear();
+      const std::string answer =
+          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+          "\r\n\r\n" + body;
+      if (::write(client, answer.data(), answer.size()) < 0) ::_exit(1);
+    }
+  }
+  FakeEngine(const FakeEngine&) = delete;
+  FakeEngine& operator=(const FakeEngine&) = delete;
+  ~FakeEngine() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+std::string running(pid_t pid) {
+  return R"({"Running":true,"Pid":)" + std::to_string(pid) + "}";
+}
+pid_t process_that_has_ended() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  ::waitpid(pid, nullptr, 0);
+  return pid;
+}
+
+TEST_F(EngineTest, a_process_that_has_ended_is_not_taken_for_one_of_another_machine) {
+  const FakeEngine fake(listen(top_ / "docker.sock"), {running(process_that_has_ended()), R"({"Running":false})"});
+  Engine engine(top_ / "docker.sock");
+  try {
+    process_of(engine, "x", "the sidecar");
+    ADD_FAILURE() << "taken for alive";
+  } catch (const sdk::Error& error) {
+    EXPECT_STREQ(error.what(), "the sidecar ended while it started");
+  }
+}
+
+TEST_F(EngineTest, of_an_engine_elsewhere_the_process_is_not_named) {
+  const FakeEngine fake(listen(top_ / "docker.sock"), {running(process_that_has_ended())});
+  Engine engine(top_ / "docker.sock");
+  EXPECT_EQ(process_of(engine, "x", "the sidecar"), 0);
+  const FakeEngine other(listen(top_ / "other.sock"), {running(::getpid())});
+  Engine with_other(top_ / "other.sock");
+  EXPECT_EQ(process_of(with_other, "x", "the sidecar"), 0) << "a process here of that number is somebody else's";
 }
 
 // What gVisor's own stack finds at its start is what it keeps: it must be sealed before.
