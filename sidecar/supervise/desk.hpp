@@ -71,7 +71,8 @@ class Desk {
   [[nodiscard]] json::object routes() const;
   /// Refused where a credential would reach further, unless `credentials` says that it may.
   Result<json::object> set_routes(const json::object& arguments);
-  /// Routes from the operator's file; approvals stay. Error: the old ones stay in force.
+  /// Routes from the operator's file; approvals stay. Error: the old ones stay in force. Refused where a credential
+  /// would reach further: a file has no word that allows it.
   Result<void> use_base(policy::Egress base);
 
   // The agent's.

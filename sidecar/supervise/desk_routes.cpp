@@ -314,6 +314,8 @@ Result<json::object> Desk::set_routes(const json::object& arguments) {
 
 Result<void> Desk::use_base(policy::Egress base) {
   keep_configured(base, configured_);
+  // A file that somebody edited has no word that allows it.
+  BB_CHECK(check_credentials(base, CredentialReach::stays));
   BB_CHECK(use_standing(standing_with(base)));
   base_ = std::move(base);
   refresh();

@@ -84,6 +84,29 @@ def a_reload_takes_the_file_and_a_bad_file_leaves_the_old_routes(program, share)
 
 
 @check
+def a_reload_sends_no_credential_further(program, share):
+    with world(program, share).start() as w:
+        auth = 'auth = { scheme = "Bearer", token_ref = "%s" }\n'
+        kept = '[[routes]]\nhost = "api.example.com"\n' + auth % "TOKEN"
+        pins = "[hosts]\n" + "".join(f'"{host}" = "127.0.0.1:{w.origin.port}"\n' for host in ("api.example.com", "new.example.com"))
+        w.write_routes(kept + pins)
+        generation = w.call("reload")["generation"]
+        for name in ("TOKEN", "OTHER"):
+            w.write_routes(kept + '[[routes]]\nhost = "new.example.com"\n' + auth % name + pins)
+            try:
+                w.call("reload")
+                raise AssertionError(f"{name} goes to another host")
+            except CallError as error:
+                assert "a credential would reach further" in error.error["message"], error.error
+                assert error.error["kind"] == "refused", error.error
+            assert w.call("routes")["generation"] == generation
+            assert w.connect("new.example.com:443")[0] == 403
+        w.write_routes(kept + '[[routes]]\nhost = "new.example.com"\n' + pins)
+        w.call("reload")
+        assert w.get("new.example.com", "/length/1").status == 200, "a route without a credential is the file's to open"
+
+
+@check
 def a_reload_under_traffic_loses_nothing(program, share):
     with world(program, share, log=1).start() as w:
         w.write_routes(routes_for(w, "api.example.com"))
