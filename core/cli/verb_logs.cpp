@@ -200,7 +200,7 @@ void add_logs(CLI::App& app, Context& context) {
       add_verb(app, "logs", "What happened in a bottle: requests, blocks, DNS, launch", "Look",
                "bot-bottle logs fixer-x7k2p -f --kind egress,dlp\nbot-bottle logs fixer-x7k2p --since 10m --json");
   auto options = std::make_shared<LogsOptions>();
-  verb->add_option("SLUG", options->slug, "The bottle, running or preserved")->required();
+  verb->add_option("SLUG", options->slug, "The bottle, running or kept")->required();
   verb->add_flag("-f,--follow", options->follow, "Go on with what comes, until the bottle ends");
   verb->add_option("--kind", options->kinds, join(event_kinds(), ", ") + " (repeat or separate by commas)")
       ->type_name("KIND")

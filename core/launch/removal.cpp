@@ -227,7 +227,7 @@ CleanupPlan plan_cleanup(const Backends& backends, const Home& home, Preserved p
         {slug, metadata.backend,
          runs_abandoned ? "runs, but its launcher died before it was up"
          : directory.is_preserved()
-             ? "preserved"
+             ? "kept"
              : "does not run; " + std::string(state::name_of(metadata.status)) + " when its launcher died"});
   }
   // A kept bottle that does not run has no key either: it gets a new one when it is resumed.

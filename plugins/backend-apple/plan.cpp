@@ -26,7 +26,7 @@ constexpr std::uint64_t least_memory = 200 * mebibyte;  // the tool's own minimu
 
 void plan_resources(const sdk::Resources& resources, json::object& data) {
   if (resources.disk)
-    throw sdk::Error(sdk::Status::unsupported, "container cannot enforce limits.disk",
+    throw sdk::Error(sdk::Status::unsupported, "container cannot enforce resources.disk",
                      "take resources.disk out of the bottle");
   if (resources.cpus &&
       (*resources.cpus < 1 || *resources.cpus > 1024 || std::floor(*resources.cpus) < *resources.cpus))

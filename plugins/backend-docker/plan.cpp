@@ -26,14 +26,14 @@ constexpr std::uint32_t sidecar_uids = 0x42000000;
 
 void check_limits(const sdk::Resources& resources, const std::vector<std::string>& limits) {
   const auto check = [&](bool asked, const char* name) {
-    if (asked && std::ranges::find(limits, name) == limits.end())
-      throw sdk::Error(sdk::Status::unsupported, std::string("this engine cannot enforce ") + name,
+    if (asked && std::ranges::find(limits, "limits." + std::string(name)) == limits.end())
+      throw sdk::Error(sdk::Status::unsupported, "this engine cannot enforce resources." + std::string(name),
                        "take it out of the bottle");
   };
-  check(resources.memory.has_value(), "limits.memory");
-  check(resources.cpus.has_value(), "limits.cpus");
-  check(resources.pids.has_value(), "limits.pids");
-  check(resources.disk.has_value(), "limits.disk");
+  check(resources.memory.has_value(), "memory");
+  check(resources.cpus.has_value(), "cpus");
+  check(resources.pids.has_value(), "pids");
+  check(resources.disk.has_value(), "disk");
   if (resources.cpus && !(*resources.cpus > 0.009 && *resources.cpus < 100'000))
     throw sdk::Error(sdk::Status::invalid_argument, "resources.cpus must be at least 0.01");
   if (resources.memory && *resources.memory < (std::uint64_t{16} << 20))

@@ -31,21 +31,21 @@ std::uint64_t three_quarters_of_memory() {
   return static_cast<std::uint64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
 
-bool may_hold(const std::vector<std::string>& limits, const char* name) {
+bool may_hold(const std::vector<std::string>& limits, const std::string& name) {
   return std::ranges::find(limits, name) != limits.end();
 }
 
 /// What was asked for and cannot be held is an error by its name, never a silent promise (spec 08).
 void check_limits(const sdk::Resources& resources, const std::vector<std::string>& limits) {
   const auto check = [&](bool asked, const char* name) {
-    if (asked && !may_hold(limits, name))
-      throw sdk::Error(sdk::Status::unsupported, std::string("this machine cannot enforce ") + name,
+    if (asked && !may_hold(limits, "limits." + std::string(name)))
+      throw sdk::Error(sdk::Status::unsupported, "this machine cannot enforce resources." + std::string(name),
                        "take it out of the bottle, run as root, or start bot-bottle in a delegated cgroup: systemd-run "
                        "--user --scope -p Delegate=yes bot-bottle …");
   };
-  check(resources.memory.has_value(), "limits.memory");
-  check(resources.cpus.has_value(), "limits.cpus");
-  check(resources.pids.has_value(), "limits.pids");
+  check(resources.memory.has_value(), "memory");
+  check(resources.cpus.has_value(), "cpus");
+  check(resources.pids.has_value(), "pids");
   if (resources.cpus && !(*resources.cpus > 0.009 && *resources.cpus < 100'000))
     throw sdk::Error(sdk::Status::invalid_argument, "resources.cpus must be at least 0.01", "for example cpus: 2");
   if (resources.memory && *resources.memory < (std::uint64_t{16} << 20))

@@ -263,7 +263,7 @@ class Tests(AcceptanceTest):
 
     def test_what_cannot_be_enforced_is_refused_by_name(self):
         home = self.apple_home()
-        for extra, word in (("resources: {disk: 1GiB}\n", "limits.disk"), ("resources: {cpus: 1.5}\n", "whole CPUs"),
+        for extra, word in (("resources: {disk: 1GiB}\n", "resources.disk"), ("resources: {cpus: 1.5}\n", "whole CPUs"),
                             ("resources: {memory: 100MiB}\n", "200MiB"), ("workspace: {mode: mount}\n", "copy")):
             home.apple_agent("agent", ["true"], extra)
             refused = home.run("run", "agent")

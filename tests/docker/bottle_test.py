@@ -180,7 +180,7 @@ class Tests(DockerTest):
     def test_a_disk_limit_is_refused_by_name(self):
         home = self.home_of()
         home.docker_agent("agent", ["true"], extra="resources: {disk: 1GiB}\n")
-        self.assertIn("limits.disk", home.run("run", "agent").stderr)
+        self.assertIn("resources.disk", home.run("run", "agent").stderr)
 
 
 if __name__ == "__main__":

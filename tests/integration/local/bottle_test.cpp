@@ -265,7 +265,7 @@ TEST_F(Bottle, L_a_memory_limit_holds_or_is_refused_by_name) {
   if (std::ranges::find(features, "limits.memory") == features.end()) {
     const Error error = error_of([&] { backend().plan(small); });
     EXPECT_EQ(error.kind, ErrorKind::unsupported);
-    EXPECT_THAT(error.message, ::testing::HasSubstr("limits.memory"));
+    EXPECT_THAT(error.message, ::testing::HasSubstr("resources.memory"));
     return;
   }
   const json::object bottle = launch(small);
