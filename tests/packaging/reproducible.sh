@@ -3,6 +3,7 @@
 # which files differ when they are not. Usage: reproducible.sh [DIRECTORY]
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
+mkdir -p "${1:-$PWD/build}"
 work=$(mktemp -d "${1:-$PWD/build}/reproducible-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
