@@ -23,8 +23,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 constexpr auto archive_call = 30min;
 constexpr std::uint64_t most = std::uint64_t{64} << 30;
-/// As the local backend's freezer keeps it.
-constexpr std::uint64_t keep_free = std::uint64_t{512} << 20;
 /// Temporary directories, the kernel's file systems, and what each launch puts in anew: the certification authority of
 /// this bottle is not the next one's.
 constexpr const char* left_out[] = {
@@ -52,7 +50,7 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
   try {
     const std::string layer = place.partial + "/layer.tar";
     {
-      SparseFile file(layer, keep_free, most);
+      SparseFile file(layer, disk_reserve, most);
       or_throw(file.open());
       // No two names of one file: a fork gives the home's files to the agent, and must not give it root's by a link
       // there.
@@ -72,7 +70,7 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
                          "an image needs tar for this");
       or_throw(file.finish(SparseFile::Durable::no));  // write_layer_archive copies it
     }
-    or_throw(write_layer_archive(layer, place.partial + "/image.tar", keep_free));
+    or_throw(write_layer_archive(layer, place.partial + "/image.tar", disk_reserve));
     ::unlink(layer.c_str());
     if (::rename(place.partial.c_str(), place.path.c_str()) != 0)
       throw Failure(error_from_errno("cannot keep the snapshot " + ref, errno));
