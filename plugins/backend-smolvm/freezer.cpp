@@ -12,6 +12,7 @@
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-local/snapshots.hpp"
+#include "plugins/backend-smolvm/frozen_stream.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
 #include "plugins/backend-smolvm/sparse_file.hpp"
@@ -55,18 +56,27 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
       // No two names of one file: a fork gives the home's files to the agent, and must not give it root's by a link
       // there.
       std::vector<std::string> argv{"tar", "-C", "/", "--one-file-system", "--numeric-owner", "--hard-dereference",
-                                    "-c",  "-f", "-"};
+                                    // A size is in its header, always: ArchiveWalk reads no other.
+                                    "--format=gnu", "-c", "-f", "-"};
       for (const char* path : left_out) argv.push_back(std::string("--exclude=") + path);
       argv.emplace_back(".");
       driven::ToolRun run;
       run.deadline = archive_call;
-      run.output = [&](std::string_view bytes) { or_throw(file.write(bytes)); };
+      ArchiveWalk walk;
+      Complaints complaints;
+      run.output = [&](std::string_view bytes) {
+        or_throw(file.write(bytes));
+        walk.take(bytes);
+      };
+      run.error = [&](std::string_view bytes) { complaints.take(bytes); };
       call.progress("archiving the machine's root");
-      const driven::ToolResult result = with.exec_as_root(driven::machine_name(bottle.state_dir), argv, std::move(run));
-      if ((result.code != 0 && result.code != changed_meanwhile) || file.size() < 1024 ||
-          (result.code == changed_meanwhile && result.err.find("Error: ") != std::string::npos))
+      driven::ToolResult result = with.exec_as_root(driven::machine_name(bottle.state_dir), argv, std::move(run));
+      result.err = complaints.text();
+      const bool is_taken = result.code == 0 || (result.code == changed_meanwhile && !complaints.has_failure());
+      if (!is_taken || !walk.is_whole())
         throw sdk::Error(sdk::Status::failed_precondition,
-                         "the machine's root could not be archived: " + driven::complaint_of(result),
+                         "the machine's root could not be archived: " +
+                             (is_taken ? std::string("the archive is cut short") : driven::complaint_of(result)),
                          "an image needs tar for this");
       or_throw(file.finish(SparseFile::Durable::no));  // write_layer_archive copies it
     }

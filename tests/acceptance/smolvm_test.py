@@ -326,6 +326,32 @@ class Tests(AcceptanceTest):
         self.assertEqual(home.states(), {machine["name"]: "running"})
         home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
 
+    def refused_freeze(self, home, fault):
+        home.set(faults={"tar": [fault]})
+        failed = home.run("commit", "box", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        frozen = home.state("box") / "frozen"
+        self.assertEqual(list(frozen.iterdir()) if frozen.exists() else [], [], fault)
+        return failed.stderr
+
+    def test_a_cut_archive_is_no_snapshot(self):
+        home = self.smolvm_home()
+        home.start()
+        self.assertIn("cut short", self.refused_freeze(home, "cut"))
+        self.assertIn("connection to VM lost", self.refused_freeze(home, "lost"), "behind 5 MiB of warnings")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
+    def test_a_file_s_name_does_not_forbid_a_freeze(self):
+        home = self.smolvm_home()
+        home.start()
+        home.run("exec", "box", "--", "sh", "-c", "echo mine > 'Error: x'", check=0)
+        home.set(faults={"tar": ["grew: ./workspace/Error: x"]})
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(home.run("exec", "box", "--", "cat", "Error: x", check=0).stdout, "mine\n")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
     def test_an_allow_list_that_did_not_stick_ends_the_launch(self):
         home = self.smolvm_home(version="0.8.0")
         home.smolvm_agent("agent", ["true"])
