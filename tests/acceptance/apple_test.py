@@ -320,6 +320,22 @@ class Tests(AcceptanceTest):
         home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
         self.assertNotIn("/snapshot:", home.tool("image", "list", "-q").stdout)
 
+    def test_a_workspace_that_is_the_home_or_lies_in_it_is_kept_once(self):
+        for path in ("/home/agent", "/home/agent/work"):
+            home = self.apple_home()
+            (home.workspace / "given").write_text("given\n")
+            home.start(extra=f"workspace: {{path: {path}}}\n")
+            home.run("exec", "box", "--", "sh", "-c", "echo mine > ~/kept; ln -s kept ~/link", check=0)
+            home.run("commit", "box", check=0, timeout=PATIENCE)
+            for how in ("from the snapshot", "carried over"):
+                home.run("stop", "box", check=0, timeout=PATIENCE)
+                if how == "carried over":
+                    home.apple_agent("agent", ["sleep", "1000"], f"workspace: {{path: {path}}}\nsupervise: false\n")
+                home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+                shown = home.run("exec", "box", "--", "sh", "-c", f"cat ~/kept ~/link {path}/given; readlink ~/link", check=0).stdout
+                self.assertEqual(shown, "mine\nmine\ngiven\nkept\n", f"{path}, {how}")
+            home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
     def test_a_terminal_is_raw_and_its_size_follows(self):
         home = self.apple_home()
         home.start(argv=["sh"])
