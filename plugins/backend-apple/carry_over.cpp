@@ -34,10 +34,24 @@ std::vector<Part> parts_of(const sdk::Plan& plan) {
   return parts;
 }
 
+Result<void> sync_directory(const std::string& path) {
+  const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory || ::fsync(directory.get()) != 0) return fail(error_from_errno("cannot sync " + path, errno));
+  return {};
+}
+
 }  // namespace
 
 bool has_carried(const std::string& state_dir) {
   return ::access((place_of(state_dir) + "/whole").c_str(), F_OK) == 0;
+}
+
+Result<void> mark_carried(const std::string& state_dir) {
+  // First the names of what lies there: `whole` without them would be a lie.
+  BB_CHECK(sync_directory(place_of(state_dir)));
+  BB_CHECK(write_file_atomic(place_of(state_dir) + "/whole", "", 0600));
+  BB_CHECK(sync_directory(state_dir + "/backend"));
+  return sync_directory(state_dir);
 }
 
 void carry_over(const sdk::Call& call, const ContainerTool& tool, const sdk::Plan& plan, const std::string& container) {
@@ -54,7 +68,7 @@ void carry_over(const sdk::Call& call, const ContainerTool& tool, const sdk::Pla
     or_throw(write_all(file.get(), guest::make_tar_end()));
     if (::fsync(file.get()) != 0) throw Failure(error_from_errno("cannot keep what is carried over", errno));
   }
-  or_throw(write_file_fast(place_of(plan.state_dir) + "/whole", "", 0600));
+  or_throw(mark_carried(plan.state_dir));
   tool.end(plan.state_dir);
 }
 
