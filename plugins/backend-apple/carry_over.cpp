@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
@@ -17,19 +18,40 @@ std::string place_of(const std::string& state_dir) {
   return state_dir + "/backend/carried";
 }
 
-/// (file, directory of the bottle)
-std::vector<std::pair<std::string, std::string>> parts_of(const sdk::Plan& plan) {
-  std::vector<std::pair<std::string, std::string>> parts{
-      {place_of(plan.state_dir) + "/home.tar", get_string(plan.data, "home")}};
-  if (get_string(plan.data, "workspace_mode") == "copy")
-    parts.emplace_back(place_of(plan.state_dir) + "/workspace.tar", get_string(plan.data, "workspace_path"));
+struct Part {
+  std::string path;
+  std::string directory;  // of the bottle
+};
+
+/// One in the other is carried with it and once more: they are unpacked one after another, by the agent's rights. The
+/// inner one is looked at by that, before the old container goes.
+std::vector<Part> parts_of(const sdk::Plan& plan) {
+  const std::string home = get_string(plan.data, "home");
+  const std::string workspace = get_string(plan.data, "workspace_path");
+  std::vector<Part> parts{{place_of(plan.state_dir) + "/home.tar", home}};
+  if (get_string(plan.data, "workspace_mode") == "copy" && workspace != home)
+    parts.push_back({place_of(plan.state_dir) + "/workspace.tar", workspace});
   return parts;
+}
+
+Result<void> sync_directory(const std::string& path) {
+  const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory || ::fsync(directory.get()) != 0) return fail(error_from_errno("cannot sync " + path, errno));
+  return {};
 }
 
 }  // namespace
 
 bool has_carried(const std::string& state_dir) {
   return ::access((place_of(state_dir) + "/whole").c_str(), F_OK) == 0;
+}
+
+Result<void> mark_carried(const std::string& state_dir) {
+  // First the names of what lies there: `whole` without them would be a lie.
+  BB_CHECK(sync_directory(place_of(state_dir)));
+  BB_CHECK(write_file_atomic(place_of(state_dir) + "/whole", "", 0600));
+  BB_CHECK(sync_directory(state_dir + "/backend"));
+  return sync_directory(state_dir);
 }
 
 void carry_over(const sdk::Call& call, const ContainerTool& tool, const sdk::Plan& plan, const std::string& container) {
@@ -41,11 +63,12 @@ void carry_over(const sdk::Call& call, const ContainerTool& tool, const sdk::Pla
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) throw Failure(error_from_errno("cannot keep what is carried over", errno));
     const auto channel = open_relay(tool, container, user_of(plan.data));
-    pull_tree(call, *channel, {.directory = directory, .as = "", .uid = 0, .gid = 0}, file.get());
+    PulledNames names;
+    pull_tree(call, *channel, {.directory = directory, .as = "", .uid = 0, .gid = 0}, file.get(), names);
     or_throw(write_all(file.get(), guest::make_tar_end()));
     if (::fsync(file.get()) != 0) throw Failure(error_from_errno("cannot keep what is carried over", errno));
   }
-  or_throw(write_file_fast(place_of(plan.state_dir) + "/whole", "", 0600));
+  or_throw(mark_carried(plan.state_dir));
   tool.end(plan.state_dir);
 }
 

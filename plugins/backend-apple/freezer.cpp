@@ -118,29 +118,23 @@ sdk::Snapshot AppleFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bot
   std::uint64_t size = 0;
   const auto uid = static_cast<std::uint32_t>(get_int(bottle.data, "uid", 1000));
   const auto gid = static_cast<std::uint32_t>(get_int(bottle.data, "gid", 1000));
-  build_on_top(
-      with, call, reference, get_string(bottle.data, "image"), "snapshot", get_string(bottle.data, "version"),
-      bottle.state_dir, [&](const std::string& path) {
-        const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-        if (!file) throw Failure(error_from_errno("cannot make " + path, errno));
-        call.progress("freezing home and workspace");
-        const Stillness still(call, with, owned->id);
-        for (const char* name : {"home", "workspace_path"}) {
-          if (name == std::string_view("workspace_path") && get_string(bottle.data, "workspace_mode") == "none")
-            continue;
-          const std::string directory = get_string(bottle.data, name);
-          const std::string other =
-              get_string(bottle.data, name == std::string_view("home") ? "workspace_path" : "home");
-          // It is in the other one already; a name twice would be written by way of what the agent put there.
-          if (directory.starts_with(other + "/")) continue;
-          // As root the packer could be made to read what the agent may not: it runs with the agent's rights,
-          // whoever the relay is.
-          const auto channel = open_relay(with, owned->id, "0:0");
-          size += pull_tree(call, *channel, {.directory = directory, .as = directory.substr(1), .uid = uid, .gid = gid},
-                            file.get());
-        }
-        or_throw(write_all(file.get(), guest::make_tar_end()));
-      });
+  build_on_top(with, call, reference, get_string(bottle.data, "image"), "snapshot", get_string(bottle.data, "version"),
+               bottle.state_dir, [&](const std::string& path) {
+                 const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+                 if (!file) throw Failure(error_from_errno("cannot make " + path, errno));
+                 call.progress("freezing home and workspace");
+                 const Stillness still(call, with, owned->id);
+                 PulledNames names;
+                 for (const std::string& directory : kept_directories(bottle.data)) {
+                   // As root the packer could be made to read what the agent may not: it runs with the agent's rights,
+                   // whoever the relay is.
+                   const auto channel = open_relay(with, owned->id, "0:0");
+                   size += pull_tree(call, *channel,
+                                     {.directory = directory, .as = directory.substr(1), .uid = uid, .gid = gid},
+                                     file.get(), names);
+                 }
+                 or_throw(write_all(file.get(), guest::make_tar_end()));
+               });
   sdk::Snapshot snapshot;
   snapshot.kind = snapshot_kind;
   snapshot.ref = ref;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "core/base/file.hpp"
 #include "core/base/json.hpp"
@@ -42,27 +43,41 @@ class Attempts {
   std::string hint_;
 };
 
-/// Directories of states below our root that have something of ours in them.
-std::vector<std::string> states_with_parts(const std::string& root) {
-  std::vector<std::string> found;
+struct StateWithParts {
+  std::string directory;
+  std::optional<Failure> problem;  // why its record cannot be read
+};
+
+/// The states below our root that have something of ours in them, or may have: whose a record is that cannot be read,
+/// it does not say, and one of them is not to hide all the others.
+std::vector<StateWithParts> states_with_parts(const std::string& root) {
+  std::vector<StateWithParts> found;
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(root, code)) {
     if (!entry.is_directory(code) || entry.is_symlink(code)) continue;
     const std::string state = entry.path().string();
-    if (const auto record = driven::load_record(state); record && get_string(*record, "backend") == backend_name)
-      found.push_back(state);
+    try {
+      const auto record = driven::load_record(state);
+      if (record && get_string(*record, "backend") == backend_name) found.push_back({state, {}});
+    } catch (const Failure& failure) {
+      found.push_back({state, failure});
+    }
   }
-  std::ranges::sort(found);
+  std::ranges::sort(found, {}, &StateWithParts::directory);
   return found;
 }
 
 /// Ours. A tool that cannot be asked is "unavailable", which the core takes for "nothing of it runs"; where bottles of
-/// ours are that would be a lie, and cleanup would forget machines that run.
-std::vector<Owned> list_where_it_matters(const std::function<ContainerTool&()>& tool, const std::string& root) {
+/// ours are, or may be, that would be a lie, and cleanup would forget machines that run.
+std::vector<Owned> list_where_it_matters(const std::function<ContainerTool&()>& tool,
+                                         const std::vector<StateWithParts>& states) {
   try {
     return tool().list();
   } catch (const sdk::Error& error) {
-    if (error.status != sdk::Status::unavailable || states_with_parts(root).empty()) throw;
+    if (error.status != sdk::Status::unavailable || states.empty()) throw;
+    // Where it is that alone which keeps us, it is what is to be mended.
+    if (std::ranges::all_of(states, [](const StateWithParts& state) { return state.problem.has_value(); }))
+      throw Failure(*states.front().problem);
     throw sdk::Error(sdk::Status::failed_precondition, error.message, error.hint);
   }
 }
@@ -106,11 +121,13 @@ void AppleBackend::remove(const sdk::Call& call, const sdk::Bottle& bottle) {
 sdk::Bottles AppleBackend::enumerate(const sdk::Call& call) {
   sdk::Bottles found;
   const std::string root = host().path(call, "state");
+  const std::vector<StateWithParts> known = states_with_parts(root);
   std::map<std::string, Owned> machines;
-  for (Owned& owned : list_where_it_matters([&]() -> ContainerTool& { return tool(call); }, root))
+  for (Owned& owned : list_where_it_matters([&]() -> ContainerTool& { return tool(call); }, known))
     if (owned.state == "running" && fs::path(owned.state_dir).parent_path() == root)
       machines.emplace(owned.state_dir, std::move(owned));
-  std::vector<std::string> states = states_with_parts(root);
+  std::vector<std::string> states;
+  for (const StateWithParts& state : known) states.push_back(state.directory);
   for (const auto& [state, owned] : machines)
     if (std::ranges::find(states, state) == states.end()) states.push_back(state);
   for (const std::string& state : states) {
@@ -138,11 +155,12 @@ sdk::Orphans AppleBackend::orphans(const sdk::Call& call, const std::vector<std:
   sdk::Orphans found;
   const std::string root = host().path(call, "state");
   const auto is_known = [&](const std::string& slug) { return std::ranges::find(known, slug) != known.end(); };
-  for (const Owned& owned : list_where_it_matters([&]() -> ContainerTool& { return tool(call); }, root))
+  const std::vector<StateWithParts> states = states_with_parts(root);
+  for (const Owned& owned : list_where_it_matters([&]() -> ContainerTool& { return tool(call); }, states))
     // Another home's are another operator's, or another test's.
     if (fs::path(owned.state_dir).parent_path() == root && !is_known(owned.slug))
       found.items.push_back({.kind = "container", .what = owned.id, .slug = owned.slug});
-  for (const std::string& state : states_with_parts(root)) {
+  for (const auto& [state, problem] : states) {
     const std::string slug = fs::path(state).filename().string();
     if (is_known(slug)) continue;
     if (driven::is_sidecar_running(state))
@@ -164,7 +182,11 @@ void AppleBackend::cleanup(const sdk::Call& call, const sdk::Orphans& orphans) {
     sdk::Bottle bottle;
     bottle.slug = item.slug;
     bottle.state_dir = root + "/" + item.slug;
-    attempts.attempt([&] { remove(call, bottle); });
+    attempts.attempt([&] {
+      // One that cannot be read may be another backend's, whose machine runs: it is named and stays.
+      static_cast<void>(driven::load_record(bottle.state_dir));
+      remove(call, bottle);
+    });
   }
   attempts.check("not everything could be cleaned up");
 }

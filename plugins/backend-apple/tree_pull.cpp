@@ -25,7 +25,20 @@ bool is_plain(std::string_view name) {
   return true;
 }
 
+bool is_in(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory + "/");
+}
+
 }  // namespace
+
+std::vector<std::string> kept_directories(const json::object& data) {
+  const std::string home = get_string(data, "home");
+  const std::string workspace = get_string(data, "workspace_path");
+  if (workspace.empty() || get_string(data, "workspace_mode") == "none") return {home};
+  if (is_in(workspace, home)) return {home};
+  if (is_in(home, workspace)) return {workspace};
+  return {home, workspace};
+}
 
 bool TreeRewriter::refuse(std::string why) {
   if (problem_.empty()) problem_ = std::move(why);
@@ -36,26 +49,44 @@ bool TreeRewriter::remember(const guest::TarEntry& entry) {
   const std::string& name = entry.path;
   const bool is_directory = entry.kind == guest::TarEntry::Kind::directory;
   if (!is_plain(name)) return refuse("'" + name + "' is not a plain relative path");
-  const std::size_t slash = name.rfind('/');
-  if (slash == std::string::npos) {
-    if (name != packed_name || !is_directory) return refuse("'" + name + "' is not the directory that was asked for");
-  } else if (const auto parent = is_directory_.find(std::string_view(name).substr(0, slash));
-             parent == is_directory_.end() || !parent->second) {
-    return refuse("'" + name + "' lies below what is not a directory");
-  }
-  const auto [place, is_new] = is_directory_.emplace(name, is_directory);
+  const bool is_top = name.find('/') == std::string::npos;
+  if (is_top && (name != packed_name || !is_directory))
+    return refuse("'" + name + "' is not the directory that was asked for");
+  const std::string made = made_name(name);
+  if (!is_below_directories(made, is_top)) return refuse("'" + name + "' lies below what is not a directory");
+  const auto [place, is_new] = names_.is_directory.emplace(made, is_directory);
   if (!is_new) return (place->second && is_directory) || refuse("'" + name + "' comes twice");
-  name_bytes_ += name.size();
-  if (is_directory_.size() > tree_.max_entries || name_bytes_ > tree_.max_name_bytes) return refuse("too many entries");
+  names_.bytes += made.size();
+  if (names_.is_directory.size() > tree_.max_entries || names_.bytes > tree_.max_name_bytes)
+    return refuse("too many entries");
   return true;
+}
+
+/// What lies above the tree itself nobody names: it is there, and no tree of the same archive may have put anything
+/// else in its place, or do so later.
+bool TreeRewriter::is_below_directories(std::string_view name, bool is_top) {
+  if (!is_top) {
+    const std::size_t slash = name.rfind('/');
+    const auto parent = names_.is_directory.find(name.substr(0, slash == std::string_view::npos ? 0 : slash));
+    return parent != names_.is_directory.end() && parent->second;
+  }
+  for (std::size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/', slash + 1))
+    if (!names_.is_directory.emplace(name.substr(0, slash), true).first->second) return false;
+  return true;
+}
+
+std::string TreeRewriter::made_name(std::string_view name) const {
+  std::string made = tree_.as;
+  made += name.substr(packed_name.size());
+  while (made.starts_with('/')) made.erase(0, 1);
+  return made;
 }
 
 bool TreeRewriter::begin(const guest::TarEntry& entry) {
   left_ = 0;
   if (!problem_.empty() || !remember(entry)) return false;
   if (entry.kind == guest::TarEntry::Kind::other) return true;
-  std::string path = tree_.as + entry.path.substr(packed_name.size());
-  while (path.starts_with('/')) path.erase(0, 1);
+  std::string path = made_name(entry.path);
   if (path.empty()) return true;
   guest::TarEntry made = entry;
   made.path = std::move(path);
@@ -97,8 +128,9 @@ bool TreeRewriter::put(std::string_view bytes) {
   return problem_.empty();
 }
 
-std::uint64_t pull_tree(const sdk::Call& call, driven::GuestChannel& channel, const PulledTree& tree, int fd) {
-  TreeRewriter rewriter(tree, fd);
+std::uint64_t pull_tree(const sdk::Call& call, driven::GuestChannel& channel, const PulledTree& tree, int fd,
+                        PulledNames& names) {
+  TreeRewriter rewriter(tree, fd, names);
   guest::TarReader reader(rewriter);
   driven::GuestRun run;
   run.argv = {driven::guest_init, "--pack", tree.directory};

@@ -28,6 +28,20 @@ std::string sidecar_lock(const std::string& state_dir) {
   return state_dir + "/backend/sidecar.lock";
 }
 
+/// Where the git is that the git-gate runs. xcode-select says it without opening a window, which the shim /usr/bin/git
+/// does where there is none.
+std::string find_developer_directory(const sdk::Call& call) {
+  const Tool tool("/usr/bin/xcode-select", tool_environment({"DEVELOPER_DIR"}));
+  ToolRun run;
+  run.arguments = {"--print-path"};
+  const ToolResult result = tool.run(run, call.cancel_fd());
+  const std::string found = result.code == 0 ? developer_directory(result.out) : std::string();
+  if (found.empty() || ::access((found + "/usr/bin/git").c_str(), X_OK) != 0)
+    throw sdk::Error(sdk::Status::failed_precondition, "git-gate needs git, which this Mac does not have",
+                     "xcode-select --install");
+  return found;
+}
+
 }  // namespace
 
 sdk::Sidecar start_host_sidecar(const sdk::Host& host, const sdk::Call& call, const HostSidecar& sidecar, int config_fd,
@@ -37,9 +51,10 @@ sdk::Sidecar start_host_sidecar(const sdk::Host& host, const sdk::Call& call, co
   or_throw(make_directories(sidecar.state_dir + "/backend", 0700));
   for (const char* name : {"egress", "wire", "control", "logs", "git-gate", "supervise"})
     or_throw(make_directories(sidecar.state_dir + "/" + name, 0700));
+  const std::string developer = sidecar.has_git_gate ? find_developer_directory(call) : std::string();
   std::vector<std::string> argv{"/usr/bin/sandbox-exec",
                                 "-p",
-                                sidecar_profile(sidecar, libexec, share),
+                                sidecar_profile(sidecar, libexec, share, developer),
                                 libexec + "/bot-bottle-sidecar",
                                 "--state",
                                 sidecar.state_dir,
@@ -48,13 +63,13 @@ sdk::Sidecar start_host_sidecar(const sdk::Host& host, const sdk::Call& call, co
   if (!sidecar.rules_database.empty() && ::access(sidecar.rules_database.c_str(), R_OK) == 0)
     argv.insert(argv.end(), {"--rules-database", sidecar.rules_database});
   argv.insert(argv.end(), sidecar.arguments.begin(), sidecar.arguments.end());
-  const StartedKeep started =
-      start_keep(host, call,
-                 {{"lock", sidecar_lock(sidecar.state_dir)},
-                  {"log", sidecar.state_dir + "/logs/sidecar.log"},
-                  {"program", to_array(argv)},
-                  {"env", {{"PATH", "/usr/bin:/bin"}, {"HOME", sidecar.state_dir + "/egress"}, {"LANG", "C.UTF-8"}}}},
-                 config_fd, lifeline_fd);
+  const StartedKeep started = start_keep(
+      host, call,
+      {{"lock", sidecar_lock(sidecar.state_dir)},
+       {"log", sidecar.state_dir + "/logs/sidecar.log"},
+       {"program", to_array(argv)},
+       {"env", {{"PATH", sidecar_path(developer)}, {"HOME", sidecar.state_dir + "/egress"}, {"LANG", "C.UTF-8"}}}},
+      config_fd, lifeline_fd);
   sdk::Sidecar answer;
   answer.slug = sidecar.slug;
   answer.control = sidecar.state_dir + "/control/control.sock";

@@ -1,5 +1,7 @@
 #include "plugins/backend-driven/sidecar_profile.hpp"
 
+#include "core/base/text.hpp"
+
 namespace bot_bottle::driven {
 namespace {
 
@@ -13,9 +15,33 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
+/// What Programs::executables (sidecar/git_gate) names on a Mac. /bin/sh is a program that runs the shell which a link
+/// in /private/var/select names, one of three.
+std::string git_gate_rules(const std::string& developer) {
+  std::string programs;
+  for (const char* name : {"/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/usr/bin/ssh"})
+    programs += " (literal " + quoted(name) + ")";
+  programs += " (literal " + quoted(developer + "/usr/bin/git") + ")";
+  programs += " (subpath " + quoted(developer + "/usr/libexec/git-core") + ")";
+  return "(allow process-exec" + programs + ")\n(allow process-fork)\n(allow file-read*" + programs +
+         " (literal \"/private/var/select/sh\") (subpath " + quoted(developer + "/usr/lib") + ") (subpath " +
+         quoted(developer + "/usr/share/git-core") + "))\n";
+}
+
 }  // namespace
 
-std::string sidecar_profile(const HostSidecar& sidecar, const std::string& libexec, const std::string& share) {
+std::string developer_directory(std::string_view said) {
+  const std::string_view path = trim(said);
+  const bool is_plain = path.size() > 1 && path.front() == '/' && path.find('\n') == std::string_view::npos;
+  return is_plain ? std::string(path) : std::string();
+}
+
+std::string sidecar_path(const std::string& developer) {
+  return (developer.empty() ? std::string() : developer + "/usr/bin:") + "/usr/bin:/bin";
+}
+
+std::string sidecar_profile(const HostSidecar& sidecar, const std::string& libexec, const std::string& share,
+                            const std::string& developer) {
   const std::string program = "(literal " + quoted(libexec + "/bot-bottle-sidecar") + ")";
   std::string text =
       "(version 1)\n(deny default)\n(import \"bsd.sb\")\n"
@@ -31,8 +57,7 @@ std::string sidecar_profile(const HostSidecar& sidecar, const std::string& libex
       "(allow mach-lookup (global-name \"com.apple.system.opendirectoryd.libinfo\") "
       "(global-name \"com.apple.dnssd.service\"))\n";
   text += "(allow process-exec " + program + ")\n";
-  if (sidecar.has_git_gate)
-    text += "(allow process-exec (literal \"/usr/bin/git\") (literal \"/usr/bin/ssh\"))\n(allow process-fork)\n";
+  if (sidecar.has_git_gate) text += git_gate_rules(developer);
   text += "(allow file-read* (subpath " + quoted(share) + ") " + program + ")\n";
   if (!sidecar.rules_database.empty()) text += "(allow file-read* (literal " + quoted(sidecar.rules_database) + "))\n";
   for (const char* name : {"egress", "wire", "control", "logs", "git-gate", "supervise"})

@@ -87,8 +87,9 @@ class Child {
 
 class Collector {
  public:
-  Collector(UniqueFd fd, std::string& into, const ToolRun& run, bool& truncated, bool is_output)
-      : fd_(std::move(fd)), into_(into), run_(run), truncated_(truncated), is_output_(is_output) {
+  Collector(UniqueFd fd, std::string& into, const std::function<void(std::string_view)>& instead, std::size_t most,
+            bool& truncated)
+      : fd_(std::move(fd)), into_(into), instead_(instead), most_(most), truncated_(truncated) {
     ::fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
   }
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -104,11 +105,11 @@ class Collector {
       return false;
     }
     const std::string_view part(bytes.data(), static_cast<std::size_t>(got));
-    if (is_output_ && run_.output) {
-      run_.output(part);
+    if (instead_) {
+      instead_(part);
       return true;
     }
-    const std::size_t room = run_.max_output - std::min(run_.max_output, into_.size());
+    const std::size_t room = most_ - std::min(most_, into_.size());
     if (part.size() > room) truncated_ = true;
     into_.append(part.substr(0, room));
     return true;
@@ -121,9 +122,9 @@ class Collector {
  private:
   UniqueFd fd_;
   std::string& into_;
-  const ToolRun& run_;
+  const std::function<void(std::string_view)>& instead_;
+  std::size_t most_;
   bool& truncated_;
-  bool is_output_;
 };
 
 }  // namespace
@@ -169,8 +170,8 @@ ToolResult Tool::run(const ToolRun& run, int cancel_fd) const {
   err.write.reset();
 
   ToolResult result;
-  Collector output(std::move(out.read), result.out, run, result.truncated, true);
-  Collector error(std::move(err.read), result.err, run, result.truncated, false);
+  Collector output(std::move(out.read), result.out, run.output, run.max_output, result.truncated);
+  Collector error(std::move(err.read), result.err, run.error, run.max_output, result.truncated);
   std::string_view to_write = run.input;
   const std::chrono::milliseconds allowed = deadline_of(run);
   auto deadline = Clock::now() + allowed;

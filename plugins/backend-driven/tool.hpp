@@ -27,6 +27,7 @@ struct ToolRun {
   std::string input;                             // its standard input; empty: none
   int input_fd = -1;                             // borrowed, instead of `input`
   std::function<void(std::string_view)> output;  // takes standard output instead of ToolResult::out; may throw to stop
+  std::function<void(std::string_view)> error;   // the same of standard error
   std::chrono::milliseconds deadline{30'000};
   std::size_t max_output = std::size_t{4} << 20;  // per stream; more is dropped
 };

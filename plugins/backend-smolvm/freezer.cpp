@@ -12,6 +12,7 @@
 #include "core/base/unique_fd.hpp"
 #include "plugins/backend-driven/machine_record.hpp"
 #include "plugins/backend-local/snapshots.hpp"
+#include "plugins/backend-smolvm/frozen_stream.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/smolvm_backend.hpp"
 #include "plugins/backend-smolvm/sparse_file.hpp"
@@ -23,8 +24,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 constexpr auto archive_call = 30min;
 constexpr std::uint64_t most = std::uint64_t{64} << 30;
-/// As the local backend's freezer keeps it.
-constexpr std::uint64_t keep_free = std::uint64_t{512} << 20;
 /// Temporary directories, the kernel's file systems, and what each launch puts in anew: the certification authority of
 /// this bottle is not the next one's.
 constexpr const char* left_out[] = {
@@ -52,27 +51,36 @@ sdk::Snapshot SmolvmFreezer::freeze(const sdk::Call& call, const sdk::Bottle& bo
   try {
     const std::string layer = place.partial + "/layer.tar";
     {
-      SparseFile file(layer, keep_free, most);
+      SparseFile file(layer, disk_reserve, most);
       or_throw(file.open());
       // No two names of one file: a fork gives the home's files to the agent, and must not give it root's by a link
       // there.
       std::vector<std::string> argv{"tar", "-C", "/", "--one-file-system", "--numeric-owner", "--hard-dereference",
-                                    "-c",  "-f", "-"};
+                                    // A size is in its header, always: ArchiveWalk reads no other.
+                                    "--format=gnu", "-c", "-f", "-"};
       for (const char* path : left_out) argv.push_back(std::string("--exclude=") + path);
       argv.emplace_back(".");
       driven::ToolRun run;
       run.deadline = archive_call;
-      run.output = [&](std::string_view bytes) { or_throw(file.write(bytes)); };
+      ArchiveWalk walk;
+      Complaints complaints;
+      run.output = [&](std::string_view bytes) {
+        or_throw(file.write(bytes));
+        walk.take(bytes);
+      };
+      run.error = [&](std::string_view bytes) { complaints.take(bytes); };
       call.progress("archiving the machine's root");
-      const driven::ToolResult result = with.exec_as_root(driven::machine_name(bottle.state_dir), argv, std::move(run));
-      if ((result.code != 0 && result.code != changed_meanwhile) || file.size() < 1024 ||
-          (result.code == changed_meanwhile && result.err.find("Error: ") != std::string::npos))
+      driven::ToolResult result = with.exec_as_root(driven::machine_name(bottle.state_dir), argv, std::move(run));
+      result.err = complaints.text();
+      const bool is_taken = result.code == 0 || (result.code == changed_meanwhile && !complaints.has_failure());
+      if (!is_taken || !walk.is_whole())
         throw sdk::Error(sdk::Status::failed_precondition,
-                         "the machine's root could not be archived: " + driven::complaint_of(result),
+                         "the machine's root could not be archived: " +
+                             (is_taken ? std::string("the archive is cut short") : driven::complaint_of(result)),
                          "an image needs tar for this");
       or_throw(file.finish(SparseFile::Durable::no));  // write_layer_archive copies it
     }
-    or_throw(write_layer_archive(layer, place.partial + "/image.tar", keep_free));
+    or_throw(write_layer_archive(layer, place.partial + "/image.tar", disk_reserve));
     ::unlink(layer.c_str());
     if (::rename(place.partial.c_str(), place.path.c_str()) != 0)
       throw Failure(error_from_errno("cannot keep the snapshot " + ref, errno));

@@ -44,21 +44,6 @@ Result<std::string> read_part(int fd, std::uint64_t offset, std::uint64_t size) 
   return text;
 }
 
-/// The octal number of a header's field; base-256 for large files (GNU, pax readers take both).
-std::uint64_t parse_number(std::string_view field) {
-  std::uint64_t value = 0;
-  if (!field.empty() && (static_cast<unsigned char>(field[0]) & 0x80U) != 0) {
-    for (std::size_t i = field.size() - 8; i < field.size(); ++i)
-      value = (value << 8U) | static_cast<unsigned char>(field[i]);
-    return value;
-  }
-  for (const char c : field) {
-    if (c >= '0' && c <= '7') value = value * 8 + static_cast<std::uint64_t>(c - '0');
-    if (c == '\0' || (c == ' ' && value != 0)) break;
-  }
-  return value;
-}
-
 /// Names, places and sizes of the plain files; contents stay where they are.
 Result<std::map<std::string, ArchiveLayer>> list_archive(int fd, std::uint64_t file_size) {
   std::map<std::string, ArchiveLayer> entries;
@@ -68,7 +53,7 @@ Result<std::map<std::string, ArchiveLayer>> list_archive(int fd, std::uint64_t f
     BB_TRY(const std::string block, read_part(fd, at, guest::tar_block));
     if (block.find_first_not_of('\0') == std::string::npos) break;
     if (block.compare(257, 5, "ustar") != 0) return fail(ErrorKind::invalid_argument, "it is not a tar archive");
-    const std::uint64_t size = parse_number(std::string_view(block).substr(124, 12));
+    const std::uint64_t size = parse_tar_number(std::string_view(block).substr(124, 12));
     const char type = block[156];
     const std::uint64_t content = at + guest::tar_block;
     if (size > file_size - content) return fail(ErrorKind::invalid_argument, "it is cut short");
@@ -112,7 +97,7 @@ Result<std::string> make_layer(const MachineLayer& layer) {
 
 class Writer {
  public:
-  explicit Writer(std::string to, std::uint64_t keep_free = 0)
+  Writer(std::string to, std::uint64_t keep_free)
       : to_(std::move(to)), partial_(to_ + "." + random_base36(8)), file_(partial_, keep_free) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -182,6 +167,20 @@ json::object machine_config(json::object config, const std::string& layer_digest
 
 }  // namespace
 
+std::uint64_t parse_tar_number(std::string_view field) {
+  std::uint64_t value = 0;
+  if (!field.empty() && (static_cast<unsigned char>(field[0]) & 0x80U) != 0) {
+    for (std::size_t i = field.size() - 8; i < field.size(); ++i)
+      value = (value << 8U) | static_cast<unsigned char>(field[i]);
+    return value;
+  }
+  for (const char c : field) {
+    if (c >= '0' && c <= '7') value = value * 8 + static_cast<std::uint64_t>(c - '0');
+    if (c == '\0' || (c == ' ' && value != 0)) break;
+  }
+  return value;
+}
+
 Result<std::string> sha256_of_part(int fd, std::uint64_t offset, std::uint64_t size) {
   const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> hash(::EVP_MD_CTX_new(), &::EVP_MD_CTX_free);
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -244,7 +243,8 @@ Result<std::string> machine_archive_digest(const ImageArchive& image, const Mach
   return sha256_hex(std::string(recipe) + "\n" + sha256_hex(image.config) + "\n" + sha256_hex(text)).substr(0, 32);
 }
 
-Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& added, const std::string& to) {
+Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& added, const std::string& to,
+                                   std::uint64_t keep_free) {
   BB_TRY(const std::string layer, make_layer(added));
   const UniqueFd file(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return fail(error_from_errno("cannot read the image " + image.path, errno));
@@ -252,7 +252,7 @@ Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer
   BB_TRY(json::object config, parse_json_object(image.config));
   const std::string config_text = to_text(machine_config(std::move(config), layer_digest));
   const std::string config_name = sha256_hex(config_text) + ".json";
-  Writer writer(to);
+  Writer writer(to, keep_free);
   BB_CHECK(writer.open());
   json::array names;
   for (std::size_t i = 0; i < image.layers.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/json.hpp"
@@ -27,6 +28,9 @@ struct ImageArchive {
 /// Errors: not_found, invalid_argument (what is wrong where).
 Result<ImageArchive> read_image_archive(const std::string& path);
 
+/// A number of a tar header: octal, or base 256 for what is large (GNU and pax readers take both).
+std::uint64_t parse_tar_number(std::string_view field);
+
 /// SHA-256 of a part of an open file, in hex.
 Result<std::string> sha256_of_part(int fd, std::uint64_t offset, std::uint64_t size);
 
@@ -48,10 +52,15 @@ struct MachineLayer {
 /// Names what `write_machine_archive` would make: of the image's content and of the layer's.
 Result<std::string> machine_archive_digest(const ImageArchive& image, const MachineLayer& layer);
 
-/// Writes it at `to` (made new, moved there when whole).
-Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& layer, const std::string& to);
+/// What images and snapshots leave of a disk, in octets; as the local backend's freezer does.
+inline constexpr std::uint64_t disk_reserve = std::uint64_t{512} << 20;
 
-/// An archive of one layer, the file `layer`: what a freeze made. `keep_free` octets of the disk are not eaten.
-Result<void> write_layer_archive(const std::string& layer, const std::string& to, std::uint64_t keep_free = 0);
+/// Writes it at `to` (made new, moved there when whole). `keep_free` octets of the disk are not eaten:
+/// failed_precondition.
+Result<void> write_machine_archive(const ImageArchive& image, const MachineLayer& layer, const std::string& to,
+                                   std::uint64_t keep_free);
+
+/// An archive of one layer, the file `layer`: what a freeze made. `keep_free` as above.
+Result<void> write_layer_archive(const std::string& layer, const std::string& to, std::uint64_t keep_free);
 
 }  // namespace bot_bottle::backend_smolvm

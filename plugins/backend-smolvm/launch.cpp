@@ -11,7 +11,6 @@
 #include "core/base/clock.hpp"
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
-#include "core/base/random.hpp"
 #include "core/base/safe_path.hpp"
 #include "core/base/text.hpp"
 #include "plugins/backend-driven/guest_files.hpp"
@@ -20,6 +19,7 @@
 #include "plugins/backend-driven/plan_parts.hpp"
 #include "plugins/backend-driven/wire_sockets.hpp"
 #include "plugins/backend-smolvm/address_wire.hpp"
+#include "plugins/backend-smolvm/build_cache.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/labels.hpp"
 #include "plugins/backend-smolvm/registry.hpp"
@@ -87,8 +87,34 @@ std::vector<std::string> mounted_sockets(const json::object& data) {
   return names;
 }
 
-std::string cache_path(const std::string& cache, const std::string& digest) {
-  return cache + "/smolvm/" + digest + ".tar";
+/// The machine's image of a snapshot: what the agent made once more, for one launch. Not in the cache, which outlives
+/// the bottle.
+class SnapshotImage {
+ public:
+  explicit SnapshotImage(const std::string& state_dir) : directory_(state_dir + "/backend/snapshot") {}
+  SnapshotImage(const SnapshotImage&) = delete;
+  SnapshotImage& operator=(const SnapshotImage&) = delete;
+  ~SnapshotImage() {
+    if (!is_kept_) static_cast<void>(remove_tree(directory_));
+  }
+  [[nodiscard]] std::string path() const { return directory_ + "/image.tar"; }
+  /// Without what a launch that was killed has left.
+  void clear() {
+    or_throw(remove_tree(directory_));
+    or_throw(make_directories(directory_, 0700));
+  }
+  void keep() { is_kept_ = true; }
+
+ private:
+  std::string directory_;
+  bool is_kept_ = false;
+};
+
+/// What build has noted.
+std::string built_image(const sdk::Plan& plan, const std::string& cache) {
+  const auto digest = read_file(plan.state_dir + "/backend/image", 256);
+  if (!digest) throw sdk::Error(sdk::Status::failed_precondition, "the image of " + plan.slug + " was not built");
+  return cached_image(cache, *digest);
 }
 
 /// The recipe's image by docker's own program, as an archive at `to`. Docker gets the text that was read, beside `to`,
@@ -131,18 +157,29 @@ void build_with_docker(const sdk::Call& call, const driven::Recipe& recipe, cons
 }  // namespace
 
 void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
-  if (get_bool(plan.data, "reuse", false) && driven::load_record(plan.state_dir)) return;
+  if (get_bool(plan.data, "reuse", false) && driven::load_record(plan.state_dir) &&
+      machines(call).find(driven::machine_name(plan.state_dir)))
+    return;
   const MachineLayer layer{.init = host().path(call, "libexec") + "/bottle-init",
                            .home = get_string(plan.data, "home"),
                            .workspace = get_string(plan.data, "workspace_path"),
                            .uid = static_cast<std::uint32_t>(get_int(plan.data, "uid", 1000)),
                            .gid = static_cast<std::uint32_t>(get_int(plan.data, "gid", 1000))};
+  if (!get_string(plan.data, "snapshot").empty()) {
+    SnapshotImage image(plan.state_dir);
+    image.clear();
+    call.progress("making the machine's image");
+    or_throw(write_machine_archive(or_throw(read_image_archive(get_string(plan.data, "archive"))), layer, image.path(),
+                                   disk_reserve));
+    image.keep();
+    return;
+  }
   const std::string cache = host().path(call, "cache");
+  const BuildCache held = or_throw(BuildCache::open(cache));
   std::string archive = get_string(plan.data, "archive");
   std::string saved;
   if (archive.empty()) {
-    or_throw(make_directories(cache + "/smolvm", 0700));
-    archive = saved = cache + "/smolvm/.saved-" + random_base36(8);
+    archive = saved = held.new_saved();
     build_with_docker(call,
                       or_throw(read_machine_recipe(get_string(plan.data, "dockerfile"),
                                                    {host().path(call, "home"), host().path(call, "operator-home")})),
@@ -151,11 +188,11 @@ void SmolvmBackend::build(const sdk::Call& call, const sdk::Plan& plan) {
   try {
     const ImageArchive image = or_throw(read_image_archive(archive));
     const std::string digest = or_throw(machine_archive_digest(image, layer));
-    const std::string path = cache_path(cache, digest);
+    const std::string path = cached_image(cache, digest);
     std::error_code code;
     if (!fs::exists(path, code)) {
       call.progress("making the machine's image");
-      or_throw(write_machine_archive(image, layer, path));
+      or_throw(write_machine_archive(image, layer, path, disk_reserve));
     }
     or_throw(make_directories(plan.state_dir + "/backend", 0700));
     or_throw(write_file_fast(plan.state_dir + "/backend/image", digest, 0600));
@@ -261,12 +298,12 @@ sdk::Bottle SmolvmBackend::launch(const sdk::Call& call, const sdk::Plan& plan, 
   }
   if (plan.wire == "socket") driven::link_sockets(call, plan.state_dir, mounted_sockets(plan.data));
   // From here on a machine may exist: whoever undoes this launch calls remove, which finds it by its record.
+  const SnapshotImage snapshot(plan.state_dir);  // gone when we are, however this ends
   std::unique_ptr<Registry> registry;
   if (!reuse) {
-    const auto digest = read_file(plan.state_dir + "/backend/image", 256);
-    if (!digest) throw sdk::Error(sdk::Status::failed_precondition, "the image of " + plan.slug + " was not built");
     Creation creation{.name = name,
-                      .image = cache_path(host().path(call, "cache"), *digest),
+                      .image = get_string(plan.data, "snapshot").empty() ? built_image(plan, host().path(call, "cache"))
+                                                                         : snapshot.path(),
                       .command = init_command(plan.data, address),
                       .smolfile = plan.state_dir + "/backend/machine.smolfile",
                       .cpus = number_of(plan.data, "cpus"),

@@ -43,14 +43,17 @@ class Stayed {
   std::string hint_;  // of the first
 };
 
-/// Where bottles of ours are. A program that cannot be asked is "unavailable", which the core takes for "nothing of it
-/// runs": that would be a lie, and cleanup would forget machines that run.
+/// Where bottles of ours are, or may be: `records`. A program that cannot be asked is "unavailable", which the core
+/// takes for "nothing of it runs": that would be a lie, and cleanup would forget machines that run.
 template <typename List>
-std::vector<MachineStatus> list_where_it_matters(List&& list) {
+std::vector<MachineStatus> list_where_it_matters(const std::vector<driven::RecordedMachine>& records, List&& list) {
   try {
     return list();
   } catch (const sdk::Error& error) {
     if (error.status != sdk::Status::unavailable) throw;
+    // Where it is a record alone that keeps us, it is what is to be mended.
+    if (std::ranges::none_of(records, [](const driven::RecordedMachine& record) { return record.problem.empty(); }))
+      throw sdk::Error(sdk::Status::failed_precondition, records.front().problem, error.hint);
     throw sdk::Error(sdk::Status::failed_precondition, error.message, error.hint);
   }
 }
@@ -155,7 +158,7 @@ sdk::Bottles SmolvmBackend::enumerate(const sdk::Call& call) {
   sdk::Bottles found;
   const std::vector<driven::RecordedMachine> records = driven::list_records(host().path(call, "state"), backend_name);
   if (records.empty()) return found;  // the program is not asked for nothing: `list` is fast
-  const std::vector<MachineStatus> there = list_where_it_matters([&] { return machines(call).list(); });
+  const std::vector<MachineStatus> there = list_where_it_matters(records, [&] { return machines(call).list(); });
   for (const driven::RecordedMachine& machine : records) {
     const bool bottle = is_running(there, machine);
     const bool sidecar = driven::is_sidecar_running(machine.state_dir);
@@ -178,7 +181,8 @@ sdk::Orphans SmolvmBackend::orphans(const sdk::Call& call, const std::vector<std
   const std::string root = host().path(call, "state");
   const auto is_known = [&](const std::string& slug) { return std::ranges::find(known, slug) != known.end(); };
   std::set<std::string> named;
-  for (const driven::RecordedMachine& machine : driven::list_records(root, backend_name)) {
+  const std::vector<driven::RecordedMachine> records = driven::list_records(root, backend_name);
+  for (const driven::RecordedMachine& machine : records) {
     if (is_known(machine.slug)) continue;
     const std::string name = driven::machine_name(machine.state_dir);
     named.insert(name);
@@ -194,7 +198,7 @@ sdk::Orphans SmolvmBackend::orphans(const sdk::Call& call, const std::vector<std
       return found;  // no program, no machines
     }
   } else {
-    there = list_where_it_matters([&] { return machines(call).list(); });
+    there = list_where_it_matters(records, [&] { return machines(call).list(); });
   }
   for (const MachineStatus& status : there) {
     const std::string state_dir = get_string(status.labels, label_state);

@@ -320,6 +320,22 @@ class Tests(AcceptanceTest):
         home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
         self.assertNotIn("/snapshot:", home.tool("image", "list", "-q").stdout)
 
+    def test_a_workspace_that_is_the_home_or_lies_in_it_is_kept_once(self):
+        for path in ("/home/agent", "/home/agent/work"):
+            home = self.apple_home()
+            (home.workspace / "given").write_text("given\n")
+            home.start(extra=f"workspace: {{path: {path}}}\n")
+            home.run("exec", "box", "--", "sh", "-c", "echo mine > ~/kept; ln -s kept ~/link", check=0)
+            home.run("commit", "box", check=0, timeout=PATIENCE)
+            for how in ("from the snapshot", "carried over"):
+                home.run("stop", "box", check=0, timeout=PATIENCE)
+                if how == "carried over":
+                    home.apple_agent("agent", ["sleep", "1000"], f"workspace: {{path: {path}}}\nsupervise: false\n")
+                home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+                shown = home.run("exec", "box", "--", "sh", "-c", f"cat ~/kept ~/link {path}/given; readlink ~/link", check=0).stdout
+                self.assertEqual(shown, "mine\nmine\ngiven\nkept\n", f"{path}, {how}")
+            home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
     def test_a_terminal_is_raw_and_its_size_follows(self):
         home = self.apple_home()
         home.start(argv=["sh"])
@@ -399,6 +415,38 @@ class Tests(AcceptanceTest):
         home.set(faults={})
         home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
         self.assertEqual((home.names(), home.slugs()), ([], []))
+
+    def test_a_record_that_cannot_be_read_hides_nobody_and_is_not_taken_for_none(self):
+        home = self.apple_home()
+        container = home.start()
+        # Of another backend, whose machine may run.
+        other = home.state("other") / "backend/machine.json"
+        other.parent.mkdir(parents=True)
+        other.write_text("{")
+        metadata = json.loads((home.state("box") / "metadata.json").read_text())
+        (home.state("other") / "metadata.json").write_text(json.dumps({**metadata, "slug": "other", "backend": "smolvm"}))
+
+        def slugs():
+            return [bottle["slug"] for bottle in json.loads(home.run("list", "--json", check=0).stdout)["bottles"]]
+
+        self.assertEqual(slugs(), ["box"])
+        failed = home.run("cleanup", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn(f"mend or delete {other}", failed.stderr)
+        self.assertTrue(other.exists(), failed.stderr)
+        self.assertEqual(home.state_of(container)["state"], "running")
+        # Its own: the labels say that it runs.
+        (home.state("box") / "backend/machine.json").write_text("{")
+        self.assertEqual(slugs(), ["box"])
+        # And where nothing says so, it is not taken for ended.
+        home.set(down=True)
+        failed = home.run("cleanup", "--all", "--yes", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("backend apple: enumerate: the record of the machine", failed.stderr)
+        self.assertEqual(home.slugs(), ["box", "other"])
+        home.set(down=False)
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+        self.assertEqual((home.names(), home.own_processes()), ([], {}))
 
     def test_what_is_not_ours_is_not_touched(self):
         home = self.apple_home()

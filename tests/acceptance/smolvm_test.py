@@ -274,6 +274,84 @@ class Tests(AcceptanceTest):
             home.run("stop", slug, "--rm", check=0, timeout=PATIENCE)
         self.assertEqual((home.machines(), home.own_processes()), ([], {}))
 
+    def test_a_snapshot_s_image_goes_with_the_launch_and_stays_nowhere(self):
+        for version in (SOCKET_WIRE, "0.8.0"):
+            home = self.smolvm_home(version=version)
+            home.start()
+            cache = home.root / "cache/smolvm"
+            before = sorted(path.name for path in cache.iterdir())
+            marker = f"of-this-snapshot-{os.urandom(8).hex()}"
+            home.run("exec", "box", "--", "sh", "-c", f"echo {marker} > ~/kept", check=0)
+            home.run("commit", "box", check=0, timeout=PATIENCE)
+            home.run("stop", "box", check=0, timeout=PATIENCE)
+            home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+            self.assertEqual(home.run("exec", "box", "--", "cat", "/home/agent/kept", check=0).stdout, marker + "\n")
+            self.assertEqual(list((home.state("box") / "backend").glob("**/*.tar*")), [], "what is in the machine now lies there once more")
+            self.assertEqual(sorted(path.name for path in cache.iterdir()), before)
+            home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+            self.assertEqual(sorted(path.name for path in cache.iterdir()), before)
+            holders = [path for path in home.root.rglob("*") if path.is_file() and marker.encode() in path.read_bytes()]
+            self.assertEqual(holders, [])
+
+    def test_what_a_killed_resume_left_of_a_snapshot_goes_with_the_bottle(self):
+        home = self.smolvm_home()
+        home.start()
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        cached = sorted((home.root / "cache/smolvm").iterdir())
+
+        def kill_a_resume():
+            home.run("resume", "box", "--detach", "--yes", env={"BOT_BOTTLE_TEST_KILL_AT": "image"}, check=-signal.SIGKILL, timeout=PATIENCE)
+            left = [path for path in home.root.rglob("*.tar*") if path not in cached and "frozen" not in path.parts]
+            self.assertEqual([path.relative_to(home.state("box")).parts[0] for path in left], ["backend"], left)
+
+        kill_a_resume()
+        (home.state("box") / "backend/snapshot/image.tar.0a1b2c3d").write_text("killed while it was written")
+        kill_a_resume()  # one, however often
+        home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        kill_a_resume()
+        home.run("cleanup", "--all", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(sorted(home.root.rglob("*.tar*")), [path for path in cached if path.name != ".lock"])
+        self.assertEqual((home.machines(), home.slugs(), home.own_processes()), ([], [], {}))
+
+    def test_a_machine_that_is_gone_is_made_anew_from_its_image(self):
+        home = self.smolvm_home()
+        machine = home.start()
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        home.tool("machine", "delete", "--name", machine["name"], "-f")
+        shutil.rmtree(home.root / "cache/smolvm")
+        home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(home.states(), {machine["name"]: "running"})
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
+    def refused_freeze(self, home, fault):
+        home.set(faults={"tar": [fault]})
+        failed = home.run("commit", "box", timeout=PATIENCE)
+        self.assertNotEqual(failed.returncode, 0)
+        frozen = home.state("box") / "frozen"
+        self.assertEqual(list(frozen.iterdir()) if frozen.exists() else [], [], fault)
+        return failed.stderr
+
+    def test_a_cut_archive_is_no_snapshot(self):
+        home = self.smolvm_home()
+        home.start()
+        self.assertIn("cut short", self.refused_freeze(home, "cut"))
+        self.assertIn("connection to VM lost", self.refused_freeze(home, "lost"), "behind 5 MiB of warnings")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
+    def test_a_file_s_name_does_not_forbid_a_freeze(self):
+        home = self.smolvm_home()
+        home.start()
+        home.run("exec", "box", "--", "sh", "-c", "echo mine > 'Error: x'", check=0)
+        home.set(faults={"tar": ["grew: ./workspace/Error: x"]})
+        home.run("commit", "box", check=0, timeout=PATIENCE)
+        home.run("stop", "box", check=0, timeout=PATIENCE)
+        home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
+        self.assertEqual(home.run("exec", "box", "--", "cat", "Error: x", check=0).stdout, "mine\n")
+        home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
     def test_an_allow_list_that_did_not_stick_ends_the_launch(self):
         home = self.smolvm_home(version="0.8.0")
         home.smolvm_agent("agent", ["true"])

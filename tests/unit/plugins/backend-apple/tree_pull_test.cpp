@@ -35,7 +35,12 @@ class PulledTrees : public testing::Test {
 
   /// Why it is refused; empty when all are taken.
   std::string refusal_of(const std::vector<TarEntry>& entries) {
-    TreeRewriter rewriter(tree_, fd_.get());
+    PulledNames names;
+    return refusal_of(entries, names);
+  }
+  /// Beside what `names` has of the same archive.
+  std::string refusal_of(const std::vector<TarEntry>& entries, PulledNames& names) {
+    TreeRewriter rewriter(tree_, fd_.get(), names);
     for (const TarEntry& entry : entries)
       if (!rewriter.begin(entry) || !rewriter.end()) {
         EXPECT_FALSE(rewriter.problem().empty());
@@ -96,11 +101,59 @@ TEST_F(PulledTrees, a_hard_link_is_left_out_and_nothing_lies_below_it) {
 }
 
 TEST_F(PulledTrees, what_is_remembered_of_an_archive_is_bounded) {
-  tree_.max_entries = 3;
+  tree_.max_entries = 4;  // "home" is one
   EXPECT_EQ(refusal_of({directory("copy"), file("copy/a"), file("copy/b")}), "");
   EXPECT_NE(refusal_of({directory("copy"), file("copy/a"), file("copy/b"), file("copy/c")}), "");
   tree_ = {.directory = "/home/agent", .as = "home/agent", .max_name_bytes = 1000};
   EXPECT_NE(refusal_of({directory("copy"), file("copy/" + std::string(1000, 'x'))}), "");
+  PulledNames both;
+  EXPECT_EQ(refusal_of({directory("copy"), file("copy/" + std::string(500, 'x'))}, both), "");
+  tree_.as = "workspace";
+  EXPECT_NE(refusal_of({directory("copy"), file("copy/" + std::string(500, 'x'))}, both), "")
+      << "of all trees together";
+}
+
+TEST_F(PulledTrees, a_name_of_another_tree_of_the_archive_does_not_come_again) {
+  const auto refusal_of_second = [&](const std::string& as, const std::vector<TarEntry>& entries) {
+    PulledNames names;
+    tree_.as = "home/agent";
+    EXPECT_EQ(refusal_of({directory("copy"), directory("copy/d"), link("copy/l", "/run"), file("copy/f")}, names), "");
+    tree_.as = as;
+    return refusal_of(entries, names);
+  };
+  EXPECT_EQ(refusal_of_second("workspace", {directory("copy"), file("copy/f"), file("copy/l")}), "");
+  EXPECT_NE(refusal_of_second("home/agent", {directory("copy"), file("copy/f")}), "") << "the same directory";
+  EXPECT_NE(refusal_of_second("home/agent", {directory("copy"), file("copy/l")}), "") << "by way of the link";
+  EXPECT_NE(refusal_of_second("home", {directory("copy"), directory("copy/agent"), file("copy/agent/f")}), "");
+  EXPECT_NE(refusal_of_second("home", {directory("copy"), link("copy/agent", "/run")}), "");
+  EXPECT_EQ(refusal_of_second("home/agent/d", {directory("copy"), file("copy/f")}), "");
+  EXPECT_NE(refusal_of_second("home/agent/l", {directory("copy")}), "");
+  EXPECT_NE(refusal_of_second("home/agent/l/bin", {directory("copy")}), "") << "below the link";
+  EXPECT_NE(refusal_of_second("home/agent/f/bin", {directory("copy")}), "");
+}
+
+TEST_F(PulledTrees, what_lies_above_a_tree_stays_a_directory) {
+  PulledNames names;
+  tree_.as = "home/agent/work";
+  EXPECT_EQ(refusal_of({directory("copy"), file("copy/f")}, names), "");
+  tree_.as = "home";
+  EXPECT_NE(refusal_of({directory("copy"), link("copy/agent", "/run")}, names), "");
+}
+
+TEST(KeptDirectories, none_is_another_one_or_in_it) {
+  const auto kept = [](const std::string& home, const std::string& workspace, const std::string& mode) {
+    return kept_directories({{"home", home}, {"workspace_path", workspace}, {"workspace_mode", mode}});
+  };
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(kept("/home/agent", "/workspace", "copy"), (Paths{"/home/agent", "/workspace"}));
+  EXPECT_EQ(kept("/home/agent", "/home/agent2", "copy"), (Paths{"/home/agent", "/home/agent2"}));
+  EXPECT_EQ(kept("/home/agent", "/home/agent", "copy"), Paths{"/home/agent"});
+  EXPECT_EQ(kept("/home/agent", "/home/agent/work", "copy"), Paths{"/home/agent"});
+  EXPECT_EQ(kept("/home/agent", "/home", "copy"), Paths{"/home"});
+  // A workspace that is none holds nothing.
+  EXPECT_EQ(kept("/home/agent", "/workspace", "none"), Paths{"/home/agent"});
+  EXPECT_EQ(kept("/home/agent", "/home", "none"), Paths{"/home/agent"});
+  EXPECT_EQ(kept_directories({{"home", "/home/agent"}}), Paths{"/home/agent"});
 }
 
 TEST_F(PulledTrees, an_almost_full_disk_ends_it_within_16_mib) {
@@ -108,7 +161,8 @@ TEST_F(PulledTrees, an_almost_full_disk_ends_it_within_16_mib) {
   const std::string bytes(mib, 'x');
   const auto write = [&](std::uint64_t keep_free) {
     tree_.keep_free_bytes = keep_free;
-    TreeRewriter rewriter(tree_, fd_.get());
+    PulledNames names;
+    TreeRewriter rewriter(tree_, fd_.get(), names);
     EXPECT_TRUE(rewriter.begin(directory("copy")) && rewriter.begin(file("copy/f", 20 * mib)));
     for (int i = 0; i < 20; ++i)
       if (!rewriter.data(bytes)) return rewriter.problem();

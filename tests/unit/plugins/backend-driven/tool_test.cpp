@@ -77,6 +77,18 @@ TEST(Tool, a_machine_that_keeps_the_pipes_open_is_not_waited_for) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 15s);
 }
 
+TEST(Tool, whoever_wants_all_of_standard_error_is_given_it) {
+  std::size_t said = 0;
+  ToolRun run = script("head -c 200000 /dev/zero >&2; echo out");
+  run.max_output = 1000;
+  run.error = [&](std::string_view bytes) { said += bytes.size(); };
+  const ToolResult result = shell().run(run, -1);
+  EXPECT_EQ(said, 200'000U);
+  EXPECT_EQ(result.out, "out\n");
+  EXPECT_EQ(result.err, "");
+  EXPECT_FALSE(result.truncated);
+}
+
 TEST(Tool, output_is_bounded_and_says_so) {
   ToolRun run = script("head -c 100000 /dev/zero; echo error >&2");
   run.max_output = 1000;

@@ -5,10 +5,12 @@
 #include <sys/statvfs.h>
 
 #include <filesystem>
+#include <set>
 
 #include "core/base/file.hpp"
 #include "core/base/text.hpp"
 #include "plugins/backend-driven/tar_text.hpp"
+#include "plugins/backend-smolvm/build_cache.hpp"
 #include "plugins/backend-smolvm/image.hpp"
 #include "plugins/backend-smolvm/labels.hpp"
 #include "plugins/backend-smolvm/machine.hpp"
@@ -73,6 +75,8 @@ TEST(Labels, a_machine_of_ours_that_lost_its_label_is_not_somebody_else_s) {
   EXPECT_EQ(owner_of(bare, {{record_labels, false}, {record_made, true}}, "/state/box"), Owner::ours);
 }
 
+constexpr const char* one = R"([{"Config":"config.json","RepoTags":["x:1"],"Layers":["layer.tar"]}])";
+
 class Images : public testing::Test {
  protected:
   void SetUp() override {
@@ -126,7 +130,7 @@ TEST_F(Images, what_a_guest_fills_with_zeros_are_holes) {
   EXPECT_TRUE(read_file(top_ + "/filled") == expected);
   EXPECT_LT(allocated(top_ + "/filled"), std::uint64_t{1} << 18);
   // The second copy of a freeze, too.
-  ASSERT_TRUE(write_layer_archive(top_ + "/filled", top_ + "/image.tar"));
+  ASSERT_TRUE(write_layer_archive(top_ + "/filled", top_ + "/image.tar", 0));
   EXPECT_LT(allocated(top_ + "/image.tar"), std::uint64_t{1} << 18);
 }
 
@@ -138,6 +142,13 @@ TEST_F(Images, what_a_guest_fills_leaves_the_disk_its_reserve) {
   EXPECT_NE(opened.error().message.find("almost full"), std::string::npos);
   EXPECT_FALSE(write_layer_archive(save("layer", "x"), top_ + "/image.tar", no_disk_has));
   EXPECT_FALSE(std::filesystem::exists(top_ + "/image.tar"));
+  const auto image = read_image_archive(save("given.tar", archive(one, "{}")));
+  ASSERT_TRUE(image) << image.error().message;
+  const auto made = write_machine_archive(*image, {.init = save("bottle-init", "x"), .home = "/h", .workspace = "/w"},
+                                          top_ + "/machine.tar", no_disk_has);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("almost full"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(top_ + "/machine.tar"));
 
   // Free when it begins, and no more when this much was written: the look is repeated.
   struct statvfs space {};
@@ -158,7 +169,32 @@ TEST_F(Images, what_a_guest_fills_leaves_the_disk_its_reserve) {
   EXPECT_FALSE(small.write("0"));
 }
 
-constexpr const char* one = R"([{"Config":"config.json","RepoTags":["x:1"],"Layers":["layer.tar"]}])";
+TEST_F(Images, a_build_that_is_alone_removes_what_killed_ones_left) {
+  namespace fs = std::filesystem;
+  const std::string place = top_ + "/smolvm";
+  const std::string kept = cached_image(top_, std::string(32, '0'));
+  const auto left = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(place)) names.insert(entry.path().filename().string());
+    names.erase(".lock");
+    return names;
+  };
+  std::string saved;
+  {
+    const auto lives = BuildCache::open(top_);
+    ASSERT_TRUE(lives) << lives.error().message;
+    saved = lives->new_saved();
+    for (const std::string& path : {kept, kept + ".0a1b2c3d", saved}) ASSERT_TRUE(write_file_fast(path, "x"));
+    fs::create_directories(saved + ".build");
+    ASSERT_TRUE(write_file_fast(saved + ".build/Dockerfile", "x"));
+    const auto beside = BuildCache::open(top_);
+    ASSERT_TRUE(beside) << beside.error().message;
+    EXPECT_EQ(left().size(), 4U) << "another one's, who lives";
+  }
+  const auto alone = BuildCache::open(top_);
+  ASSERT_TRUE(alone) << alone.error().message;
+  EXPECT_EQ(left(), std::set<std::string>{fs::path(kept).filename().string()});
+}
 
 TEST_F(Images, a_machine_s_image_runs_nothing_by_itself_and_has_bottle_init) {
   const std::string given =
@@ -167,7 +203,7 @@ TEST_F(Images, a_machine_s_image_runs_nothing_by_itself_and_has_bottle_init) {
   const auto image = read_image_archive(given);
   ASSERT_TRUE(image) << image.error().message;
   MachineLayer layer{.init = save("bottle-init", "the program"), .home = "/home/agent", .workspace = "/workspace"};
-  ASSERT_TRUE(write_machine_archive(*image, layer, top_ + "/made.tar"));
+  ASSERT_TRUE(write_machine_archive(*image, layer, top_ + "/made.tar", 0));
   const auto made = read_image_archive(top_ + "/made.tar");
   ASSERT_TRUE(made) << made.error().message;
   ASSERT_EQ(made->layers.size(), 2U);
