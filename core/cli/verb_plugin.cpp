@@ -95,6 +95,19 @@ int trust_plugin(Context& context, const std::string& name) {
   return 0;
 }
 
+/// The word for JSON.
+std::string_view word_of(plugins::CheckOutcome outcome) {
+  return outcome == plugins::CheckOutcome::failed   ? "failed"
+         : outcome == plugins::CheckOutcome::passed ? "passed"
+                                                    : "not_run";
+}
+
+Cell cell_of(plugins::CheckOutcome outcome) {
+  return outcome == plugins::CheckOutcome::failed   ? Cell("FAILED", Tone::bad)
+         : outcome == plugins::CheckOutcome::passed ? Cell("passed", Tone::good)
+                                                    : Cell("not run", Tone::warning);
+}
+
 int check(Context& context, const std::string& name) {
   std::filesystem::path directory(name);
   std::error_code code;
@@ -102,20 +115,28 @@ int check(Context& context, const std::string& name) {
     directory = need_plugin(context, name).directory;
   const auto lines = plugins::check_plugin(std::filesystem::absolute(directory), context.registry().options());
   std::size_t failed = 0;
+  std::size_t not_run = 0;
   json::array items;
   Table table{.headers = {"CHECK", "RESULT", "DETAIL"}, .rows = {}};
   for (const plugins::CheckLine& line : lines) {
-    if (!line.passed) ++failed;
-    items.push_back({{"check", line.check}, {"passed", line.passed}, {"detail", line.detail}});
-    table.rows.push_back(
-        {line.check, line.passed ? Cell("passed", Tone::good) : Cell("FAILED", Tone::bad), line.detail});
+    failed += line.outcome == plugins::CheckOutcome::failed ? 1 : 0;
+    not_run += line.outcome == plugins::CheckOutcome::not_run ? 1 : 0;
+    // `passed` is of before `outcome`: that it did not fail.
+    items.push_back({{"check", line.check},
+                     {"passed", line.outcome != plugins::CheckOutcome::failed},
+                     {"outcome", word_of(line.outcome)},
+                     {"detail", line.detail}});
+    table.rows.push_back({line.check, cell_of(line.outcome), line.detail});
   }
   if (context.output.json) {
-    context.print_json(
-        {{"schema", "bot-bottle.plugin-check/1"}, {"passed", failed == 0}, {"checks", std::move(items)}});
+    context.print_json({{"schema", "bot-bottle.plugin-check/1"},
+                        {"passed", failed == 0},
+                        {"failed", failed},
+                        {"not_run", not_run},
+                        {"checks", std::move(items)}});
   } else {
     context.print_table(table);
-    context.note(fmt::format("{} checks, {} failed", lines.size(), failed));
+    context.note(fmt::format("{} checks, {} failed, {} not run", lines.size(), failed, not_run));
   }
   return failed == 0 && !lines.empty() ? 0 : 1;
 }

@@ -73,7 +73,7 @@ void run_checks(Checker& checker, const Description& described, HostOptions opti
                std::ranges::find(described.provides, "backend:" + name) != described.provides.end()) {
       continue;  // checked with its backend
     } else {
-      checker.note(item, "has all required functions; no suite for this kind yet");
+      checker.not_run(item, "it has all required functions; there is no suite for this kind yet");
     }
   }
   checker.check("the plugin keeps the rules of plugin.h", [&] { return join(misbehaviour, "\n"); });
@@ -106,10 +106,10 @@ std::string leaked_secrets(const CheckContext& context, const json::object& docu
 
 /// Before it is loaded: stray weak symbols would be merged with those of other plugins.
 CheckLine check_exports(const std::filesystem::path& library) {
-  CheckLine line{"the library exports one symbol", false, {}};
+  CheckLine line{"the library exports one symbol", CheckOutcome::failed, {}};
   const auto symbols = exported_symbols(library);
   if (!symbols) {
-    line.passed = symbols.error().kind == ErrorKind::unsupported;
+    if (symbols.error().kind == ErrorKind::unsupported) line.outcome = CheckOutcome::not_run;
     line.detail = symbols.error().message;
     return line;
   }
@@ -117,7 +117,7 @@ CheckLine check_exports(const std::filesystem::path& library) {
   for (const std::string& symbol : *symbols)
     if (symbol != "bb_plugin_entry") stray.push_back(symbol);
   if (stray.size() + 1 == symbols->size() && stray.empty()) {
-    line.passed = true;
+    line.outcome = CheckOutcome::passed;
   } else if (stray.empty()) {
     line.detail = "bb_plugin_entry is not among its exports";
   } else {
@@ -137,11 +137,11 @@ std::vector<CheckLine> check_plugin(const std::filesystem::path& directory, cons
   if (!absolute.has_filename()) absolute = absolute.parent_path();
   const Description described = describe_directory(absolute, Description::Location::contrib);
   if (described.state != Description::State::ready) {
-    lines.push_back({"plugin.toml and permissions", false,
+    lines.push_back({"plugin.toml and permissions", CheckOutcome::failed,
                      described.reason + (described.fix.empty() ? "" : " (run: " + described.fix + ")")});
     return lines;
   }
-  lines.push_back({"plugin.toml and permissions", true, described.name + " " + described.version});
+  lines.push_back({"plugin.toml and permissions", CheckOutcome::passed, described.name + " " + described.version});
   lines.push_back(check_exports(absolute / described.library));
   const std::string slug = "check-" + random_base36(8);
   ChildReport report = run_in_child([&](Checker& checker) { run_checks(checker, described, options, slug); },

@@ -185,16 +185,16 @@ void check_backend(CheckContext& context, Backend& backend) {
   if (!probed) return;
   if (!get_bool(probe, "available", false)) {
     const std::string fix = get_string(probe, "fix");
-    context.checker.note(
+    context.checker.not_run(
         name + ": the life of a bottle",
-        "not run, it is not available here: " + get_string(probe, "reason") + (fix.empty() ? "" : " (" + fix + ")"));
+        "it is not available here: " + get_string(probe, "reason") + (fix.empty() ? "" : " (" + fix + ")"));
     return;
   }
   BottleUnderTest bottle(context, backend);
   if (!check_plan(bottle)) return;
   std::error_code code;
   if (!fs::exists(context.options.installation.libexec / "bot-bottle-sidecar", code)) {
-    context.checker.note(name + ": the life of a bottle", "not run, bot-bottle-sidecar is not installed");
+    context.checker.not_run(name + ": the life of a bottle", "bot-bottle-sidecar is not installed");
     return;
   }
   run_life(bottle);

@@ -32,7 +32,7 @@ class BottleUnderTest {
              std::chrono::seconds limit = default_check_limit) {
     return context.checker.check(name_ + ": " + what, body, limit);
   }
-  void note(const std::string& what, const std::string& detail) { context.checker.note(name_ + ": " + what, detail); }
+  void not_run(const std::string& what, const std::string& why) { context.checker.not_run(name_ + ": " + what, why); }
 
   [[nodiscard]] json::object make_spec() const;
   /// build, start_sidecar, launch: fills `bottle`. Each launch has a lifeline of its own.

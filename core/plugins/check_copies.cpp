@@ -1,6 +1,7 @@
 // The copy rules of `plugin check`: what is in a bottle is hostile, and a copy follows no link of it.
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "core/base/file.hpp"
@@ -78,6 +79,19 @@ void check_copies(BottleUnderTest& bottle) {
     return expect(bottle.shell("cd /home/agent/deep && cat old.txt er/new.txt && echo more >> er/new.txt && echo may"),
                   0, "kept\nnew\nmay\n");
   });
+  bottle.check("copy_in leaves out sockets and pipes", [&]() -> std::string {
+    // As git's file monitor leaves in a repository.
+    const fs::path tree = bottle.scratch() / "odd-in";
+    or_throw(make_directories(tree, 0755));
+    or_throw(write_file_fast(tree / "file", "x\n", 0644));
+    bool made = ::mkfifo((tree / "pipe").c_str(), 0644) == 0;
+#if defined(__linux__)  // elsewhere for root alone
+    made = made && ::mknod((tree / "socket").c_str(), S_IFSOCK | 0644, 0) == 0;
+#endif
+    if (!made) throw Failure(error_from_errno("cannot make a pipe and a socket", errno));
+    bottle.copy_in(tree, "/workspace/odd-in", true);
+    return expect(bottle.shell("cd odd-in && cat file && echo *"), 0, "x\nfile\n");
+  });
   bottle.check("copy_in writes through no link of the agent's", [&]() -> std::string {
     const fs::path outside = bottle.scratch() / "outside";
     or_throw(make_directories(outside));
@@ -132,6 +146,24 @@ void check_copies(BottleUnderTest& bottle) {
     bottle.copy_out("/workspace/odd", tree, true);
     if (auto bad = bad_entry(tree); !bad.empty()) return bad;
     return everything_in(tree).find("x\n") != std::string::npos ? "" : "an ordinary file was left out";
+  });
+  bottle.check("copy_out fills no disk with holes", [&]() -> std::string {
+    // No bottle's limit of its disk counts what is not written: an agent's file may be of any size.
+    constexpr std::int64_t most_held = std::int64_t{32} << 20;
+    const fs::path made = bottle.scratch() / "sparse-out";
+    if (auto problem = expect(bottle.shell("truncate -s 256M sparse"), 0, ""); !problem.empty()) return problem;
+    try {
+      bottle.copy_out("/workspace/sparse", made);
+    } catch (const Failure&) {  // refusing is right, too
+    }
+    static_cast<void>(bottle.shell("rm sparse"));
+    struct stat status {};
+    const bool came = ::lstat(made.c_str(), &status) == 0;
+    static_cast<void>(remove_tree(made));
+    if (!came) return {};
+    return std::int64_t{status.st_blocks} * 512 <= most_held
+               ? ""
+               : "a file of nothing but a hole takes " + std::to_string(status.st_blocks / 2048) + " MiB";
   });
 }
 

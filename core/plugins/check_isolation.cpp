@@ -7,6 +7,7 @@
 
 #include "core/base/file.hpp"
 #include "core/base/paths.hpp"
+#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/plugins/check_bottle.hpp"
 
@@ -79,20 +80,37 @@ std::string find_inside(BottleUnderTest& bottle) {
   return trim(found).empty() ? "" : "inside, in " + std::string(trim(found));
 }
 
+/// An attempt that is not made here, and why.
+struct LeftOut {
+  std::string id;
+  std::string why;
+};
+
 /// The known gaps of this version (share/bot-bottle/attack): id, blank, reason.
-std::vector<std::string> known_gaps(const fs::path& share) {
-  std::vector<std::string> ids;
+std::vector<LeftOut> known_gaps(const fs::path& share) {
+  std::vector<LeftOut> gaps;
   const auto text = read_file(share / "attack" / "known_gaps.txt");
-  if (!text) return ids;
-  for (const std::string_view line : split(*text, '\n'))
-    if (!line.empty() && line.front() != '#') ids.emplace_back(line.substr(0, line.find(' ')));
-  return ids;
+  if (!text) return gaps;
+  for (const std::string_view line : split(*text, '\n')) {
+    if (line.empty() || line.front() == '#') continue;
+    const std::size_t end = std::min(line.find(' '), line.size());
+    gaps.push_back({std::string(line.substr(0, end)), "a known gap: " + std::string(trim(line.substr(end)))});
+  }
+  return gaps;
 }
 
 /// Of a bottle that is a machine of its own: by the numbers of its own kernel it is in the first namespaces, whose
 /// numbers are the same everywhere (include/linux/proc_ns.h). They are not this machine's.
 constexpr const char* own_kernel = "own-kernel";
 constexpr const char* initial_namespaces = "5.21.3";
+
+std::vector<LeftOut> left_out_of(BottleUnderTest& bottle) {
+  std::vector<LeftOut> out = known_gaps(bottle.context.options.installation.share);
+  const auto features = get_strings(bottle.backend.probe(), "features");
+  if (std::ranges::find(features, own_kernel) != features.end())
+    out.push_back({initial_namespaces, "the first namespaces: the backend says that a bottle has a kernel of its own"});
+  return out;
+}
 
 /// What the attacker tries here: item 5 of its list, and the families of sockets.
 constexpr const char* attempted = "5,1.22";
@@ -132,42 +150,61 @@ std::string judge(const json::object& result, const std::vector<std::string>& li
   return join(problems, "\n");
 }
 
+/// What has to be tried, by the host's own bottle-attack: nothing that came into the bottle shortens the list. Nothing
+/// when it does not run here.
+std::vector<std::string> attempts_of(const fs::path& attacker, const std::vector<std::string>& suite,
+                                     const json::object& env, int cancel_fd) {
+  ProcessRequest request;
+  request.argv = {attacker.string()};
+  request.argv.insert(request.argv.end(), suite.begin(), suite.end());
+  request.argv.emplace_back("--list");
+  request.env.emplace();
+  for (const auto& [name, value] : env) request.env->emplace(name, value.as_string());
+  request.max_output = max_report;
+  request.cancel_fd = cancel_fd;
+  const auto done = run_process(request);
+  return done && done->code == 0 && !done->truncated ? ids_of(done->out) : std::vector<std::string>();
+}
+
 void run_attacker(BottleUnderTest& bottle) {
   const fs::path attacker = bottle.context.options.installation.libexec / "bottle-attack";
   const std::string what = "the attacks on isolation are refused";
   std::error_code code;
-  if (!fs::exists(attacker, code)) return bottle.note(what, "not tried, bottle-attack is not installed");
-  std::vector<std::string> skipped = known_gaps(bottle.context.options.installation.share);
-  const auto features = get_strings(bottle.backend.probe(), "features");
-  const bool has_own_kernel = std::ranges::find(features, own_kernel) != features.end();
-  if (has_own_kernel) skipped.emplace_back(initial_namespaces);
-  const auto run = [&](bool for_real) {
-    std::vector<std::string> argv{"./attacker", "suite", "--json", "--only", attempted};
+  if (!fs::exists(attacker, code)) return bottle.not_run(what, "bottle-attack is not installed");
+  const std::vector<LeftOut> left_out = left_out_of(bottle);
+  std::vector<std::string> suite{"suite", "--json", "--only", attempted};
+  std::vector<std::string> skipped;
+  for (const LeftOut& one : left_out) skipped.push_back(one.id);
+  if (!skipped.empty()) suite.insert(suite.end(), {"--skip", join(skipped, ",")});
+  json::object env = BottleUnderTest::request({})["env"].as_object();
+  env["HOME"] = "/home/agent";
+  env["BB_ATTACK_HOST_PATHS"] = bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
+  const auto listed = attempts_of(attacker, suite, env, bottle.context.options.cancel_fd);
+  if (listed.empty()) return bottle.not_run(what, "bottle-attack does not run on this machine");
+  const auto run = [&](const char* option) {
     // By a shell, for what cannot be started at all is no failed call then, but a code.
-    argv.insert(argv.begin(), {"sh", "-c", "exec \"$0\" \"$@\""});
-    if (!for_real) argv.emplace_back("--list");
-    if (!skipped.empty()) argv.insert(argv.end(), {"--skip", join(skipped, ",")});
+    std::vector<std::string> argv{"sh", "-c", "exec \"$0\" \"$@\"", "./attacker"};
+    argv.insert(argv.end(), suite.begin(), suite.end());
+    if (option != nullptr) argv.emplace_back(option);
     json::object request = BottleUnderTest::request(argv);
     request["timeout_ms"] = 100'000;
     request["max_output"] = max_report;
-    json::object& env = request["env"].as_object();
-    env["HOME"] = "/home/agent";
-    env["BB_ATTACK_HOST_PATHS"] = bottle.scratch().string() + ":" + bottle.context.options.home.root.string();
+    request["env"] = env;
     return bottle.exec(request);
   };
-  json::object list;
-  bottle.check("the attacker can be brought in", [&]() -> std::string {
-    bottle.copy_in(attacker, "/workspace/attacker", false, 0755);
-    list = run(false);
-    return get_bool(list, "truncated", false) ? "its list of attempts is cut" : "";
-  });
+  json::object started;
+  if (!bottle.check("the attacker can be brought in", [&] {
+        bottle.copy_in(attacker, "/workspace/attacker", false, 0755);
+        return started = run("--list"), std::string();
+      }))
+    return;
   // Its libraries may be missing in a bottle with another file system: then it proves nothing.
-  if (get_int(list, "code", 1) != 0) return bottle.note(what, "not tried, bottle-attack does not run in this bottle");
-  if (has_own_kernel)
-    bottle.note(what, "but " + std::string(initial_namespaces) +
-                          ", the first namespaces: the backend says that a bottle has a kernel of its own");
+  if (const std::int64_t ended = get_int(started, "code", 1); ended != 0)
+    return bottle.not_run(what, "bottle-attack does not run in this bottle (code " + std::to_string(ended) +
+                                    "): " + std::string(trim(get_string(started, "stderr"))));
+  for (const LeftOut& one : left_out) bottle.not_run("the attack " + one.id + " is refused", one.why);
   bottle.check(
-      what, [&] { return judge(run(true), ids_of(get_string(list, "stdout"))); }, std::chrono::minutes(2));
+      what, [&] { return judge(run(nullptr), listed); }, std::chrono::minutes(2));
 }
 
 }  // namespace

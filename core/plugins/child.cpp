@@ -112,8 +112,10 @@ void take_lines(Hearing& hearing) {
       hearing.limit = std::chrono::milliseconds(get_int(*line, "limit_ms", 0));
       hearing.begun = std::chrono::steady_clock::now();
     } else if (line->contains("check")) {
-      hearing.report.lines.push_back(
-          {get_string(*line, "check"), get_bool(*line, "passed", false), get_string(*line, "detail")});
+      const CheckOutcome outcome = get_bool(*line, "not_run", false)  ? CheckOutcome::not_run
+                                   : get_bool(*line, "passed", false) ? CheckOutcome::passed
+                                                                      : CheckOutcome::failed;
+      hearing.report.lines.push_back({get_string(*line, "check"), outcome, get_string(*line, "detail")});
       hearing.running.clear();
     } else if (line->contains("done")) {
       hearing.done = true;
@@ -188,8 +190,8 @@ bool Checker::check(const std::string& name, const std::function<std::string()>&
   return detail.empty();
 }
 
-void Checker::note(const std::string& name, const std::string& detail) {
-  send({{"check", name}, {"passed", true}, {"detail", detail}});
+void Checker::not_run(const std::string& name, const std::string& why) {
+  send({{"check", name}, {"not_run", true}, {"detail", why}});
 }
 
 ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono::milliseconds limit, int cancel_fd) {
@@ -225,8 +227,8 @@ ChildReport run_in_child(const std::function<void(Checker&)>& body, std::chrono:
                   ? "died of " + signal_name(WTERMSIG(status))
                   : "ended with status " + std::to_string(WEXITSTATUS(status)) + " before its checks had";
   if (!stopped.empty())
-    hearing.report.lines.push_back(
-        {hearing.running.empty() ? "the plugin's process" : hearing.running, false, "the plugin's process " + stopped});
+    hearing.report.lines.push_back({hearing.running.empty() ? "the plugin's process" : hearing.running,
+                                    CheckOutcome::failed, "the plugin's process " + stopped});
   return std::move(hearing.report);
 }
 
@@ -247,7 +249,7 @@ InspectedLibrary inspect_library(const std::filesystem::path& directory, const s
       },
       limit, options.cancel_fd);
   for (const CheckLine& line : report.lines) {
-    if (!line.passed)
+    if (line.outcome != CheckOutcome::passed)
       throw Failure(make_error(ErrorKind::internal, (directory / library).string() + ": " + line.detail));
   }
   if (report.sent.empty())

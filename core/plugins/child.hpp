@@ -24,8 +24,8 @@ class Checker {
   /// After `limit` the child is ended.
   bool check(const std::string& name, const std::function<std::string()>& body,
              std::chrono::milliseconds limit = default_check_limit);
-  /// A line that passed, to say something ("not available here: …").
-  void note(const std::string& name, const std::string& detail);
+  /// A line for what cannot be asked here, and why: neither passed nor failed.
+  void not_run(const std::string& name, const std::string& why);
   /// Any object, for the parent.
   void send(const json::object& line) const;
   [[nodiscard]] bool all_passed() const { return all_passed_; }

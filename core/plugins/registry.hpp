@@ -142,10 +142,15 @@ class Registry {
 };
 
 /// `plugin check PATH`: loads the library in a child process and runs the conformance suite of its kinds.
+enum class CheckOutcome : std::uint8_t {
+  failed,
+  passed,
+  not_run,  // it could not be asked here, and proves nothing
+};
 struct CheckLine {
   std::string check;
-  bool passed = false;
-  std::string detail;
+  CheckOutcome outcome = CheckOutcome::failed;
+  std::string detail;  // what is wrong, or why it was not run
 };
 std::vector<CheckLine> check_plugin(const std::filesystem::path& directory, const HostOptions& options);
 

@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 std::string failed(const std::vector<CheckLine>& lines) {
   std::string out;
   for (const CheckLine& line : lines) {
-    if (!line.passed) out += line.check + " -> " + line.detail + "\n";
+    if (line.outcome == CheckOutcome::failed) out += line.check + " -> " + line.detail + "\n";
   }
   return out;
 }

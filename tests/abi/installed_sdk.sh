@@ -9,7 +9,10 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/c"
 cp -r "$source/plugin-api/examples/hello-cpp" "$work/hello-cpp"
 cp "$source/plugin-api/examples/hello-c/plugin.c" "$work/c"
-"$cmake" -S "$work/hello-cpp" -B "$work/build" "-DCMAKE_PREFIX_PATH=$work/prefix" "-DCMAKE_CXX_COMPILER=$cxx" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+# A stranger may have a file of any name, and the SDK is not to read it.
+mkdir -p "$work/theirs/core/base"
+echo '#error "a file of a stranger"' > "$work/theirs/core/base/error.hpp"
+"$cmake" -S "$work/hello-cpp" -B "$work/build" "-DCMAKE_PREFIX_PATH=$work/prefix" "-DCMAKE_CXX_COMPILER=$cxx" "-DCMAKE_CXX_FLAGS=-I$work/theirs" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$cmake" --build "$work/build" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 sh "$source/tests/gates/one_symbol.sh" "$work/build/plugins/hello-cpp/hello-cpp.so"
 test -f "$work/build/plugins/hello-cpp/plugin.toml"

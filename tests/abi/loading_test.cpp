@@ -246,7 +246,7 @@ TEST(Discovery, what_is_no_regular_file_is_refused_and_holds_nobody_up) {
       EXPECT_THAT(find(registry, directory)->reason, HasSubstr(is_pipe ? "not a regular file" : "is a link")) << file;
       const auto lines = check_plugin(directory, home.options());
       ASSERT_EQ(lines.size(), 1U) << file;
-      EXPECT_FALSE(lines[0].passed);
+      EXPECT_EQ(lines[0].outcome, CheckOutcome::failed);
     }
   }
 }

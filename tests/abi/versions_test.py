@@ -55,7 +55,7 @@ def bot_bottle_takes(place):
     print(f"{place.name} on this bot-bottle: {done.stderr.strip()}")
     if done.returncode != 0:
         print(done.stdout)
-    return done.returncode == 0
+    return done.returncode == 0 and done.stderr.endswith(", 0 not run\n")
 
 
 def main():

@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 
+import check_report
 from harness import BUILD, SOURCE, AcceptanceTest, wait_until
 from plugin_kit import EXAMPLES, Kit
 
@@ -43,8 +44,16 @@ class Tests(AcceptanceTest):
         kit, source, name = self.new(kind, language)
         directory = kit.build(source)
         subprocess.run(["sh", ONE_SYMBOL, directory / f"{name}.so"], check=True)
-        checked = kit.home.run("plugin", "check", directory)
-        self.assertEqual(checked.returncode, 0, checked.stdout)
+        # The one in C++ is whole, though not for root; that in C says that it cannot run yet.
+        self.conforms(kit.home, directory, name, kind == "provider" or language == "cpp" and os.geteuid() != 0)
+
+    def conforms(self, home, directory, name, whole):
+        """A provider, or a backend that works; one that says that it is not available has everything but a bottle's life asked."""
+        lines = self.check(home, directory, 0)
+        if whole:
+            self.assertEqual(check_report.faults({"checks": lines}, name if "backend" in name else None), [])
+        else:
+            self.assertEqual([line["check"] for line in lines if line["outcome"] != "passed"], [f"backend:{name}: the life of a bottle"])
 
     def new_with_cargo(self, kind):
         if shutil.which("cargo") is None:
@@ -55,8 +64,7 @@ class Tests(AcceptanceTest):
         kit.run("cargo", "test", "--offline", "--quiet", "--manifest-path", source / "Cargo.toml")
         directory = source / "plugins" / name
         subprocess.run(["sh", ONE_SYMBOL, directory / f"{name}.so"], check=True)
-        checked = kit.home.run("plugin", "check", directory)
-        self.assertEqual(checked.returncode, 0, checked.stdout)
+        self.conforms(kit.home, directory, name, kind == "provider")
 
     def test_new_provider_in_cpp(self):
         self.new_with_cmake("provider", "cpp")
@@ -98,7 +106,7 @@ class Tests(AcceptanceTest):
     def check(self, home, plugin, code):
         result = home.run("plugin", "check", plugin, "--json", timeout=110)
         document = json.loads(result.stdout)
-        self.assertEqual(result.returncode, code, [line for line in document["checks"] if not line["passed"]])
+        self.assertEqual(result.returncode, code, [line for line in document["checks"] if line["outcome"] == "failed"])
         return document["checks"]
 
     def test_check_passes_every_built_in(self):
@@ -116,14 +124,61 @@ class Tests(AcceptanceTest):
                 if kind == "backend" and life is None:
                     self.assertIn(f"backend:{what}: the self-test passes", said)
                 elif kind == "backend":
-                    self.assertRegex(life, "^not run, it is not available here: .")
+                    self.assertRegex(life, "^it is not available here: .")
+                    self.assertEqual([line["check"] for line in lines if line["outcome"] == "not_run"], [f"backend:{what}: the life of a bottle"])
                 elif kind == "provider":
                     self.assertIn(f"provider:{what}: plan (interactive) holds no secret", said)
                 else:
                     self.assertIn(f"deploy-key:{what}: an address that names no repository is a failure", said)
                 if name == "backend-local":
-                    self.assertIsNone(life, "this one works everywhere here")
-                    self.assertEqual(said[f"backend:{what}: the attacks on isolation are refused"], "")
+                    self.assertEqual(check_report.faults({"checks": lines}, what), [], "this one works everywhere here")
+                elif kind != "backend":
+                    self.assertEqual(check_report.faults({"checks": lines}), [])
+
+    def test_an_attacker_that_never_ran_has_proved_nothing(self):
+        """One that is not there, one that runs nowhere, and one that runs on this machine and not in the bottle: each driver of the suite
+        has to see it, and no output may call it passed."""
+        program = f"#!/bin/sh\n[ ! -e /run/bottle ] || exit 127\nexec {self.ATTACKER} \"$@\"\n"
+        for text, why in ((None, "is not installed"), ("#!/bin/sh\nexit 127\n", "does not run on this machine"), (program, "in this bottle (code 127)")):
+            with self.subTest(why):
+                prefix = self.prefix_with_attacker(text)
+                done = self.conformance(prefix)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertRegex(done.stdout, f"(?m)^not_run +backend:local: {check_report.ATTACKS}  bottle-attack .*{re.escape(why)}")
+                self.assertIn(f"FAULT backend:local: {check_report.ATTACKS}: not_run", done.stdout)
+                self.assertNotRegex(done.stdout, "(?m)^failed ")
+        said = subprocess.run([prefix / "bin" / "bot-bottle", "plugin", "check", "backend-local"], capture_output=True, text=True,
+                              env=self.home().environment, stdin=subprocess.DEVNULL, timeout=110)
+        self.assertEqual(said.returncode, 0, said.stdout)
+        self.assertRegex(said.stderr, r"\b\d+ checks, 0 failed, 1 not run\b")
+        self.assertRegex(said.stdout, f"(?m)^backend:local: {check_report.ATTACKS} +not run +bottle-attack ")
+
+    def test_what_an_attacker_has_to_try_is_not_asked_of_its_copy_in_the_bottle(self):
+        """One that lists nothing there, and reports one attempt."""
+        report = '{"id": "5.1.1", "verdict": "blocked"}'
+        done = self.conformance(self.prefix_with_attacker(
+            f"#!/bin/sh\nif [ -e /run/bottle ]; then case $* in *--list*) ;; *) echo '{report}' ;; esac; exit 0; fi\nexec {self.ATTACKER} \"$@\"\n"))
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, f"(?m)^failed +backend:local: {check_report.ATTACKS}  [0-9]+ attempts were not reported")
+
+    ATTACKER = BUILD / "libexec" / "bot-bottle" / "bottle-attack"
+
+    def prefix_with_attacker(self, text):
+        """The built tree with another program in the attacker's place, or none."""
+        prefix = pathlib.Path(tempfile.mkdtemp(prefix="bb-prefix-"))
+        self.addCleanup(shutil.rmtree, prefix)
+        for name in ("bin", "libexec", "lib/bot-bottle", "share"):
+            shutil.copytree(BUILD / name, prefix / name)
+        replaced = prefix / self.ATTACKER.relative_to(BUILD)
+        replaced.unlink()
+        if text is not None:
+            replaced.write_text(text)
+            replaced.chmod(0o755)
+        return prefix
+
+    def conformance(self, prefix):
+        return subprocess.run([sys.executable, SOURCE / "tests" / "docker" / "conformance.py", "local"], capture_output=True, text=True,
+                              env={**os.environ, "BB_BUILD_DIR": str(prefix)}, stdin=subprocess.DEVNULL, timeout=110)
 
     def test_check_outlives_a_plugin_that_dies_hangs_leaves_or_prints(self):
         home = self.home()
@@ -281,10 +336,7 @@ egress:
         kit, source, name = self.new("backend", "cpp", ORDINARY_USER)
         home = kit.home
         directory = kit.build(source)
-        checked = home.run("plugin", "check", directory)
-        self.assertEqual(checked.returncode, 0, checked.stdout)
-        self.assertNotIn("not run", checked.stdout, "the whole life of a bottle was tried")
-        self.assertNotIn("not tried", checked.stdout, "and the attacker ran in it")
+        self.assertEqual(check_report.faults({"checks": self.check(home, directory, 0)}, name), [], "the whole life of a bottle, and the attacker in it")
         kit.install(directory)
         home.command_agent("worker", ["sh", "-c", "id -u; cat given; echo made > made; cat"])
         (home.workspace / "given").write_text("given\n")
@@ -317,9 +369,8 @@ egress:
         begun = time.monotonic()
         said = kit.run("sh", "-exc", "umask 002\n" + script)  # where a user's group may write, what is built still may be used
         print(f"from plugin new to bot-bottle stop: {time.monotonic() - begun:.1f} s")
-        for words in ("39 checks, 0 failed", "hello from inside", "uid=1000(agent)", "stopped hello"):
+        for words in ("41 checks, 0 failed, 0 not run", "hello from inside", "uid=1000(agent)", "stopped hello"):
             self.assertIn(words, said)
-        self.assertNotIn("not run", said)
         wait_until("nothing to be left running", lambda: not home.own_processes(), 30)
 
     def test_a_bottle_that_leaks_is_stopped_by_its_self_test(self):

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import unittest
 
+import check_report
 from harness import BUILD, FAKES, AcceptanceTest, Home, Terminal, wait_until
 
 sys.path.insert(0, str(FAKES))
@@ -120,10 +121,10 @@ class Tests(AcceptanceTest):
         return next(json.dumps(fact) for fact in report["facts"] if fact["name"] == "smolvm")
 
     def check_plugin(self, home):
-        done = subprocess.run([str(BUILD / "bin/bot-bottle"), "plugin", "check", str(BUILD / "lib/bot-bottle/plugins/backend-smolvm")],
+        done = subprocess.run([str(BUILD / "bin/bot-bottle"), "plugin", "check", str(BUILD / "lib/bot-bottle/plugins/backend-smolvm"), "--json"],
                               env=home.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE * 2)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertNotIn("not run", done.stdout)
+        self.assertEqual(check_report.faults(json.loads(done.stdout), "smolvm", check_report.OWN_KERNEL), [])
 
     def conformance_on(self, version):
         home = self.smolvm_home(version=version)

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """`bot-bottle plugin check` of a backend's plugin on one wall: conformance.py local|runc|runc-address|runsc|runsc-address."""
+import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 
 import engine
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "acceptance"))
+import check_report  # noqa: E402
 
 build = pathlib.Path(os.environ["BB_BUILD_DIR"])
 wall = sys.argv[1]
@@ -24,9 +27,15 @@ if wall != "local":
         environment["BOT_BOTTLE_DOCKER_WIRE"] = "address"
 with tempfile.TemporaryDirectory(prefix="bb-") as top:
     environment["BOT_BOTTLE_HOME"] = top + "/home"
-    plugin = build / "lib/bot-bottle/plugins" / ("backend-local" if wall == "local" else "backend-docker")
-    done = subprocess.run([str(build / "bin/bot-bottle"), "plugin", "check", str(plugin)], env=environment, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    print(done.stdout)
-    # A check whose detail is "not run, …" has not passed here.
-    sys.exit(done.returncode or bool(re.search(r"^.*  not run\b", done.stdout, re.M)))
+    backend = "local" if wall == "local" else "docker"
+    done = subprocess.run([str(build / "bin/bot-bottle"), "plugin", "check", str(build / f"lib/bot-bottle/plugins/backend-{backend}"), "--json"],
+                          env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    document = json.loads(done.stdout)
+    for line in document["checks"]:
+        print(f"{line['outcome']:8} {line['check']}  {line['detail']}")
+    # The engine's plain Debian has not what the attacker loads, and of an engine's walls some attempts mean nothing (tests/escape/run_suite.py):
+    # docker/escape_* makes them there, in an image of its own. That it is missing or broken is no such reason.
+    cannot_run = {} if wall == "local" else {check_report.ATTACKS: r"does not run in this bottle \(code 127\): .*error while loading shared libraries"}
+    faults = check_report.faults(document, backend, cannot_run)
+    print("\n".join(f"FAULT {fault}" for fault in faults))
+    sys.exit(done.returncode or bool(faults))

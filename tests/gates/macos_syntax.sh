@@ -27,7 +27,7 @@ if [ $# -eq 0 ]; then
 fi
 failed=0
 for file in "$@"; do
-  if ! "$venv/bin/python" -m ziglang c++ -target aarch64-macos -std=c++23 -c -o "$venv/out.o" -Wall -Wextra -Wno-missing-field-initializers -Wno-missing-designated-field-initializers -I. -Iplugin-api/include \
+  if ! "$venv/bin/python" -m ziglang c++ -target aarch64-macos -std=c++23 -c -o "$venv/out.o" -Wall -Wextra -Wno-missing-field-initializers -Wno-missing-designated-field-initializers -DBB_SDK_KNOWS_FAILURE -I. -Iplugin-api/include \
       -idirafter "$include" -idirafter "$venv/multiarch" "$file"; then
     echo "macos_syntax: $file does not compile for macOS" >&2
     failed=1

@@ -141,10 +141,14 @@ static bb_status copy_out(void* self, const bb_call* call, bb_str bottle, bb_str
   char source[512];
   char dest[512];
   char command[8192];
-  if (!is("links followed")) return good.copy_out(self, call, bottle, request);
   member(bottle, "state_dir", state, sizeof state);
   member(request, "source", source, sizeof source);
   member(request, "dest", dest, sizeof dest);
+  if (is("holes filled") && strcmp(source, "/workspace/sparse") == 0) {
+    snprintf(command, sizeof command, "head -c 128M /dev/zero > '%s'", dest);
+    return system(command) == 0 ? BB_OK : BB_INTERNAL;
+  }
+  if (!is("links followed")) return good.copy_out(self, call, bottle, request);
   snprintf(command, sizeof command, "cp -rL '%s/backend%s' '%s' 2>/dev/null; find '%s' -type p -delete", state, source,
            dest, dest);
   return system(command) >= 0 ? BB_OK : BB_INTERNAL;
@@ -155,11 +159,16 @@ static bb_status copy_in(void* self, const bb_call* call, bb_str bottle, bb_str 
   char source[512];
   char dest[512];
   char command[8192];
-  if (!is("written through links")) return good.copy_in(self, call, bottle, request);
   member(bottle, "state_dir", state, sizeof state);
   member(request, "source", source, sizeof source);
   member(request, "dest", dest, sizeof dest);
-  if (strncmp(dest, "/workspace", 10) != 0) return good.copy_in(self, call, bottle, request);
+  if (is("stumbles over pipes") && strcmp(dest, "/workspace/odd-in") == 0) {
+    call->fail(call, text("cannot copy a pipe"), text(""));
+    return BB_INVALID_ARGUMENT;
+  }
+  if (!is("written through links")) return good.copy_in(self, call, bottle, request);
+  if (strncmp(dest, "/workspace", 10) != 0 || strcmp(dest, "/workspace/odd-in") == 0)
+    return good.copy_in(self, call, bottle, request);
   snprintf(
       command, sizeof command,
       "cat '%s' > '%s/backend%s'; chmod 640 '%s/backend%s'; chown --reference='%s/backend/workspace' '%s/backend%s'",

@@ -1,6 +1,9 @@
 // What the SDK's socket wire does with what an agent made, as the ordinary user that it is written for.
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,14 +11,19 @@
 #include <bot_bottle/plugin.hpp>
 #include <bot_bottle/sdk/fake_host.hpp>
 #include <bot_bottle/sdk/sandbox_process.hpp>
+#include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 namespace bot_bottle::sdk {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::HasSubstr;
 
 /// A directory of nobody's; goes with the object.
 class Place {
@@ -34,17 +42,14 @@ class Place {
   fs::path path;
 };
 
-/// What `body` says in a child that has no right to pass modes by.
-std::string as_ordinary_user(const std::function<std::string()>& body) {
+/// What `body` says in a child; or what it throws.
+std::string in_child(const std::function<std::string()>& body) {
   int ends[2] = {-1, -1};
   EXPECT_EQ(::pipe(ends), 0);
   const pid_t pid = ::fork();
   if (pid == 0) {
     std::string said;
     try {
-      const uid_t user = Place::ordinary_user;
-      if (::geteuid() == 0 && (::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0))
-        throw_errno("cannot become an ordinary user");
       said = body();
     } catch (const std::exception& problem) {
       said = problem.what();
@@ -61,6 +66,41 @@ std::string as_ordinary_user(const std::function<std::string()>& body) {
   int status = 0;
   ::waitpid(pid, &status, 0);
   return status == 0 ? said : "the child ended with " + std::to_string(status);
+}
+
+/// The same without any right to pass modes by.
+std::string as_ordinary_user(const std::function<std::string()>& body) {
+  return in_child([&] {
+    const uid_t user = Place::ordinary_user;
+    if (::geteuid() == 0 && (::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0))
+      throw_errno("cannot become an ordinary user");
+    return body();
+  });
+}
+
+constexpr std::string_view no_disk = "no disk of its own: ";
+
+/// The same where `at` is a disk of `mebibytes`, which goes with the child.
+std::string on_small_disk(const fs::path& at, int mebibytes, const std::function<std::string()>& body) {
+  const std::string said = in_child([&]() -> std::string {
+    const std::string uid = std::to_string(::geteuid());
+    const std::string gid = std::to_string(::getegid());
+    if (::unshare(uid == "0" ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0)
+      return std::string(no_disk) + std::strerror(errno);
+    if (uid != "0") {
+      write_text_file("/proc/self/setgroups", "deny");
+      write_text_file("/proc/self/uid_map", "0 " + uid + " 1");
+      write_text_file("/proc/self/gid_map", "0 " + gid + " 1");
+    }
+    const std::string size = "size=" + std::to_string(mebibytes) + "m";
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", at.c_str(), "tmpfs", 0, size.c_str()) != 0)
+      return std::string(no_disk) + std::strerror(errno);
+    return body();
+  });
+  const char* const ci = std::getenv("CI");  // there it must run
+  EXPECT_FALSE(said.starts_with(no_disk) && ci != nullptr && std::string_view(ci) == "true") << said;
+  return said;
 }
 
 /// A tree as `bottle-init --unpack` leaves it: `shut` may not be written, `dark` not even be read.
@@ -111,14 +151,97 @@ TEST(RemoveTree, no_depth_is_too_deep) {
             "");
 }
 
+TEST(RemoveTree, a_link_in_the_place_of_a_directory_is_not_opened_and_its_target_keeps_its_mode) {
+  const Place place;
+  fs::create_directory(place.path / "target");
+  ::chmod((place.path / "target").c_str(), 0500);
+  fs::create_symlink("target", place.path / "link");
+  const OwnedFd at(::open(place.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(detail::open_agents_directory(at.get(), "link"), -1);
+  struct stat status {};
+  ASSERT_EQ(::stat((place.path / "target").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0500U);
+  const OwnedFd real(detail::open_agents_directory(at.get(), "target"));
+  EXPECT_GE(real.get(), 0);
+}
+
+TEST(CopyTree, what_is_no_file_directory_or_link_is_left_out) {
+  const Place place;
+  write_text_file(place.path / "from" / ".git" / "config", "kept");
+  ASSERT_EQ(::mkfifo((place.path / "from" / ".git" / "pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod((place.path / "from" / ".git" / "fsmonitor--daemon.ipc").c_str(), S_IFSOCK | 0600, 0), 0);
+  copy_tree(place.path / "from", place.path / "to", Links::keep);
+  EXPECT_EQ(read_text(place.path / "to" / ".git" / "config"), "kept");
+  EXPECT_EQ(std::distance(fs::directory_iterator(place.path / "to" / ".git"), {}), 1);
+}
+
+TEST(CopyTree, a_file_takes_the_place_of_what_is_there_and_follows_no_link_of_it) {
+  const Place place;
+  write_text_file(place.path / "from" / "a", "new");
+  write_text_file(place.path / "from" / "b", "new");
+  ::chmod((place.path / "from" / "a").c_str(), 0751);
+  write_text_file(place.path / "outside", "stays");
+  write_text_file(place.path / "to" / "b", "longer than before");
+  fs::create_symlink("../outside", place.path / "to" / "a");
+  copy_tree(place.path / "from", place.path / "to", Links::keep);
+  EXPECT_EQ(read_text(place.path / "outside"), "stays");
+  EXPECT_EQ(read_text(place.path / "to" / "b"), "new");
+  struct stat status {};
+  ASSERT_EQ(::lstat((place.path / "to" / "a").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode, S_IFREG | 0751U);
+}
+
+/// A process that ends with 0 at once, as a host starts one.
+std::int64_t ended_process() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  return pid;
+}
+
 struct Copies {
   explicit Copies(const fs::path& directory) : own(directory / "backend") { host.paths["libexec"] = "/nowhere"; }
   /// Stands for bottle-init's pack and unpack: a tree of an agent's, in the scratch directory that the program names.
   void unpack(const std::function<void(const fs::path& tree)>& make) {
-    host.on_run = [make](const ProcessRequest& request) {
-      make(fs::path(request.argv.at(4)) / "copy");
-      return ProcessResult{};
+    host.on_spawn = [make](const ProcessRequest& request) {
+      if (request.argv.at(1) == "--unpack") make(fs::path(request.argv.at(2)) / "copy");
+      return ended_process();
     };
+  }
+  /// The real bottle-init on the host's side; `script` stands for what bottle-keeper brings from the guest.
+  void bring(const std::string& script) {
+    const fs::path libexec = own.parent_path() / "libexec";
+    fs::create_directories(libexec);
+    fs::copy_file(fs::path(BB_BUILD_DIR) / "libexec/bot-bottle/bottle-init", libexec / "bottle-init");
+    write_text_file(libexec / "bottle-keeper", "#!/bin/sh\ninit=${0%/*}/bottle-init\n" + script + "\n");
+    ::chmod((libexec / "bottle-keeper").c_str(), 0755);
+    host.paths["libexec"] = libexec.string();
+    host.on_spawn = [this](const ProcessRequest& request) {
+      std::vector<char*> argv;
+      for (const std::string& word : request.argv) argv.push_back(const_cast<char*>(word.c_str()));
+      argv.push_back(nullptr);
+      const pid_t pid = ::fork();
+      if (pid != 0) {
+        started.push_back(pid);
+        return std::int64_t{pid};
+      }
+      for (const ChildFd& fd : host.spawned_fds) ::dup2(fd.source, fd.target);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    };
+  }
+  /// What it says; "" when it is done.
+  std::string out_says(const fs::path& dest) {
+    try {
+      out(dest);
+      return "";
+    } catch (const Error& problem) {
+      return problem.what();
+    }
+  }
+  /// No child of this process any more, running or not.
+  [[nodiscard]] bool all_are_reaped() const {
+    return std::ranges::all_of(started,
+                               [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) < 0 && errno == ECHILD; });
   }
   void out(const fs::path& dest) {
     CopyRequest request;
@@ -129,6 +252,7 @@ struct Copies {
   }
   FakeHost host;
   fs::path own;
+  std::vector<pid_t> started;
 };
 
 TEST(SocketCopy, a_directory_that_may_not_be_written_comes_out_and_again) {
@@ -185,6 +309,162 @@ TEST(SocketCopy, two_at_once_do_not_mix) {
   EXPECT_FALSE(fs::exists(place.path / "first" / "of-second"));
   EXPECT_EQ(read_text(place.path / "second" / "of-second"), "2");
   EXPECT_FALSE(fs::exists(place.path / "second" / "of-first"));
+}
+
+TEST(SocketCopy, a_sparse_file_of_the_agents_fills_no_disk) {
+  const Place disk;
+  const Place guest;
+  write_text_file(guest.path / "file", "begin");
+  fs::resize_file(guest.path / "file", std::uintmax_t{256} << 20);
+  const std::string said = on_small_disk(disk.path, 128, [&]() -> std::string {
+    Copies copies(disk.path);
+    copies.bring("exec $init --pack " + (guest.path / "file").string() + " copy");
+    if (const std::string problem = copies.out_says(disk.path / "file"); !problem.empty()) return problem;
+    struct stat status {};
+    if (::stat((disk.path / "file").c_str(), &status) != 0) return "it did not come";
+    if (status.st_size != 256 << 20) return "it has " + std::to_string(status.st_size) + " bytes";
+    return status.st_blocks > 2048 ? "it takes " + std::to_string(status.st_blocks / 2) + " KiB" : "";
+  });
+  if (said.starts_with(no_disk)) GTEST_SKIP() << said;
+  EXPECT_EQ(said, "");
+}
+
+TEST(SocketCopy, what_an_agent_fills_leaves_the_disk_its_reserve) {
+  const Place disk;
+  const Place guest;
+  write_text_file(guest.path / "file", std::string(std::size_t{80} << 20, 'x'));
+  const std::string said = on_small_disk(disk.path, 128, [&]() -> std::string {
+    Copies copies(disk.path);
+    copies.bring("exec $init --pack " + (guest.path / "file").string() + " copy");
+    const std::string problem = copies.out_says(disk.path / "file");
+    if (fs::exists(disk.path / "file")) return "a part of it came";
+    return fs::is_empty(copies.own) ? problem : "something is left";
+  });
+  if (said.starts_with(no_disk)) GTEST_SKIP() << said;
+  EXPECT_EQ(said, "cannot copy: the disk is almost full");
+}
+
+TEST(CopyTree, the_disk_keeps_its_reserve) {
+  const Place disk;
+  const Place source;
+  write_text_file(source.path / "tree" / "file", std::string(std::size_t{64} << 20, 'x'));
+  const std::string said = on_small_disk(disk.path, 100, [&]() -> std::string {
+    try {
+      copy_tree(source.path / "tree", disk.path / "tree", Links::keep);
+      return "";
+    } catch (const Error& problem) {
+      return problem.what();
+    }
+  });
+  if (said.starts_with(no_disk)) GTEST_SKIP() << said;
+  EXPECT_EQ(said, "the disk is almost full");
+}
+
+TEST(SocketCopy, a_guest_that_fails_behind_a_whole_archive_has_failed) {
+  const Place place;
+  write_text_file(place.path / "guest" / "file", "inside");
+  Copies copies(place.path);
+  copies.bring("$init --pack " + (place.path / "guest" / "file").string() + " copy; exit 9");
+  EXPECT_EQ(copies.out_says(place.path / "out"), "cannot copy: code 9");
+  EXPECT_FALSE(fs::exists(place.path / "out"));
+  EXPECT_TRUE(copies.all_are_reaped());
+}
+
+TEST(SocketCopy, what_the_guest_says_of_its_failure_is_told_alone) {
+  const Place place;
+  Copies copies(place.path);
+  copies.bring("echo 'copy: No such file or directory' >&2; exit 1");
+  EXPECT_EQ(copies.out_says(place.path / "out"), "cannot copy: copy: No such file or directory");
+}
+
+TEST(SocketCopy, a_guest_that_never_ends_to_complain_can_be_cancelled_and_what_it_says_is_text) {
+  const Place place;
+  Copies copies(place.path);
+  copies.bring("printf 'odd \\377' >&2; exit 1");
+  EXPECT_EQ(copies.out_says(place.path / "out"), "cannot copy: odd \xef\xbf\xbd");
+  fs::remove_all(place.path / "libexec");
+  copies.bring("exec cat /dev/zero >&2");
+  const auto start = copies.host.on_spawn;
+  copies.host.on_spawn = [&](const ProcessRequest& request) {
+    const std::int64_t pid = start(request);
+    if (request.argv.at(1) == "--unpack") copies.host.cancel();
+    return pid;
+  };
+  EXPECT_EQ(copies.out_says(place.path / "out"), "cancelled");
+  EXPECT_TRUE(copies.all_are_reaped());
+}
+
+TEST(SocketCopy, half_an_archive_is_no_copy) {
+  const Place place;
+  write_text_file(place.path / "guest" / "file", std::string(20000, 'x'));
+  Copies copies(place.path);
+  copies.bring("$init --pack " + (place.path / "guest" / "file").string() + " copy | head -c 10000");
+  EXPECT_EQ(copies.out_says(place.path / "out"), "cannot copy: the archive is cut short");
+  EXPECT_FALSE(fs::exists(place.path / "out"));
+  EXPECT_TRUE(fs::is_empty(copies.own));
+}
+
+TEST(SocketCopy, a_guest_that_sends_nothing_more_ends_with_a_copy_that_fails) {
+  const Place place;
+  Copies copies(place.path);
+  copies.bring("echo no archive at all, longer than any header of one is; head -c 1000 /dev/zero; kill -STOP $$");
+  EXPECT_THAT(copies.out_says(place.path / "out"), HasSubstr("cannot copy: "));
+  EXPECT_TRUE(copies.all_are_reaped());
+}
+
+TEST(SocketCopy, a_cancelled_copy_ends_though_the_agent_stopped_what_packs) {
+  const Place place;
+  Copies copies(place.path);
+  copies.bring("kill -STOP $$");
+  const auto start = copies.host.on_spawn;
+  copies.host.on_spawn = [&](const ProcessRequest& request) {
+    const std::int64_t pid = start(request);
+    if (request.argv.at(1) == "--unpack") copies.host.cancel();
+    return pid;
+  };
+  try {
+    copies.out(place.path / "out");
+    ADD_FAILURE() << "it was not cancelled";
+  } catch (const Error& problem) {
+    EXPECT_EQ(problem.status, Status::cancelled);
+  }
+  EXPECT_EQ(copies.started.size(), 2U);
+  EXPECT_TRUE(copies.all_are_reaped());
+  EXPECT_TRUE(fs::is_empty(copies.own));
+}
+
+TEST(SocketCopy, a_copy_has_a_limit_of_its_own) {
+  const Place place;
+  Copies copies(place.path);
+  copies.bring("kill -STOP $$");
+  ProcessRequest keeper;
+  keeper.argv = {copies.host.paths["libexec"] + "/bottle-keeper"};
+  try {
+    detail::run_piped(copies.host.host(), copies.host.call(), keeper, keeper, std::chrono::milliseconds(1));
+    ADD_FAILURE() << "it has none";
+  } catch (const Error& problem) {
+    EXPECT_EQ(problem.status, Status::timeout);
+  }
+  EXPECT_TRUE(copies.all_are_reaped());
+}
+
+TEST(SocketCopy, a_tree_on_its_way_to_the_operator_can_be_cancelled) {
+  const Place place;
+  Copies copies(place.path);
+  copies.unpack([&](const fs::path& tree) {
+    write_text_file(tree / "file", "x");
+    copies.host.cancel();
+  });
+  EXPECT_THROW(copies.out(place.path / "out"), Error);
+  EXPECT_FALSE(fs::exists(place.path / "out"));
+  int looks = 0;
+  write_text_file(place.path / "tree" / "file", "x");
+  EXPECT_THROW(copy_tree(place.path / "tree", place.path / "copied", Links::keep,
+                         [&looks] {
+                           if (++looks == 2) throw Error(Status::cancelled, "cancelled");
+                         }),
+               Error);
+  EXPECT_FALSE(fs::exists(place.path / "copied" / "file"));
 }
 
 TEST(ForbidDangerousCalls, socket_families_are_a_list_of_what_is_needed) {
@@ -292,6 +572,42 @@ TEST(SandboxProcess, a_second_one_is_refused) {
   EXPECT_TRUE(process.runs());
   EXPECT_THROW(process.start(host.host(), host.call(), request, {}, 4, 6, place.path / "log"), Error);
   EXPECT_TRUE(host.programs.empty());
+}
+
+class IdleBackend : public SocketBackend {
+ public:
+  Probe probe(const Call&) override { return {}; }
+  Plan plan(const Call&, const Spec&) override { return {}; }
+  Sidecar start_sidecar(const Call&, const Plan&, int, int) override { return {}; }
+  Bottle launch(const Call&, const Plan&, const LaunchInputs&, int) override { return {}; }
+  using SocketBackend::process;
+};
+
+TEST(SocketBackend, a_bottle_that_does_not_end_leaves_no_sidecar_running) {
+  const Place place;
+  write_text_file(place.path / "backend" / "bottle.lock", "");  // held by whom nobody knows: it cannot be ended
+  const OwnedFd held(locked(place.path / "backend" / "bottle.lock", LOCK_EX));
+  const fs::path lock = place.path / "backend" / "sidecar.lock";
+  const pid_t sidecar = ::fork();
+  if (sidecar == 0) {
+    static_cast<void>(locked(lock, LOCK_EX));
+    write_text_file(lock, std::to_string(::getpid()));
+    for (;;) ::pause();
+  }
+  while (read_text(lock) != std::to_string(sidecar)) ::poll(nullptr, 0, 1);
+  ASSERT_TRUE(IdleBackend::process(place.path, "sidecar").runs());
+  const FakeHost host;
+  Bottle bottle;
+  bottle.state_dir = place.path.string();
+  try {
+    IdleBackend().stop(host.call(), bottle);
+    ADD_FAILURE() << "it said that all had ended";
+  } catch (const Error& problem) {
+    EXPECT_EQ(problem.status, Status::timeout);
+  }
+  EXPECT_FALSE(IdleBackend::process(place.path, "sidecar").runs());
+  ::kill(sidecar, SIGKILL);
+  ::waitpid(sidecar, nullptr, 0);
 }
 
 }  // namespace

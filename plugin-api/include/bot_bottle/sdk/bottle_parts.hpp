@@ -5,19 +5,27 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +41,25 @@ inline constexpr std::string_view guest_wire = "/run/bottle/wire";
 
 /// The process service knows no "for ever"; cancellation ends a call before.
 inline constexpr std::int64_t no_limit_ms = std::int64_t{7} * 24 * 3600 * 1000;
+/// Of one copy: an agent can stop what packs for it.
+inline constexpr std::chrono::hours copy_limit{6};
+/// What a copy leaves free of the disk that it goes to, as bottle-init does where it unpacks.
+inline constexpr std::uint64_t copy_reserve_bytes = std::uint64_t{64} << 20;
+
+class OwnedFd {
+ public:
+  explicit OwnedFd(int fd) : fd_(fd) {}
+  ~OwnedFd() { reset(); }
+  OwnedFd(const OwnedFd&) = delete;
+  OwnedFd& operator=(const OwnedFd&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  void reset() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_;
+};
 
 [[noreturn]] inline void throw_errno(const std::string& what) {
   throw Error(Status::internal, what + ": " + std::strerror(errno));
@@ -112,22 +139,81 @@ inline void remove_tree(const std::filesystem::path& path) {
   if (!emptied || ::rmdir(path.c_str()) != 0) throw_errno("cannot remove " + path.string());
 }
 
+namespace detail {
+inline void check_reserve(int on_disk) {
+  struct statvfs space {};
+  if (::fstatvfs(on_disk, &space) == 0 &&
+      static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize < copy_reserve_bytes)
+    throw Error(Status::failed_precondition, "the disk is almost full", "make room and try again");
+}
+
+/// From `at` to `end` of both; a source that has become shorter ends it, too.
+inline void copy_range(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end,
+                       const std::function<void()>& going) {
+  constexpr off_t look_every = off_t{16} << 20;
+  std::vector<char> bytes(static_cast<std::size_t>(std::min<off_t>(end - at, off_t{256} << 10)));
+  for (off_t look_at = at; at < end;) {
+    if (at >= look_at) {
+      check_reserve(to.get());
+      if (going) going();
+      look_at = at + look_every;
+    }
+    const auto most = static_cast<std::size_t>(std::min<off_t>(end - at, static_cast<off_t>(bytes.size())));
+    const ssize_t got = ::pread(from.get(), bytes.data(), most, at);
+    if (got < 0 && errno != EINTR) throw_errno("cannot read");
+    if (got == 0) return;
+    for (ssize_t put = 0; put < got;) {
+      const ssize_t more = ::pwrite(to.get(), bytes.data() + put, static_cast<std::size_t>(got - put), at + put);
+      if (more < 0 && errno != EINTR) throw_errno("cannot write");
+      put += std::max<ssize_t>(more, 0);
+    }
+    at += std::max<ssize_t>(got, 0);
+  }
+}
+
+/// A new file in place of what is there. Holes stay holes: an agent's file may be of any size and hold nothing.
+inline void copy_file(const std::filesystem::path& from, const std::filesystem::path& to,
+                      const std::function<void()>& going) {
+  const OwnedFd source(::open(from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat status {};
+  if (source.get() < 0 || ::fstat(source.get(), &status) != 0) throw_errno(from.string());
+  if (::unlink(to.c_str()) != 0 && errno != ENOENT) throw_errno("cannot replace " + to.string());
+  const OwnedFd dest(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (dest.get() < 0) throw_errno("cannot make " + to.string());
+  for (off_t at = 0; at < status.st_size;) {
+    const off_t data = ::lseek(source.get(), at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // only a hole is left
+    off_t end = data < 0 ? status.st_size : ::lseek(source.get(), data, SEEK_HOLE);
+    if (end < 0 || end > status.st_size) end = status.st_size;
+    copy_range(source, dest, data < 0 ? at : data, end, going);
+    at = end;
+  }
+  if (::ftruncate(dest.get(), status.st_size) != 0 || ::fchmod(dest.get(), status.st_mode & 0777) != 0)
+    throw_errno(to.string());
+}
+}  // namespace detail
+
 enum class Links { keep, leave_out };
 
-/// A tree into a place where there may be one. A directory gets its mode when it is full: one that its owner may not
-/// write comes across, too.
-inline void copy_tree(const std::filesystem::path& from, const std::filesystem::path& to, Links links) {
+/// A tree into a place where there may be one; a file or link there gives way. A directory gets its mode when it is
+/// full: one that its owner may not write comes across, too. Holes stay holes, copy_reserve_bytes of the disk stay
+/// free, and what is no file, directory or link is left out. `going` is called for each entry and each 16 MiB; what it
+/// throws ends the copy.
+inline void copy_tree(const std::filesystem::path& from, const std::filesystem::path& to, Links links,
+                      const std::function<void()>& going = {}) {
   struct stat status {};
+  if (going) going();
   if (::lstat(from.c_str(), &status) != 0) throw_errno(from.string());
-  if (S_ISLNK(status.st_mode) && links == Links::leave_out) return;
-  if (!S_ISDIR(status.st_mode)) {
+  if (S_ISREG(status.st_mode)) return detail::copy_file(from, to, going);
+  if (S_ISLNK(status.st_mode) && links == Links::keep) {
     using Options = std::filesystem::copy_options;
     return std::filesystem::copy(from, to, Options::copy_symlinks | Options::overwrite_existing);
   }
+  if (!S_ISDIR(status.st_mode)) return;
   const bool made = ::mkdir(to.c_str(), 0700) == 0;
   if (!made && (errno != EEXIST || !std::filesystem::is_directory(to))) throw_errno("cannot make " + to.string());
   for (const auto& entry : std::filesystem::directory_iterator(from))
-    copy_tree(entry.path(), to / entry.path().filename(), links);
+    copy_tree(entry.path(), to / entry.path().filename(), links, going);
   if (made && ::chmod(to.c_str(), status.st_mode & 0777) != 0) throw_errno(to.string());
 }
 
@@ -257,9 +343,106 @@ inline ExecResult exec_by_socket(const Host& host, const Call& call, const std::
   return result;
 }
 
+namespace detail {
+/// A program that was started; what still runs when this goes is killed.
+class Started {
+ public:
+  explicit Started(std::int64_t pid) : pid_(static_cast<pid_t>(pid)) {}
+  ~Started() {
+    kill();
+    while (!code_ && pid_ > 1 && ::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+  Started(const Started&) = delete;
+  Started& operator=(const Started&) = delete;
+  void kill() const {
+    if (!code_ && pid_ > 1) ::kill(pid_, SIGKILL);
+  }
+  /// Its exit code, or 128 and its signal; nothing while it runs.
+  [[nodiscard]] const std::optional<int>& ended() {
+    int status = 0;
+    const pid_t pid = code_ ? 0 : ::waitpid(pid_, &status, WNOHANG);
+    if (pid < 0 && errno != EINTR) {
+      pid_ = -1;  // nobody's, or somebody else's by now
+      throw_errno("cannot wait for a program");
+    }
+    if (pid > 0) code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return code_;
+  }
+
+ private:
+  pid_t pid_;
+  std::optional<int> code_;
+};
+
+struct PipeEnds {
+  PipeEnds() : PipeEnds(make()) {}
+  OwnedFd read;
+  OwnedFd write;
+
+ private:
+  explicit PipeEnds(const std::array<int, 2>& ends) : read(ends[0]), write(ends[1]) {}
+  static std::array<int, 2> make() {
+    std::array<int, 2> ends{-1, -1};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno("cannot make a pipe");
+    return ends;
+  }
+};
+
+/// Adds what there is to read, a pipe's length at most: who never ends may be an agent. Keeps the beginning. False at
+/// the end.
+inline bool read_available(int fd, std::string& into) {
+  constexpr std::size_t most = std::size_t{16} << 10;
+  char bytes[4096];
+  for (int pieces = 0; pieces < 16; ++pieces) {
+    const ssize_t got = ::read(fd, bytes, sizeof bytes);
+    if (got <= 0) return got < 0;
+    into.append(bytes, std::min(static_cast<std::size_t>(got), most - std::min(most, into.size())));
+  }
+  return true;
+}
+
+/// One program's output is the other's input: nothing lies on a disk between them. Returns when both have ended well.
+/// Throws when one has failed, with what both said; when `call` is cancelled; or after `limit`. No way out leaves one
+/// running.
+inline void run_piped(const Host& host, const Call& call, const ProcessRequest& first, const ProcessRequest& second,
+                      std::chrono::milliseconds limit = copy_limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  PipeEnds between;
+  PipeEnds errors;
+  if (::fcntl(errors.read.get(), F_SETFL, O_NONBLOCK) != 0) throw_errno("cannot use a pipe");
+  Started writer(host.spawn(call, first, {{between.write.get(), 1}, {errors.write.get(), 2}}));
+  Started reader(host.spawn(call, second, {{between.read.get(), 0}, {errors.write.get(), 2}}));
+  for (OwnedFd* ours : {&between.read, &between.write, &errors.write}) ours->reset();
+  std::string said;
+  bool speaking = true;
+  while (!writer.ended() || !reader.ended()) {
+    // What nobody takes any more may wait for ever before it notices.
+    if (reader.ended().value_or(0) != 0) writer.kill();
+    constexpr int look_again_ms = 20;
+    pollfd polled[2] = {{speaking ? errors.read.get() : -1, POLLIN, 0}, {call.cancel_fd(), POLLIN, 0}};
+    ::poll(polled, 2, look_again_ms);
+    speaking = speaking && read_available(errors.read.get(), said);
+    call.check_cancelled();
+    if (std::chrono::steady_clock::now() > deadline)
+      throw Error(Status::timeout, "the copy did not end in " + std::to_string(limit.count() / 1000) + " s");
+  }
+  if (speaking) read_available(errors.read.get(), said);
+  const int code = *reader.ended() != 0 ? *reader.ended() : *writer.ended();
+  if (code == 0) return;
+  // What the second says of the first one's end, where that has said why.
+  constexpr std::string_view consequence = "the archive is cut short\n";
+  const std::size_t at = said.find(consequence);
+  if (at != std::string::npos && said.size() > consequence.size()) said.erase(at, consequence.size());
+  if (said.empty()) said = "code " + std::to_string(code);
+  said.erase(said.find_last_not_of("\r\n") + 1);
+  throw Error(Status::failed_precondition, "cannot copy: " + to_valid_utf8(said));
+}
+}  // namespace detail
+
 /// copy_in and copy_out through it: bottle-init packs on one side and unpacks on the other, with the agent's rights in
-/// the bottle and through no link. On the way out links are left out. Each copy has a scratch directory of its own in
-/// `directory`; one that was killed leaves it there.
+/// the bottle and through no link. On the way out links are left out, and what comes is of any size: holes stay holes,
+/// the host's disk keeps its reserve. A cancelled call ends a copy at once. Each copy has a scratch directory of its
+/// own in `directory`; one that was killed leaves it there.
 class SocketCopy {
  public:
   SocketCopy(const Host& host, const Call& call, std::filesystem::path directory)
@@ -284,23 +467,23 @@ class SocketCopy {
     const std::filesystem::path dest = std::filesystem::path(request.dest).lexically_normal();
     const std::filesystem::path named = scratch_ / "tree" / packed_name;
     check_kind(request.source, request);
-    copy_tree(request.source, named, Links::keep);
+    copy_tree(request.source, named, Links::keep, [this] { call_.check_cancelled(); });
     if (request.mode) std::filesystem::permissions(named, static_cast<std::filesystem::perms>(*request.mode & 0777));
-    pipe("\"$0\" --pack \"$1\" \"$5\" >\"$2\" && exec \"$3\" attach --socket \"$4\" <\"$2\"", named.string(),
-         {std::string(guest_init), "--unpack", dest.parent_path().string()}, dest.filename().string());
+    detail::run_piped(host_, call_, on_host({"--pack", named.string(), dest.filename().string()}),
+                      in_guest({"--unpack", dest.parent_path().string()}));
   }
 
   void out(const CopyRequest& request) const {
     const std::filesystem::path source = std::filesystem::path(request.source).lexically_normal();
     const std::filesystem::path tree = scratch_ / "tree";
-    pipe("\"$3\" attach --socket \"$4\" >\"$2\" && exec \"$0\" --unpack \"$1\" <\"$2\"", tree.string(),
-         {std::string(guest_init), "--pack", source.string(), packed_name});
+    detail::run_piped(host_, call_, in_guest({"--pack", source.string(), packed_name}),
+                      on_host({"--unpack", tree.string()}));
     const std::filesystem::path made = tree / packed_name;
     if (!std::filesystem::exists(std::filesystem::symlink_status(made)) || std::filesystem::is_symlink(made))
       throw Error(Status::permission_denied, request.source + " is a link, or nothing that can be copied");
     check_kind(made, request);
     if (request.mode) std::filesystem::permissions(made, static_cast<std::filesystem::perms>(*request.mode & 0777));
-    copy_tree(made, request.dest, Links::leave_out);
+    copy_tree(made, request.dest, Links::leave_out, [this] { call_.check_cancelled(); });
   }
 
  private:
@@ -311,25 +494,23 @@ class SocketCopy {
       throw Error(Status::invalid_argument, request.source + " is a directory", "copy it recursively");
   }
 
-  /// `$1` what is packed or where to unpack, `$2` the archive, `$3` and `$4` the way into the bottle, `$5` the name
-  /// that it has in the archive.
-  void pipe(const std::string& script, const std::string& path, std::vector<std::string> inside,
-            const std::string& entry = packed_name) const {
+  [[nodiscard]] ProcessRequest on_host(std::vector<std::string> words) const {
+    ProcessRequest run;
+    run.argv = {host_.path(call_, "libexec") + "/bottle-init"};
+    run.argv.insert(run.argv.end(), words.begin(), words.end());
+    run.env.emplace();
+    return run;
+  }
+  [[nodiscard]] ProcessRequest in_guest(std::vector<std::string> words) const {
     ExecRequest request;
-    request.argv = std::move(inside);
+    request.argv = {std::string(guest_init)};
+    request.argv.insert(request.argv.end(), words.begin(), words.end());
     request.cwd = "/";
     const Attach attach = attach_by_socket(host_, call_, directory_, request);
     ProcessRequest run;
+    run.argv = attach.argv;
     run.env = attach.env;
-    run.timeout_ms = no_limit_ms;
-    run.argv = {"/bin/sh",      "-c",
-                script,         host_.path(call_, "libexec") + "/bottle-init",
-                path,           (scratch_ / "archive").string(),
-                attach.argv[0], attach.argv[3],
-                entry};
-    if (const ProcessResult done = host_.run(call_, run); done.code != 0)
-      throw Error(Status::failed_precondition,
-                  "cannot copy: " + done.err.substr(0, done.err.find_last_not_of("\r\n") + 1));
+    return run;
   }
 
   const Host& host_;

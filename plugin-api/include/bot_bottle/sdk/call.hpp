@@ -16,12 +16,9 @@
 #include "bot_bottle/sdk/json.hpp"
 
 // Plugins of this repository may let core/base's Failure fly: its kind, message and hint arrive like those of
-// sdk::Error.
-#if defined(__has_include)
-#if __has_include("core/base/error.hpp")
+// sdk::Error. Defined by the repository's own build alone, never by looking for the file: it may be a stranger's.
+#ifdef BB_SDK_KNOWS_FAILURE
 #include "core/base/error.hpp"
-#define BB_SDK_KNOWS_FAILURE 1
-#endif
 #endif
 
 namespace bot_bottle::sdk {

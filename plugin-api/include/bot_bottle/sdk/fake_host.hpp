@@ -48,6 +48,7 @@ class FakeHost {
   std::vector<LogLine> logs;
   std::vector<std::string> progress;
   std::vector<ProcessRequest> programs;  // run and spawn, in order
+  std::vector<ChildFd> spawned_fds;      // of the last spawn; set before on_spawn is asked
   std::vector<HttpRequest> http_requests;
   std::vector<std::string> violations;  // empty at the end of a good test
   std::string message;                  // of the last failure
@@ -182,10 +183,13 @@ class FakeHost {
         detail::write_document(out, self.on_run(self.programs.back()));
       });
     };
-    process_.spawn = [](void* data, const bb_call* raw, bb_str request, const std::int32_t*, const std::int32_t*,
-                        std::uint32_t, std::int64_t* pid) {
+    process_.spawn = [](void* data, const bb_call* raw, bb_str request, const std::int32_t* sources,
+                        const std::int32_t* targets, std::uint32_t count, std::int64_t* pid) {
       return serve(data, raw, [&](FakeHost& self) {
         self.programs.push_back(parse_document<ProcessRequest>(view(request)));
+        self.spawned_fds.clear();
+        for (std::uint32_t index = 0; index < count; ++index)
+          self.spawned_fds.push_back({sources[index], targets[index]});
         *pid = self.on_spawn(self.programs.back());
       });
     };

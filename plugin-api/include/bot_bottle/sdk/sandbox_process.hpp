@@ -23,21 +23,6 @@
 
 namespace bot_bottle::sdk {
 
-class OwnedFd {
- public:
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  ~OwnedFd() { reset(); }
-  OwnedFd(const OwnedFd&) = delete;
-  OwnedFd& operator=(const OwnedFd&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  void reset() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
-};
-
 /// Named by its lock file, which lies where no agent and no sidecar can write.
 class SandboxProcess {
  public:
@@ -123,9 +108,17 @@ class SocketBackend : public Backend {
   void copy_out(const Call& call, const Bottle& bottle, const CopyRequest& request) override {
     SocketCopy(host(), call, own(bottle.state_dir)).out(request);
   }
+  /// A bottle that does not end is no reason to leave the sidecar with its secrets.
   void stop(const Call&, const Bottle& bottle) override {
-    process(bottle.state_dir, "bottle").end();
-    process(bottle.state_dir, "sidecar").end();
+    std::exception_ptr first;
+    for (const char* part : {"bottle", "sidecar"}) {
+      try {
+        process(bottle.state_dir, part).end();
+      } catch (const std::exception&) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
   }
   void remove(const Call& call, const Bottle& bottle) override {
     stop(call, bottle);
