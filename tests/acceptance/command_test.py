@@ -57,14 +57,6 @@ class Tests(AcceptanceTest):
         self.assertIn("did not end in time", result.stderr)
         self.assertEqual(home.own_processes(), {})
 
-    def test_a_du_of_the_agents_that_never_ends_does_not_keep_its_bottle_running(self):
-        home = self.home()
-        home.command_agent("agent", ["sh", "-c", "mkdir -p ~/.local/bin; printf '#!/bin/sh\\nexec yes\\n' > ~/.local/bin/du; chmod +x ~/.local/bin/du; exit 3"])
-        ended = home.run("run", "agent", "-p", "x", "--label", "asked")
-        self.assertEqual(ended.returncode, 3, ended.stderr)
-        self.assertEqual(home.own_processes(), {})
-        home.run("stop", "--rm", "asked", check=0)
-
     def test_the_workspace_is_a_copy_and_the_original_stays(self):
         home = self.home()
         (home.workspace / "file").write_text("mine")
