@@ -225,7 +225,8 @@ Result<ProcessResult> run_process(const ProcessRequest& request) {
     const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(std::max<std::int64_t>(0, left)));
     if (ready < 0 && errno != EINTR) return fail(error_from_errno("cannot poll", errno));
     const bool cancelled = ready > 0 && (polled[3].revents & (POLLIN | POLLHUP)) != 0;
-    if (cancelled || (ready == 0 && left <= 0)) {
+    // Also while there is something to read: a program that writes without an end must not run without one.
+    if (cancelled || left <= 0) {
       if (stopping) {
         ::kill(pid, SIGKILL);  // it had its two seconds
         break;

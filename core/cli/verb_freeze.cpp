@@ -56,6 +56,7 @@ int commit(Context& context, std::string slug) {
   parts.backends = &backends;
   parts.home = context.home();
   parts.warn = [&context](std::string_view text) { context.warn(text); };
+  parts.cancel_fd = signals.cancel_fd();
   progress.begin("freeze");
   state::Frozen frozen;
   try {

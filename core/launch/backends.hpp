@@ -21,6 +21,8 @@ struct Backends {
   std::function<plugins::Backend&(const std::string&)> get;
   /// Null where the backend has none.
   std::function<plugins::Freezer*(const std::string&)> find_freezer = nullptr;
+  /// Says what cancels their calls from now on (-1: nothing).
+  std::function<void(int)> set_cancel_fd = nullptr;
   static Backends of(plugins::Registry& registry);
 };
 

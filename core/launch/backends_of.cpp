@@ -11,7 +11,8 @@ Backends Backends::of(plugins::Registry& registry) {
           .find_freezer = [&registry](const std::string& name) -> plugins::Freezer* {
             const std::vector<std::string> freezers = registry.names_of("freezer");
             return std::ranges::find(freezers, name) == freezers.end() ? nullptr : &registry.freezer(name);
-          }};
+          },
+          .set_cancel_fd = [&registry](int fd) { registry.options().cancel_fd = fd; }};
 }
 
 }  // namespace bot_bottle::launch

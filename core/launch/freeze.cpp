@@ -10,6 +10,8 @@
 namespace bot_bottle::launch {
 namespace {
 
+constexpr std::chrono::hours other_commit_time{1};
+
 plugins::Freezer& need_freezer(const Backends& backends, const std::string& backend) {
   plugins::Freezer* freezer = backends.find_freezer ? backends.find_freezer(backend) : nullptr;
   if (freezer == nullptr)
@@ -30,7 +32,11 @@ void check_snapshot(const json::object& snapshot, const std::string& name, const
 state::Frozen commit_bottle(const CommitParts& parts, const std::string& slug) {
   state::Directory directory = state::Directory::open(parts.home, slug);
   // A stop that came first has ended it; one that comes now waits for us (freeze_test.py: stop and commit race).
-  const UniqueFd lock = state::lock_freeze(directory, state::FreezeLock::exclusive);
+  const auto lock =
+      state::lock_freeze_within(directory, state::FreezeLock::exclusive, other_commit_time, parts.cancel_fd);
+  if (!lock)
+    throw Failure(make_error(ErrorKind::timeout, "another commit or a fork of '" + slug + "' does not end",
+                             "bot-bottle stop " + slug));
   const state::Metadata metadata = directory.metadata();
   const auto bottle = directory.find_document("bottle.json");
   plugins::Freezer& freezer = need_freezer(*parts.backends, metadata.backend);
@@ -76,7 +82,7 @@ state::Frozen commit_bottle(const CommitParts& parts, const std::string& slug) {
   settle_pending(*parts.backends, directory);
   if (directory.find_document("session.json"))
     collect_transcripts(parts.backends->get(metadata.backend), *bottle, read_session_file(directory), directory,
-                        parts.warn);
+                        parts.warn, {parts.backends->set_cancel_fd, parts.cancel_fd});
   directory.append_event({{"event", "frozen"}});
   return state::find_frozen(directory).value_or(frozen);
 }

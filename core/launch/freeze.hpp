@@ -17,11 +17,12 @@ struct CommitParts {
   const Backends* backends = nullptr;
   Home home;
   std::function<void(std::string_view)> warn = [](std::string_view) {};
+  int cancel_fd = -1;  // borrowed; what cancels the calls of the backends' plugins, and waiting for another commit
 };
 
 /// Freezes a running bottle and saves its transcript; it goes on running. The old snapshot stays valid until the new
-/// one is on disk and recorded. Waits for a stop or another commit of it; failed_precondition when it does not run
-/// (any more).
+/// one is on disk and recorded. Waits for a stop or another commit of it, an hour at most; failed_precondition when it
+/// does not run (any more).
 state::Frozen commit_bottle(const CommitParts& parts, const std::string& slug);
 
 /// Removes what `pending` names; the exclusive lock is held. What cannot be removed stays pending.

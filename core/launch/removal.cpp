@@ -10,6 +10,7 @@
 #include "core/launch/decisions.hpp"
 #include "core/launch/freeze.hpp"
 #include "core/launch/session_file.hpp"
+#include "core/launch/test_hooks.hpp"
 #include "core/launch/workspace.hpp"
 #include "core/state/slug.hpp"
 
@@ -17,6 +18,8 @@ namespace bot_bottle::launch {
 namespace {
 
 constexpr auto other_process_time = std::chrono::seconds(30);
+/// A commit of a large bottle takes minutes; one that the agent holds up takes as long as it likes.
+constexpr auto freeze_time = std::chrono::minutes(5);
 constexpr int wait_step_ms = 20;
 constexpr auto decisions_time = std::chrono::seconds(2);
 
@@ -35,6 +38,17 @@ bool wait_for_lock(state::Directory& directory) {
     ::poll(nullptr, 0, wait_step_ms);
   }
   return true;
+}
+
+/// After a commit that is under way; one that comes now finds that the bottle does not run. Nothing when it does not
+/// end: the bottle is stopped all the same, and that ends what waits for an answer of it.
+std::optional<UniqueFd> wait_for_freeze(const state::Directory& directory, const std::string& slug,
+                                        const std::function<void(std::string_view)>& warn) {
+  if (auto lock = state::try_lock_freeze(directory, state::FreezeLock::exclusive)) return lock;
+  warn("waiting for the end of a commit, a fork or a session of " + slug);
+  auto lock = state::lock_freeze_within(directory, state::FreezeLock::exclusive, patience(freeze_time));
+  if (!lock) warn("it did not end: " + slug + " is stopped all the same");
+  return lock;
 }
 
 /// A detached launch has no lifeline: killed before its end, it leaves a bottle that runs and that nobody was told of.
@@ -143,10 +157,10 @@ void stop_bottle(const Backends& backends, const Home& home, const std::string& 
   }
   plugins::Backend& backend = backends.get(metadata.backend);
   const bool has_owner = !directory.try_lock();
-  // After a commit that is under way; one that comes now finds that the bottle does not run.
-  UniqueFd freeze = state::lock_freeze(directory, state::FreezeLock::exclusive);
-  if (!has_owner && directory.find_document("session.json"))
-    collect_transcripts(backend, *bottle, read_session_file(directory), directory, warn);
+  std::optional<UniqueFd> freeze = wait_for_freeze(directory, slug, warn);
+  // Who removes the state removes its transcript, too.
+  if (!has_owner && freeze && after == AfterStop::preserve && directory.find_document("session.json"))
+    collect_transcripts(backend, *bottle, read_session_file(directory), directory, warn, {backends.set_cancel_fd, -1});
   // Whatever happens to its files later; what cannot be had now is copied from the journal when the state goes.
   try {
     copy_decisions(home, directory, decisions_time);
@@ -168,9 +182,14 @@ void stop_bottle(const Backends& backends, const Home& home, const std::string& 
       directory.remove();
       return;
     }
-    freeze = state::lock_freeze(directory, state::FreezeLock::exclusive);
   }
+  if (!freeze)
+    freeze = state::lock_freeze_within(directory, state::FreezeLock::exclusive, patience(other_process_time));
   if (after == AfterStop::remove) {
+    if (!freeze)
+      throw Failure(make_error(ErrorKind::timeout,
+                               "the bottle '" + slug + "' was stopped, but a commit or a fork of it did not end",
+                               "bot-bottle stop --rm " + slug));
     remove_snapshots(backends, directory);
     backend.remove(*bottle);
     keep_decisions(home, directory);

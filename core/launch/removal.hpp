@@ -17,8 +17,10 @@
 namespace bot_bottle::launch {
 
 enum class AfterStop : std::uint8_t { preserve, remove };
-/// Saves the transcript, stops the bottle and preserves or removes its state. A bottle whose launching process still
-/// lives is only stopped: that process does the rest (and is waited for when all is to be removed).
+/// Saves the transcript (unless all is to be removed), stops the bottle and preserves or removes its state. A bottle
+/// whose launching process still lives is only stopped: that process does the rest (and is waited for when all is to be
+/// removed). Nothing that the agent can hold up keeps it from being stopped: a transcript is waited for a minute, a
+/// commit or fork under way five.
 void stop_bottle(const Backends& backends, const Home& home, const std::string& slug, AfterStop after,
                  const std::function<void(std::string_view)>& warn);
 

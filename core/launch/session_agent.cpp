@@ -121,7 +121,7 @@ void Session::after_agent(const AttachResult& attached) {
   steps_.on_undo("the transcript", [this] {
     // A state directory that is removed takes its transcript with it.
     if (end_ != End::preserve) return;
-    collect_transcripts(*parts_.backend, *bottle_, session_, *directory_, parts_.warn);
+    collect_transcripts(*parts_.backend, *bottle_, session_, *directory_, parts_.warn, {parts_.set_cancel_fd, -1});
     result_.kept = measure_bottle(*parts_.backend, *bottle_, session_);
     const TreeSize transcript = measure_tree(directory_->path() / "transcript", measure_patience);
     if (transcript.files > 0) result_.kept.push_back({"transcript", transcript.bytes, !transcript.complete});

@@ -1,8 +1,15 @@
 #include "core/base/text.hpp"
 #include "core/launch/session.hpp"
+#include "core/launch/test_hooks.hpp"
 #include "core/state/frozen.hpp"
 
 namespace bot_bottle::launch {
+namespace {
+
+/// A commit of a large bottle takes minutes; one that the agent holds up takes as long as it likes.
+constexpr auto freeze_time = std::chrono::minutes(5);
+
+}  // namespace
 
 void Session::end_bottle(const json::object& document) {
   if (end_ == End::remove)
@@ -18,17 +25,18 @@ bool Session::has_snapshot() const {
 
 /// Before anything of the bottle ends: a commit that is under way comes to its end first, and what was frozen is kept
 /// whatever the exit code (freeze_test.py: an_agent_that_ends_while_it_is_frozen_is_kept). The lock until the end of
-/// the undos.
+/// the undos; without it when the commit does not end: no signal reaches us here, and the agent may hold it up.
 UniqueFd Session::wait_for_commit() {
   if (!directory_) return {};
   try {
-    UniqueFd lock = state::lock_freeze(*directory_, state::FreezeLock::exclusive);
-    if (end_ == End::remove && has_snapshot()) {
+    auto lock = state::lock_freeze_within(*directory_, state::FreezeLock::exclusive, patience(freeze_time));
+    if (!lock) parts_.warn("a commit or a fork of " + plan_.slug + " did not end: it is stopped all the same");
+    if (end_ == End::remove && (!lock || has_snapshot())) {
       end_ = End::preserve;
-      preserve_reason_ = "frozen";
+      preserve_reason_ = lock ? "frozen" : "a commit or a fork of it did not end";
       result_.preserved = true;
     }
-    return lock;
+    return lock ? std::move(*lock) : UniqueFd();
   } catch (const Failure& failure) {  // the directory is gone or cannot be read: undo what can be undone
     event("no freeze lock: " + failure.error().message, "warn");
     return {};

@@ -1,9 +1,17 @@
 #include "core/launch/session_file.hpp"
 
+#include <fmt/format.h>
+
 #include "core/base/error.hpp"
 #include "core/base/file.hpp"
+#include "core/launch/test_hooks.hpp"
 
 namespace bot_bottle::launch {
+namespace {
+
+constexpr std::chrono::seconds transcript_time{60};
+
+}  // namespace
 
 SessionFile make_session_file(const plan::Plan& plan, const std::map<std::string, std::string>& env) {
   SessionFile session;
@@ -66,7 +74,12 @@ SessionFile read_session_file(const state::Directory& directory) {
 }
 
 void collect_transcripts(plugins::Backend& backend, const json::object& bottle, const SessionFile& session,
-                         const state::Directory& directory, const std::function<void(std::string_view)>& warn) {
+                         const state::Directory& directory, const std::function<void(std::string_view)>& warn,
+                         const Cancelling& cancelling) {
+  const std::chrono::milliseconds time = patience(transcript_time);
+  // One for all of them: the agent chooses how many bytes there are, and can stop the program that packs them.
+  // Guarded by removal_test.cpp, docker/hang and smolvm_test.py: a bottle that gives no transcript is stopped.
+  const CallLimit limit(time, cancelling);
   for (const std::string& path : session.transcript_paths) {
     // "/home/agent/.claude/projects" → transcript/.claude/projects
     std::filesystem::path relative =
@@ -82,6 +95,11 @@ void collect_transcripts(plugins::Backend& backend, const json::object& bottle, 
           bottle,
           {{"schema", "bot-bottle.copy/1"}, {"source", path}, {"dest", destination.string()}, {"recursive", true}});
     } catch (const Failure& failure) {
+      if (limit.has_passed()) {
+        warn(fmt::format("the transcript {} was not saved, or only in part: the bottle did not give it within {:g} s",
+                         path, std::chrono::duration<double>(time).count()));
+        return;
+      }
       if (failure.error().kind != ErrorKind::not_found)
         warn("the transcript " + path + " was not saved: " + failure.error().message);
     }

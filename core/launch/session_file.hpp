@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/json.hpp"
+#include "core/launch/call_limit.hpp"
 #include "core/plan/plan.hpp"
 #include "core/plugins/registry.hpp"
 #include "core/state/directory.hpp"
@@ -33,8 +34,11 @@ void write_session_file(const state::Directory& directory, const SessionFile& se
 /// failed_precondition when the bottle never came that far.
 SessionFile read_session_file(const state::Directory& directory);
 
-/// Copies the transcripts out to transcript/. A path that is not there is no fault; others are warnings.
+/// Copies the transcripts out to transcript/, for a minute at most: the agent can hold a copy up, and must not keep its
+/// bottle from being stopped. A path that is not there is no fault; others, and what was not ready in time, are
+/// warnings.
 void collect_transcripts(plugins::Backend& backend, const json::object& bottle, const SessionFile& session,
-                         const state::Directory& directory, const std::function<void(std::string_view)>& warn);
+                         const state::Directory& directory, const std::function<void(std::string_view)>& warn,
+                         const Cancelling& cancelling);
 
 }  // namespace bot_bottle::launch

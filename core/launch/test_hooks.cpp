@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "core/base/error.hpp"
 #include "core/base/paths.hpp"
@@ -35,6 +36,11 @@ void act_on_step_hooks(const std::string& step) {
   if (environment("BOT_BOTTLE_TEST_FAIL_AT") == step)
     throw Failure(make_error(ErrorKind::failed_precondition, "the test hook made the step '" + step + "' fail"));
 }
+
+std::chrono::milliseconds patience(std::chrono::milliseconds usual) {
+  const auto shorter = environment("BOT_BOTTLE_TEST_PATIENCE_MS");
+  return shorter ? std::chrono::milliseconds(std::strtol(shorter->c_str(), nullptr, 10)) : usual;
+}
 #else
 std::vector<std::string> disabled_guards() {
   return {};
@@ -43,6 +49,9 @@ std::vector<std::string> disabled_sidecar_guards() {
   return {};
 }
 void act_on_step_hooks(const std::string& /*step*/) {}
+std::chrono::milliseconds patience(std::chrono::milliseconds usual) {
+  return usual;
+}
 #endif
 
 }  // namespace bot_bottle::launch

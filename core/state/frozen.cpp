@@ -1,6 +1,7 @@
 #include "core/state/frozen.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 
 #include <cerrno>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view file_name = "freeze.json";
 constexpr std::size_t name_length = 12;
+constexpr int wait_step_ms = 20;
 
 UniqueFd open_lock(const Directory& directory) {
   const std::filesystem::path file = directory.path() / "freeze.lock";
@@ -63,6 +65,20 @@ UniqueFd lock_freeze(const Directory& directory, FreezeLock mode) {
   UniqueFd fd = open_lock(directory);
   while (::flock(fd.get(), operation_of(mode)) != 0)
     if (errno != EINTR) throw Failure(error_from_errno("cannot lock " + directory.path().string(), errno));
+  return fd;
+}
+
+std::optional<UniqueFd> lock_freeze_within(const Directory& directory, FreezeLock mode,
+                                           std::chrono::milliseconds patience, int cancel_fd) {
+  UniqueFd fd = open_lock(directory);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (::flock(fd.get(), operation_of(mode) | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      throw Failure(error_from_errno("cannot lock " + directory.path().string(), errno));
+    if (std::chrono::steady_clock::now() >= deadline) return std::nullopt;
+    pollfd cancel{.fd = cancel_fd, .events = POLLIN, .revents = 0};
+    if (::poll(&cancel, 1, wait_step_ms) > 0) throw Failure(make_error(ErrorKind::cancelled, "cancelled"));
+  }
   return fd;
 }
 

@@ -40,6 +40,10 @@ std::string slug_of_snapshot(const json::object& snapshot);
 /// a stop that race come one after the other. Ends with the process. Waits; `try_` gives nothing when it is taken.
 enum class FreezeLock : std::uint8_t { shared, exclusive };
 UniqueFd lock_freeze(const Directory& directory, FreezeLock mode);
+/// Waits at most `patience`: what a bottle may hold up cannot be waited for without an end. Nothing when somebody else
+/// still has it then; throws cancelled as soon as `cancel_fd` (borrowed, or -1) is readable.
+std::optional<UniqueFd> lock_freeze_within(const Directory& directory, FreezeLock mode,
+                                           std::chrono::milliseconds patience, int cancel_fd = -1);
 std::optional<UniqueFd> try_lock_freeze(const Directory& directory, FreezeLock mode);
 
 }  // namespace bot_bottle::state

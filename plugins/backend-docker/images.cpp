@@ -69,6 +69,19 @@ class BuildLog {
 
 }  // namespace
 
+mode_t init_mode_of(const json::object& plan_data) {
+  return get_bool(plan_data, "own_kernel", false) ? driven::readable_init : driven::unreadable_init;
+}
+
+driven::AgentLayer layer_of(const json::object& plan_data, const std::string& libexec) {
+  return {libexec + "/bottle-init",
+          get_string(plan_data, "home"),
+          get_string(plan_data, "workspace_path"),
+          static_cast<std::uint32_t>(get_int(plan_data, "uid", 1000)),
+          static_cast<std::uint32_t>(get_int(plan_data, "gid", 1000)),
+          init_mode_of(plan_data)};
+}
+
 Result<std::string> agent_image_tag(const driven::Recipe& recipe, const driven::AgentLayer& layer,
                                     const std::string& version) {
   BB_TRY(const std::string of_layer, driven::layer_digest(layer));

@@ -2,6 +2,8 @@
 // that goes into them, so that the engine's own store is the cache.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <string>
 
@@ -12,6 +14,10 @@
 
 namespace bot_bottle::backend_docker {
 
+/// bottle-init's mode in a bottle of this plan: not readable, but for the runtime that cannot execute it so
+/// (recipe.hpp).
+mode_t init_mode_of(const json::object& plan_data);
+driven::AgentLayer layer_of(const json::object& plan_data, const std::string& libexec);
 /// "bot-bottle/agent:<hash>".
 Result<std::string> agent_image_tag(const driven::Recipe& recipe, const driven::AgentLayer& layer,
                                     const std::string& version);

@@ -33,15 +33,6 @@ namespace {
 constexpr std::array<const char*, 5> sidecar_directories{"egress", "control", "logs", "git-gate", "supervise"};
 constexpr std::size_t piece = std::size_t{1} << 20;
 
-driven::AgentLayer layer_of(const json::object& data, const std::string& libexec) {
-  return {libexec + "/bottle-init",
-          get_string(data, "home"),
-          get_string(data, "workspace_path"),
-          static_cast<std::uint32_t>(get_int(data, "uid", 1000)),
-          static_cast<std::uint32_t>(get_int(data, "gid", 1000)),
-          driven::readable_init};
-}
-
 /// The network of a bottle whose own stack will take it as it is: made and sealed before anything of the agent's is
 /// there.
 void start_holder(Engine& engine, const sdk::Plan& plan, const WireNetwork& network) {
@@ -217,7 +208,7 @@ void DockerBackend::prepare(const sdk::Call& call, const sdk::Plan& plan, Prepar
     if (from_snapshot) {
       // It has the bottle-init of its day; everything else of the bottle's own is in it.
       driven::TarText tar;
-      tar.file("run/bottle/bin/bottle-init", driven::readable_init,
+      tar.file("run/bottle/bin/bottle-init", init_mode_of(plan.data),
                or_throw(read_file(host().path(call, "libexec") + "/bottle-init", std::size_t{64} << 20)));
       put_archive(own, into.container, "/", tar.finish());
     }

@@ -204,16 +204,10 @@ sdk::Plan DockerBackend::plan(const sdk::Call& call, const sdk::Spec& spec) {
   const driven::Recipe recipe =
       or_throw(driven::read_recipe(dockerfile, {home, operator_home}, driven::Builder::plain));
   const std::string libexec = host().path(call, "libexec");
-  const driven::AgentLayer layer{libexec + "/bottle-init",
-                                 spec.guest.home,
-                                 spec.workspace.path,
-                                 data.at("uid").to_number<std::uint32_t>(),
-                                 data.at("gid").to_number<std::uint32_t>(),
-                                 driven::readable_init};
   data["dockerfile"] = dockerfile;
   data["recipe"] = dockerfile == spec.state_dir + "/recipe/Dockerfile";
   plan.extra["images"] = true;  // capability-block leads to something here
-  data["image"] = or_throw(agent_image_tag(recipe, layer, spec.version));
+  data["image"] = or_throw(agent_image_tag(recipe, layer_of(data, libexec), spec.version));
   data["with_git"] = std::ranges::find(spec.endpoints, "git-gate") != spec.endpoints.end();
   data["sidecar_image"] =
       sidecar_image_tag({libexec, host().path(call, "share"), get_bool(data, "with_git", false)}, spec.version);

@@ -332,6 +332,8 @@ class Copier {
     // Holes stay holes: a sparse file of a hostile size must not fill the disk.
     off_t at = 0;
     while (at < status.st_size) {
+      // For each piece: of a sparse file there may be any number, and somebody may make more while they are read.
+      if (options_.cancelled && options_.cancelled()) return fail(ErrorKind::cancelled, "the copy was cancelled");
       const off_t data = ::lseek(source, at, SEEK_DATA);
       if (data < 0 && errno == ENXIO) break;
       const off_t start = data < 0 ? at : data;

@@ -63,6 +63,18 @@ Error start_error(const std::string& program, std::uint32_t number, std::string_
   return make_error(ErrorKind::failed_precondition, message);
 }
 
+/// Of a connection that took no request: it may have been told why.
+Error refusal_of(int socket, const std::string& program) {
+  guest::FrameReader reader;
+  guest::Frame frame;
+  std::uint32_t number = 0;
+  reader.receive(socket);
+  if (reader.next(frame) == guest::FrameReader::Got::frame && frame.type == guest::FrameType::failed &&
+      guest::decode_u32(frame.payload, number))
+    return start_error(program, number, std::string_view(frame.payload).substr(4));
+  return make_error(ErrorKind::failed_precondition, "the bottle has ended");
+}
+
 }  // namespace
 
 Result<GuestResult> run_in_guest(const std::string& socket_path, const GuestRun& run) {
@@ -98,7 +110,7 @@ Result<GuestResult> run_in_guest(const std::string& socket_path, const GuestRun&
     err = std::move(err_pipe.read);
     if (in) ::fcntl(in.get(), F_SETFL, O_NONBLOCK);
   }
-  if (!sent) return fail(ErrorKind::failed_precondition, "the bottle has ended");
+  if (!sent) return fail(refusal_of(socket.get(), name));
 
   GuestResult result;
   guest::FrameReader reader;
@@ -135,11 +147,12 @@ Result<GuestResult> run_in_guest(const std::string& socket_path, const GuestRun&
       restore();
       return fail(error_from_errno("cannot poll", errno));
     }
-    if (ready <= 0) {
-      if (run.timeout.count() == 0 || Clock::now() < deadline) continue;
+    // Also while there is something to read: a program that writes without an end must not run without one.
+    if (run.timeout.count() > 0 && Clock::now() >= deadline) {
       restore();
       return fail(ErrorKind::timeout, name + " did not finish in " + std::to_string(run.timeout.count()) + " ms");
     }
+    if (ready <= 0) continue;
     if (polled[5].revents != 0) {
       restore();
       return fail(ErrorKind::cancelled, name + " was cancelled");

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "sidecar/guest/confine.hpp"
@@ -27,12 +28,18 @@ namespace bot_bottle::guest {
 
 /// How much output of a detached session is kept for the next one who attaches.
 constexpr std::size_t max_replay_bytes = std::size_t{64} * 1024;
+/// At once. The agent can reach an abstract socket: what comes from the bottle has its own, smaller share, so that it
+/// cannot take the operator's places.
 constexpr std::size_t max_clients = 64;
+constexpr std::size_t max_inside_clients = 32;
+/// A process that lies deeper below us than this is counted as one of the bottle's: looking must stay cheap.
+constexpr int max_ancestors = 64;
 
 struct ExecServer::Client {
   UniqueFd socket;
   FrameReader reader;
   pid_t program = -1;  // its program, once started
+  bool inside = false;
   bool dead = false;
 };
 
@@ -142,6 +149,39 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
+namespace {
+
+/// The parent of a process, 0 where that is outside of this namespace; -1 when it cannot be told. What comes behind the
+/// last parenthesis is the kernel's, whatever a process calls itself.
+pid_t parent_of(pid_t pid) {
+  std::array<char, 64> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
+  const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 512> text{};
+  const ssize_t got = file ? ::read(file.get(), text.data(), text.size() - 1) : -1;
+  const char* const name_end = got > 0 ? std::strrchr(text.data(), ')') : nullptr;
+  int parent = -1;
+  char state = 0;
+  return name_end != nullptr && std::sscanf(name_end + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+}
+
+/// Whether a process of this bottle made the connection: whatever the agent starts descends from us, what an engine's
+/// exec starts does not. Its uid says nothing, it may be the agent's for both. What cannot be told (gVisor gives our
+/// own number for everybody's) counts as inside: that is the smaller share.
+bool is_from_inside(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return true;
+  pid_t pid = peer.pid;  // 0: of another namespace
+  for (int i = 0; i < max_ancestors && pid > 0; ++i) {
+    if (pid == ::getpid()) return true;
+    pid = parent_of(pid);
+  }
+  return pid != 0;
+}
+
+}  // namespace
+
 ExecServer::ExecServer(Loop& loop, UniqueFd listener, ChildLimits limits, UniqueFd landlock)
     : loop_(loop), listener_(std::move(listener)), limits_(limits), landlock_(std::move(landlock)) {
   if (!listener_) return;
@@ -153,11 +193,31 @@ ExecServer::~ExecServer() = default;
 
 void ExecServer::on_connection() {
   UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket || clients_.size() >= max_clients || ending_) return;
+  if (!socket || ending_) return;
+  const bool inside = is_from_inside(socket.get());
+  if (!make_room(inside)) {
+    refuse(socket.get(), EAGAIN, "the bottle serves as many at once as it can: end some of its programs");
+    return;
+  }
   clients_.push_back(std::make_unique<Client>());
   Client* const client = clients_.back().get();
   client->socket = std::move(socket);
+  client->inside = inside;
   if (!loop_.add(client->socket.get(), EPOLLIN, [this, client](std::uint32_t) { on_bytes(*client); })) drop(*client);
+}
+
+/// Where there is none left, the oldest one from inside that runs no program gives way. Never one of the operator's:
+/// the agent could throw them out.
+bool ExecServer::make_room(bool inside) {
+  const auto counts = [inside](const auto& client) { return !client->dead && (!inside || client->inside); };
+  const auto taken = static_cast<std::size_t>(std::ranges::count_if(clients_, counts));
+  if (taken < (inside ? max_inside_clients : max_clients)) return true;
+  const auto idle = std::ranges::find_if(
+      clients_, [](const auto& client) { return !client->dead && client->inside && client->program <= 0; });
+  if (idle == clients_.end()) return false;
+  refuse((*idle)->socket.get(), EAGAIN, "the bottle serves others, and nothing was asked of it here");
+  drop(**idle);
+  return true;
 }
 
 void ExecServer::on_bytes(Client& client) {
@@ -181,7 +241,7 @@ void ExecServer::on_frame(Client& client, const Frame& frame) {
         for (const auto& [pid, program] : programs_)
           if (program->session == request.session) return attach(client, *program);
       if (request.argv.empty() || request.argv[0].empty())
-        return refuse(client, ENOENT, "no such session, and no program to start");
+        return refuse(client.socket.get(), ENOENT, "no such session, and no program to start");
       return start(client, request);
     }
     case FrameType::signal: {
@@ -196,14 +256,15 @@ void ExecServer::on_frame(Client& client, const Frame& frame) {
   }
 }
 
-void ExecServer::refuse(Client& client, int error, std::string_view text) {
-  send_frame(client.socket.get(), FrameType::failed, encode_u32(static_cast<std::uint32_t>(error)) + std::string(text));
+void ExecServer::refuse(int socket, int error, std::string_view text) {
+  send_frame(socket, FrameType::failed, encode_u32(static_cast<std::uint32_t>(error)) + std::string(text));
 }
 
 void ExecServer::start(Client& client, const Request& request) {
   std::vector<UniqueFd> passed = client.reader.take_fds();
   for (const UniqueFd& fd : passed)
-    if (!is_pipe_or_socket(fd.get())) return refuse(client, EBADF, "only pipes and sockets may be passed in");
+    if (!is_pipe_or_socket(fd.get()))
+      return refuse(client.socket.get(), EBADF, "only pipes and sockets may be passed in");
   auto program = std::make_unique<Program>();
   program->session = request.session;
   program->detached = request.detached;
@@ -215,9 +276,9 @@ void ExecServer::start(Client& client, const Request& request) {
     program->master.reset(::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
     int unlocked = 0;
     if (!program->master || ::ioctl(program->master.get(), TIOCSPTLCK, &unlocked) != 0)
-      return refuse(client, errno, "cannot open a terminal in the bottle");
+      return refuse(client.socket.get(), errno, "cannot open a terminal in the bottle");
     slave.reset(::ioctl(program->master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-    if (!slave) return refuse(client, errno, "cannot open a terminal in the bottle");
+    if (!slave) return refuse(client.socket.get(), errno, "cannot open a terminal in the bottle");
     winsize size{};
     size.ws_row = request.rows == 0 ? 24 : request.rows;
     size.ws_col = request.columns == 0 ? 80 : request.columns;
@@ -227,10 +288,10 @@ void ExecServer::start(Client& client, const Request& request) {
     launch.standard = {passed[0].get(), passed[1].get(), passed[2].get()};
   } else if (passed.empty() && request.detached) {
     null.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null) return refuse(client, errno, "cannot open /dev/null in the bottle");
+    if (!null) return refuse(client.socket.get(), errno, "cannot open /dev/null in the bottle");
     launch.standard = {null.get(), null.get(), null.get()};
   } else {
-    return refuse(client, EBADF, "three descriptors are needed");
+    return refuse(client.socket.get(), EBADF, "three descriptors are needed");
   }
   launch.argv = pointers(request.argv);
   launch.env = pointers(request.env);
@@ -241,12 +302,12 @@ void ExecServer::start(Client& client, const Request& request) {
   launch.landlock = landlock_.get();
 
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return refuse(client, errno, "cannot make a pipe");
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return refuse(client.socket.get(), errno, "cannot make a pipe");
   program->exec_error.reset(ends[0]);
   const UniqueFd error_write(ends[1]);
   const pid_t pid = ::fork();
   if (pid == 0) run_child(launch, error_write.get());
-  if (pid < 0) return refuse(client, errno, "cannot start a process in the bottle");
+  if (pid < 0) return refuse(client.socket.get(), errno, "cannot start a process in the bottle");
   program->pid = pid;
   program->client = &client;
   client.program = pid;
@@ -268,7 +329,7 @@ void ExecServer::on_started(Program& program) {
     program.session.clear();
     if (client != nullptr) {
       client->program = -1;
-      refuse(*client, code, std::strerror(code));
+      refuse(client->socket.get(), code, std::strerror(code));
     }
     return;
   }
@@ -278,8 +339,9 @@ void ExecServer::on_started(Program& program) {
 
 void ExecServer::attach(Client& client, Program& program) {
   if (program.client != nullptr && program.client != &client)
-    return refuse(client, EBUSY, "somebody is attached to this session");
-  if (!program.started && program.client != &client) return refuse(client, EAGAIN, "the session is starting");
+    return refuse(client.socket.get(), EBUSY, "somebody is attached to this session");
+  if (!program.started && program.client != &client)
+    return refuse(client.socket.get(), EAGAIN, "the session is starting");
   if (program.watching) {
     loop_.remove(program.master.get());
     program.watching = false;

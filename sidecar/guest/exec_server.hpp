@@ -39,6 +39,7 @@ class ExecServer {
   struct Program;
 
   void on_connection();
+  bool make_room(bool inside);
   void on_bytes(Client& client);
   void on_frame(Client& client, const Frame& frame);
   void start(Client& client, const Request& request);
@@ -46,7 +47,7 @@ class ExecServer {
   void on_started(Program& program);
   void on_output(Program& program);
   void drop(Client& client);
-  static void refuse(Client& client, int error, std::string_view text);
+  static void refuse(int socket, int error, std::string_view text);
 
   Loop& loop_;
   UniqueFd listener_;

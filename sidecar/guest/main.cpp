@@ -215,6 +215,8 @@ int exit_code(int status) {
 
   Loop loop;
   if (!options.service) {
+    // Whatever leaves its parent comes to us, also where another is pid 1: exec_server.cpp tells by that who is inside.
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     // First what needs capabilities, then they go, and only then anything hostile can exist.
     if (!bring_up_loopback()) die(std::string("cannot bring up lo: ") + std::strerror(errno));
     bool must_listen = true;

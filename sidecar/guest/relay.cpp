@@ -136,7 +136,7 @@ class Relay {
         return;
       }
       case FrameType::signal:
-        if (!send_frame(server_.get(), FrameType::signal, frame.payload)) over_ = true;
+        if (!send_frame(server_.get(), FrameType::signal, frame.payload)) on_server_gone();
         return;
       default:
         over_ = true;
@@ -158,7 +158,7 @@ class Relay {
     size_.ws_row = request.rows;
     size_.ws_col = request.columns;
     if (request.tty || request.detached || (request.argv.empty() && session_)) {
-      if (!send_frame(server_.get(), FrameType::request, payload)) over_ = true;
+      if (!send_frame(server_.get(), FrameType::request, payload)) on_server_gone();
       return;
     }
     std::array<std::array<UniqueFd, 2>, 3> pipes;
@@ -172,11 +172,17 @@ class Relay {
       pipe[1].reset(ends[1]);
     }
     const std::array<int, 3> passed{pipes[0][0].get(), pipes[1][1].get(), pipes[2][1].get()};
-    if (!send_frame(server_.get(), FrameType::request, payload, passed)) over_ = true;
+    if (!send_frame(server_.get(), FrameType::request, payload, passed)) on_server_gone();
     in_ = std::move(pipes[0][1]);
     out_ = std::move(pipes[1][0]);
     err_ = std::move(pipes[2][0]);
     ::fcntl(in_.get(), F_SETFL, O_NONBLOCK);
+  }
+
+  /// It may have said why before it closed.
+  void on_server_gone() {
+    read_server();
+    over_ = true;
   }
 
   void read_server() {

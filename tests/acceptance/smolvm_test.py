@@ -17,6 +17,7 @@ import tarfile
 import unittest
 
 import check_report
+import holds_back
 from harness import BUILD, FAKES, AcceptanceTest, Home, Terminal, wait_until
 
 sys.path.insert(0, str(FAKES))
@@ -45,6 +46,9 @@ def make_image(path):
         add(content, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000::/home/agent:/bin/sh\n", mode=0o644)
         add(content, "etc/group", b"root:x:0:\nagent:x:1000:\n", mode=0o644)
         add(content, "home/agent/.given", b"of the image\n", mode=0o644)
+        for name in ("home/agent/.local", "home/agent/.local/bin"):
+            add(content, name, type=tarfile.DIRTYPE, mode=0o755)
+        add(content, "home/agent/.local/bin/claude", holds_back.PROGRAM.encode(), mode=0o755)
     digest = hashlib.sha256(layer.getvalue()).hexdigest()
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"User": "agent", "Entrypoint": ["/bin/false"], "Env": ["IMAGE=yes"]},
                          "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}}).encode()
@@ -440,6 +444,11 @@ class Tests(AcceptanceTest):
         home.run("resume", "box", "--detach", "--yes", check=0, timeout=PATIENCE)
         self.assertEqual(home.run("exec", "box", "--", "cat", "kept", check=0).stdout, "mine\n")
         home.run("stop", "box", "--rm", check=0, timeout=PATIENCE)
+
+    def test_an_agent_that_holds_its_transcript_back_outlives_neither_stop_nor_its_time(self):
+        home = self.smolvm_home()
+        holds_back.check(self, home, "backend: smolvm\nagent_provider: {template: claude}\n")
+        self.assertEqual(home.machines(), [])
 
     def test_doctor_says_why_it_cannot_be_used(self):
         home = self.smolvm_home()

@@ -3,6 +3,11 @@ import subprocess
 import unittest
 
 from docker_harness import DockerTest, Terminal, docker, engine, json, pathlib, setUpModule, wait_until  # noqa: F401
+import holds_back
+
+# bottle-init's exec server is an abstract socket, which the agent can reach.
+HOLD_ALL_PLACES = (r'use Socket; for (1..64) { my $one; socket($one, AF_UNIX, SOCK_STREAM, 0) && connect($one, pack("S a*", AF_UNIX, "\0bot-bottle-exec")) or die; '
+                   r'push @held, $one; } open(HELD, ">", "/tmp/held"); sleep 1000;')
 
 
 class Tests(DockerTest):
@@ -119,6 +124,37 @@ class Tests(DockerTest):
         home.run("stop", "--rm", "frozen", check=0)
         self.assertEqual((home.left(), home.slugs()), ([], []), done.stderr)
         self.assertEqual(snapshots(), before)
+
+    def test_what_runs_in_it_cannot_read_the_program_that_relays(self):
+        # Readable, a relay's /proc/PID/mem is the agent's from execve to prctl. gVisor reads as the user what it executes.
+        home = self.home_of()
+        home.docker_agent("agent", ["sh", "-c", "test -x /run/bottle/bin/bottle-init && test ! -r /run/bottle/bin/bottle-init"])
+        home.run("run", "agent", "--label", "kept", "--keep", check=0, timeout=120)
+        home.run("resume", "kept", "-p", "x", "--yes", "--rm", check=0, timeout=120)
+        home.docker_agent("long", ["sleep", "1000"])
+        home.run("start", "long", "--label", "cold", "--detach", "--yes", check=0, timeout=120)
+        home.run("commit", "cold", check=0, timeout=60)
+        home.run("fork", "cold", "--label", "warm", check=0, timeout=120)
+        self.assertEqual(home.run("exec", "warm", "--", "sh", "-c", "test ! -r /run/bottle/bin/bottle-init").returncode, 0)
+        home.run("stop", "--rm", "warm", "cold", check=0)
+
+    def test_an_agent_that_holds_its_transcript_back_outlives_neither_stop_nor_its_time(self):
+        home = self.home_of()
+        (home.image / "claude").write_text(holds_back.PROGRAM)
+        (home.image / "claude").chmod(0o755)
+        (home.image / "Dockerfile").write_text("FROM debian:12-slim\nCOPY claude /usr/local/bin/claude\nUSER 1000\n")
+        holds_back.check(self, home, "backend: docker\ndocker: {runtime: %s}\nagent_provider: {template: claude, dockerfile: %s}\n" % (
+            self.runtime, home.image / "Dockerfile"))
+        self.assertEqual(home.left(), [])
+
+    def test_an_agent_that_holds_all_places_does_not_keep_the_operator_out(self):
+        home = self.home_of()
+        home.docker_agent("agent", ["sleep", "1000"])
+        home.run("start", "agent", "--label", "full", "--detach", "--yes", check=0, timeout=120)
+        home.run("exec", "full", "--", "sh", "-c", 'setsid perl -e "$0" </dev/null >/dev/null 2>&1 &', HOLD_ALL_PLACES, check=0)
+        wait_until("it to hold them", lambda: home.run("exec", "full", "--", "test", "-e", "/tmp/held").returncode == 0, 60)
+        self.assertEqual(home.run("exec", "full", "--", "echo", "in", check=0).stdout, "in\n")
+        home.run("stop", "--rm", "full", check=0)
 
     def test_a_terminal_has_its_size_and_is_restored(self):
         home = self.home_of()

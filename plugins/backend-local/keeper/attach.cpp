@@ -88,10 +88,9 @@ class Attachment {
     std::string payload;
     if (!guest::encode(request_, payload)) return complain("the request is too long or has a NUL byte");
     if (request_.tty || (request_.argv.empty() && !request_.session.empty())) {
-      if (!guest::send_frame(socket_.get(), guest::FrameType::request, payload))
-        return complain("the bottle has ended");
+      if (!guest::send_frame(socket_.get(), guest::FrameType::request, payload)) return complain_of_end();
     } else if (!send_with_pipes(payload)) {
-      return complain("the bottle has ended");
+      return complain_of_end();
     }
     driven::RawTerminal terminal(request_.tty ? 0 : -1);
     while (!code_) {
@@ -119,6 +118,12 @@ class Attachment {
   }
 
  private:
+  /// Of a connection that took no request: it may have been told why.
+  int complain_of_end() {
+    on_frames();
+    return complain(message_.empty() ? "the bottle has ended" : message_);
+  }
+
   bool send_with_pipes(const std::string& payload) {
     for (auto& pipe : pipes_) {
       std::array<int, 2> ends{};

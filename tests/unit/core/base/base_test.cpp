@@ -129,6 +129,12 @@ TEST(Process, a_timeout_ends_the_child_and_says_so) {
   EXPECT_EQ(result.error().kind, ErrorKind::timeout);
 }
 
+TEST(Process, a_child_that_writes_without_an_end_has_a_timeout_too) {
+  const auto result = run_process({.argv = {"yes"}, .timeout = std::chrono::milliseconds(50), .max_output = 10});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind, ErrorKind::timeout);
+}
+
 TEST(Process, a_cancel_descriptor_ends_the_child) {
   int fds[2];
   ASSERT_EQ(::pipe(fds), 0);

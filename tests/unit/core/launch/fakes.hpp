@@ -26,6 +26,13 @@
 
 namespace bot_bottle::launch::testing_fakes {
 
+/// What a plugin does whose bottle does not answer: it waits until its call is cancelled.
+inline void hang_until_cancelled(int cancel_fd) {
+  pollfd cancel{.fd = cancel_fd, .events = POLLIN, .revents = 0};
+  const bool cancelled = ::poll(&cancel, 1, 20'000) == 1;
+  throw Failure(make_error(ErrorKind::cancelled, cancelled ? "cancelled" : "nobody cancelled it"));
+}
+
 /// Answers JSON lines on a unix socket until it goes.
 class FakeSidecar {
  public:

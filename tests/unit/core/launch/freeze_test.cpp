@@ -1,13 +1,18 @@
 // commit's bookkeeping, against a freezer that is a set of names.
 #include "core/launch/freeze.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdlib>
 #include <functional>
 #include <set>
 
 #include "core/launch/removal.hpp"
+#include "core/launch/session_file.hpp"
 #include "fakes.hpp"
 
 namespace bot_bottle::launch {
@@ -137,6 +142,35 @@ TEST_F(FreezeTest, a_commit_lets_nobody_fork_remove_or_commit_it_meanwhile) {
   commit_bottle(parts, "box");
   EXPECT_EQ(looks, 1);
   EXPECT_TRUE(state::try_lock_freeze(directory(), state::FreezeLock::exclusive)) << "and then it is free";
+}
+
+TEST_F(FreezeTest, a_commit_that_waits_for_another_one_can_be_cancelled) {
+  const UniqueFd held = state::lock_freeze(directory(), state::FreezeLock::exclusive);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd read(ends[0]);
+  UniqueFd write(ends[1]);
+  parts.cancel_fd = read.get();
+  write.reset();
+  EXPECT_EQ(error_of_commit().kind, ErrorKind::cancelled);
+  EXPECT_THAT(freezer.there, IsEmpty());
+}
+
+TEST_F(FreezeTest, a_commit_whose_transcript_does_not_come_ends_and_holds) {
+  int cancel_fd = -1;
+  backends.set_cancel_fd = [&](int fd) { cancel_fd = fd; };
+  SessionFile session;
+  session.transcript_paths = {"/home/agent/log"};
+  write_session_file(directory(), session);
+  alpha.on_call["copy_out"] = [&] { hang_until_cancelled(cancel_fd); };
+  std::vector<std::string> warnings;
+  parts.warn = [&](std::string_view text) { warnings.emplace_back(text); };
+  ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
+  const std::string ref = commit_bottle(parts, "box").ref();
+  ::unsetenv("BOT_BOTTLE_TEST_PATIENCE_MS");
+  EXPECT_THAT(freezer.there, ElementsAre(ref));
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("within 0.02 s"), std::string::npos) << warnings[0];
 }
 
 TEST_F(FreezeTest, a_bottle_that_does_not_run_is_not_frozen) {

@@ -60,7 +60,8 @@ class LaunchTest : public testing::Test {
   }
   void TearDown() override {
     ::unsetenv("BB_TEST_TOKEN");
-    for (const char* name : {"BOT_BOTTLE_TEST_FAIL_AT", "BOT_BOTTLE_TEST_KILL_AT", "BOT_BOTTLE_TEST_DISABLE_GUARDS"})
+    for (const char* name : {"BOT_BOTTLE_TEST_FAIL_AT", "BOT_BOTTLE_TEST_KILL_AT", "BOT_BOTTLE_TEST_DISABLE_GUARDS",
+                             "BOT_BOTTLE_TEST_PATIENCE_MS"})
       ::unsetenv(name);
   }
   plan::Plan make() const { return make_plan(parts, manifest, choices, "writer-1"); }

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "core/launch/session_file.hpp"
+#include "core/state/frozen.hpp"
 #include "fakes.hpp"
 
 namespace bot_bottle::launch {
@@ -15,9 +18,22 @@ using namespace testing_fakes;
 class RemovalTest : public testing::Test {
  protected:
   void SetUp() override { ::unsetenv("BOT_BOTTLE_BACKEND"); }
+  void TearDown() override { ::unsetenv("BOT_BOTTLE_TEST_PATIENCE_MS"); }
   Backends both() {
     return {.names = {"alpha", "beta"},
-            .get = [this](const std::string& name) -> plugins::Backend& { return name == "alpha" ? alpha : beta; }};
+            .get = [this](const std::string& name) -> plugins::Backend& { return name == "alpha" ? alpha : beta; },
+            .set_cancel_fd = [this](int fd) { cancel_fd = fd; }};
+  }
+  void stop(AfterStop after) {
+    stop_bottle(both(), place.home, "x-1", after, [this](std::string_view text) { warnings.emplace_back(text); });
+  }
+  /// Its agent lets nobody have the transcripts.
+  void add_hanging() {
+    SessionFile session;
+    session.transcript_paths = {"/home/agent/.tool/log", "/home/agent/.tool/more"};
+    write_session_file(add("x-1"), session);
+    alpha.on_call["copy_out"] = [this] { hang_until_cancelled(cancel_fd); };
+    ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
   }
   /// A directory whose launcher is dead.
   state::Directory add(const std::string& slug) {
@@ -49,6 +65,8 @@ class RemovalTest : public testing::Test {
   Place place;
   FakeBackend alpha{"alpha"};
   FakeBackend beta{"beta"};
+  std::vector<std::string> warnings;
+  int cancel_fd = -1;
 };
 
 TEST_F(RemovalTest, the_choice_of_a_backend_goes_by_availability_rank_and_name) {
@@ -100,6 +118,51 @@ TEST_F(RemovalTest, stopping_keeps_the_state_unless_it_shall_go) {
   EXPECT_TRUE(state::Directory::open(place.home, "x-1").is_preserved());
   stop_bottle(both(), place.home, "x-1", AfterStop::remove, [](std::string_view) {});
   EXPECT_TRUE(alpha.was_called("remove"));
+  EXPECT_FALSE(std::filesystem::exists(place.home.state_of("x-1")));
+}
+
+TEST_F(RemovalTest, a_bottle_that_gives_no_transcript_is_stopped_all_the_same) {
+  add_hanging();
+  stop(AfterStop::preserve);
+  EXPECT_TRUE(alpha.was_called("stop"));
+  EXPECT_EQ(std::ranges::count(alpha.calls, "copy_out"), 1) << "one time for all of them";
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("within 0.02 s"), std::string::npos) << warnings[0];
+  EXPECT_EQ(cancel_fd, -1) << "the stop itself is not cancelled";
+}
+
+TEST_F(RemovalTest, of_a_bottle_that_is_removed_no_transcript_is_taken) {
+  add_hanging();
+  stop(AfterStop::remove);
+  EXPECT_FALSE(alpha.was_called("copy_out"));
+  EXPECT_TRUE(alpha.was_called("remove"));
+}
+
+TEST_F(RemovalTest, a_commit_that_does_not_end_does_not_keep_a_bottle_running) {
+  add("x-1");
+  ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
+  std::optional<UniqueFd> held =
+      state::lock_freeze(state::Directory::open(place.home, "x-1"), state::FreezeLock::shared);
+  stop(AfterStop::preserve);
+  EXPECT_TRUE(alpha.was_called("stop"));
+  ASSERT_EQ(warnings.size(), 2U);
+  EXPECT_NE(warnings[0].find("waiting"), std::string::npos) << warnings[0];
+  EXPECT_TRUE(state::Directory::open(place.home, "x-1").is_preserved());
+  alpha.calls.clear();
+  EXPECT_THROW(stop(AfterStop::remove), Failure) << "what a fork reads is not taken from it";
+  EXPECT_TRUE(alpha.was_called("stop"));
+  EXPECT_FALSE(alpha.was_called("remove"));
+  EXPECT_TRUE(std::filesystem::exists(place.home.state_of("x-1")));
+  held.reset();
+  stop(AfterStop::remove);
+  EXPECT_FALSE(std::filesystem::exists(place.home.state_of("x-1")));
+}
+
+TEST_F(RemovalTest, a_commit_that_ends_with_the_bottle_is_waited_for) {
+  std::optional<UniqueFd> held = state::lock_freeze(add("x-1"), state::FreezeLock::exclusive);
+  ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
+  alpha.on_call["stop"] = [&held] { held.reset(); };
+  stop(AfterStop::remove);
   EXPECT_FALSE(std::filesystem::exists(place.home.state_of("x-1")));
 }
 

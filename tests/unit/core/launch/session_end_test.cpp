@@ -1,4 +1,7 @@
 // How a session ends, what is kept of it, and what a resume makes of that; against fakes.
+#include <optional>
+
+#include "core/state/frozen.hpp"
 #include "launch_fixture.hpp"
 
 namespace bot_bottle::launch {
@@ -18,6 +21,32 @@ TEST_F(LaunchTest, an_agent_that_fails_is_preserved_with_its_transcript) {
   EXPECT_TRUE(directory.is_preserved());
   EXPECT_EQ(directory.metadata().status, state::Status::preserved);
   EXPECT_EQ(directory.metadata().exit_code, 9);
+}
+
+TEST_F(LaunchTest, an_agent_that_holds_its_transcript_back_does_not_keep_its_bottle_running) {
+  options.timeout = 50ms;
+  backend.agent_script = "exec sleep 60";
+  backend.on_call["copy_out"] = [this] { hang_until_cancelled(cancel_fds.back()); };
+  ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
+  EXPECT_EQ(run_to_failure().kind, ErrorKind::timeout);
+  EXPECT_TRUE(backend.was_called("stop"));
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("within 0.02 s"), std::string::npos) << warnings[0];
+  EXPECT_EQ(cancel_fds.back(), -1);
+}
+
+TEST_F(LaunchTest, a_commit_that_does_not_end_does_not_keep_its_bottle_running_and_what_it_may_have_made_is_kept) {
+  std::optional<UniqueFd> held;
+  backend.on_call["attach_argv"] = [&] {
+    held = state::lock_freeze(state::Directory::open(place.home, "writer-1"), state::FreezeLock::exclusive);
+  };
+  ::setenv("BOT_BOTTLE_TEST_PATIENCE_MS", "20", 1);
+  EXPECT_TRUE(run().preserved);
+  EXPECT_TRUE(backend.was_called("stop"));
+  EXPECT_FALSE(backend.was_called("remove"));
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("did not end"), std::string::npos) << warnings[0];
+  EXPECT_TRUE(state_exists());
 }
 
 TEST_F(LaunchTest, keep_and_rm_decide_whatever_the_code) {

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +147,22 @@ TEST_F(CopyTree, a_cancelled_copy_stops) {
   const auto report = copy();
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().kind, ErrorKind::cancelled);
+}
+
+TEST_F(CopyTree, a_cancelled_copy_stops_in_the_middle_of_a_file_of_many_pieces) {
+  write(top_ / "from/sparse", "");
+  const UniqueFd file(::open((top_ / "from/sparse").c_str(), O_WRONLY | O_CLOEXEC));
+  for (off_t at = 0; at < 10; ++at) ASSERT_EQ(::pwrite(file.get(), "x", 1, at << 20), 1);
+  int looks = 0;
+  options_.cancelled = [&looks] { return ++looks == 2; };
+  const auto report = copy();
+  // A file system that shares the pieces of two files is done at once.
+  write(top_ / "from/clone", "");
+  const UniqueFd clone(::open((top_ / "from/clone").c_str(), O_WRONLY | O_CLOEXEC));
+  const UniqueFd source(::open((top_ / "from/sparse").c_str(), O_RDONLY | O_CLOEXEC));
+  const bool clones = ::ioctl(clone.get(), FICLONE, source.get()) == 0;
+  EXPECT_EQ(report.has_value(), clones);
+  EXPECT_EQ(looks, clones ? 0 : 2);
 }
 
 TEST_F(CopyTree, a_path_with_a_link_or_dots_is_not_opened) {
