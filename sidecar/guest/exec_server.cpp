@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -159,10 +160,13 @@ pid_t parent_of(pid_t pid) {
   const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
   std::array<char, 512> text{};
   const ssize_t got = file ? ::read(file.get(), text.data(), text.size() - 1) : -1;
-  const char* const name_end = got > 0 ? std::strrchr(text.data(), ')') : nullptr;
-  int parent = -1;
-  char state = 0;
-  return name_end != nullptr && std::sscanf(name_end + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+  const std::string_view line(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  const std::size_t name_end = line.rfind(')');
+  constexpr std::size_t state_length = std::string_view(") S ").size();
+  if (name_end == std::string_view::npos || line.size() - name_end < state_length) return -1;
+  pid_t parent = -1;
+  const auto [end, error] = std::from_chars(line.data() + name_end + state_length, line.data() + line.size(), parent);
+  return error == std::errc() ? parent : -1;
 }
 
 /// Whether a process of this bottle made the connection: whatever the agent starts descends from us, what an engine's

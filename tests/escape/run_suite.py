@@ -197,7 +197,7 @@ def run_group(build, account, group, only, first, failures, wall="local"):
         arena.write_manifest(arguments, limits)
         neighbour = Neighbour(arena) if group == "7" else None
         done = arena.bot_bottle("run", "escape", "--label", "escape", "--keep", timeout=800)
-        while group == "7" and not parse_lines(done.stdout) and (refused := [name for name in limits if "limits.%s" % name in done.stderr]):
+        while group == "7" and not parse_lines(done.stdout) and (refused := [name for name in limits if "resources.%s" % name in done.stderr]):
             # Without a delegated cgroup an asked limit has to be refused by name, and this was it (spec 08).
             print("[%s] %s" % (account.name, done.stderr.strip().splitlines()[0]))
             limits = {name: value for name, value in limits.items() if name not in refused}
