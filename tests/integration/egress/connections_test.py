@@ -131,6 +131,10 @@ def without_room_the_longest_idle_goes_and_all_busy_means_503(program, share):
         assert idle[-1].get("/length/5", HOST).status == 200
         for client in idle:
             client.close()
+        # Until it has seen that, one of the next ones would be the longest idle that goes.
+        deadline = time.monotonic() + 20
+        while w.call("status")["open_connections"]:
+            assert time.monotonic() < deadline, "closed connections are counted as open"
         # All at work: the newcomer is told, and those at work are not disturbed.
         w.origin.clear()
         busy = [w.tls(HOST) for _ in range(room)]
