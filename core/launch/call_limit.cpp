@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "core/base/error.hpp"
 
@@ -22,7 +23,7 @@ void open_pipe(UniqueFd& read, UniqueFd& write) {
 
 }  // namespace
 
-CallLimit::CallLimit(std::chrono::milliseconds limit, const Cancelling& before) : before_(before) {
+CallLimit::CallLimit(std::chrono::milliseconds limit, Cancelling before) : before_(std::move(before)) {
   if (!before_.set_cancel_fd) return;
   open_pipe(cancel_read_, cancel_write_);
   open_pipe(stop_read_, stop_write_);

@@ -21,7 +21,7 @@ struct Cancelling {
 /// puts that one back when it goes. Throws Failure when there are no descriptors left.
 class CallLimit {
  public:
-  CallLimit(std::chrono::milliseconds limit, const Cancelling& before);
+  CallLimit(std::chrono::milliseconds limit, Cancelling before);
   ~CallLimit();
   CallLimit(const CallLimit&) = delete;
   CallLimit& operator=(const CallLimit&) = delete;
@@ -30,7 +30,7 @@ class CallLimit {
  private:
   void wait(std::chrono::milliseconds limit) const;
 
-  const Cancelling& before_;
+  const Cancelling before_;
   UniqueFd cancel_read_;
   UniqueFd cancel_write_;
   UniqueFd stop_read_;

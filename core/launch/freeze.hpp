@@ -3,6 +3,7 @@
 // removal and launch. Throws Failure.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,10 @@
 #include "core/state/frozen.hpp"
 
 namespace bot_bottle::launch {
+
+/// How long the end of a bottle waits for a commit or fork under way: one of a large bottle takes minutes, one that the
+/// agent holds up takes as long as it likes.
+inline constexpr std::chrono::minutes commit_time{5};
 
 struct CommitParts {
   const Backends* backends = nullptr;

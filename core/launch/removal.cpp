@@ -18,8 +18,6 @@ namespace bot_bottle::launch {
 namespace {
 
 constexpr auto other_process_time = std::chrono::seconds(30);
-/// A commit of a large bottle takes minutes; one that the agent holds up takes as long as it likes.
-constexpr auto freeze_time = std::chrono::minutes(5);
 constexpr int wait_step_ms = 20;
 constexpr auto decisions_time = std::chrono::seconds(2);
 
@@ -46,7 +44,7 @@ std::optional<UniqueFd> wait_for_freeze(const state::Directory& directory, const
                                         const std::function<void(std::string_view)>& warn) {
   if (auto lock = state::try_lock_freeze(directory, state::FreezeLock::exclusive)) return lock;
   warn("waiting for the end of a commit, a fork or a session of " + slug);
-  auto lock = state::lock_freeze_within(directory, state::FreezeLock::exclusive, patience(freeze_time));
+  auto lock = state::lock_freeze_within(directory, state::FreezeLock::exclusive, patience(commit_time));
   if (!lock) warn("it did not end: " + slug + " is stopped all the same");
   return lock;
 }

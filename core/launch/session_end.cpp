@@ -1,15 +1,10 @@
 #include "core/base/text.hpp"
+#include "core/launch/freeze.hpp"
 #include "core/launch/session.hpp"
 #include "core/launch/test_hooks.hpp"
 #include "core/state/frozen.hpp"
 
 namespace bot_bottle::launch {
-namespace {
-
-/// A commit of a large bottle takes minutes; one that the agent holds up takes as long as it likes.
-constexpr auto freeze_time = std::chrono::minutes(5);
-
-}  // namespace
 
 void Session::end_bottle(const json::object& document) {
   if (end_ == End::remove)
@@ -29,7 +24,7 @@ bool Session::has_snapshot() const {
 UniqueFd Session::wait_for_commit() {
   if (!directory_) return {};
   try {
-    auto lock = state::lock_freeze_within(*directory_, state::FreezeLock::exclusive, patience(freeze_time));
+    auto lock = state::lock_freeze_within(*directory_, state::FreezeLock::exclusive, patience(commit_time));
     if (!lock) parts_.warn("a commit or a fork of " + plan_.slug + " did not end: it is stopped all the same");
     if (end_ == End::remove && (!lock || has_snapshot())) {
       end_ = End::preserve;

@@ -78,7 +78,7 @@ void collect_transcripts(plugins::Backend& backend, const json::object& bottle, 
                          const Cancelling& cancelling) {
   const std::chrono::milliseconds time = patience(transcript_time);
   // One for all of them: the agent chooses how many bytes there are, and can stop the program that packs them.
-  // Guarded by removal_test.cpp, docker/hang and smolvm_test.py: a bottle that gives no transcript is stopped.
+  // Guarded by removal_test.cpp and an_agent_that_holds_its_transcript_back… of docker and smolvm.
   const CallLimit limit(time, cancelling);
   for (const std::string& path : session.transcript_paths) {
     // "/home/agent/.claude/projects" → transcript/.claude/projects
